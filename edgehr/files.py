@@ -1,0 +1,64 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgehr.errors import EdgehrError
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_write(*paths: Path) -> Iterator[list[Path]]:
+    """Give temporary files beside `paths` to write to, and move them into place when the block ends without an error.
+
+    The files are moved in the order given, each after it was synced to disk. On an error the temporary files go and
+    what stood there before stays.
+
+    Args:
+        paths: Final names, all in one folder, which is made if it does not exist.
+
+    Raises:
+        EdgehrError: The folder cannot be written to.
+    """
+    folder = paths[0].parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".edgehr-", dir=folder))
+    except OSError as error:
+        raise EdgehrError(f"cannot write to {folder}: {error.strerror or error}") from None
+    try:
+        # The final names, in a folder of their own: some libraries derive the names of further files from the first.
+        temporary = [scratch / path.name for path in paths]
+        yield temporary
+        for source in temporary:
+            _sync(source)
+        for source, target in zip(temporary, paths, strict=True):
+            os.replace(source, target)
+        _sync(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no directory sync
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,100 @@
+"""Cards from the tables in `data/`.
+
+`models.tsv` has one line a model: facts as mmpose 1.x publishes them (its configs, model index and READMEs), and the
+sample model that ships with edgehr. `keypoints/*.json` has one keypoint set a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edgehr.card import Decoding, InputSpec, KeypointSet, ModelCard, OutputSpec, WeightsInfo
+from edgehr.errors import EdgehrError
+
+DEFAULT_MODEL = "litehrnet-18-wider-naive-coco-256x192"
+
+_DATA = Path(__file__).parent / "data"
+_HEATMAPS = OutputSpec("heatmaps", "(N, K, H / 4, W / 4) float: how likely each keypoint is at each place")
+
+
+@cache
+def all_cards() -> tuple[ModelCard, ...]:
+    """Every known model, sorted by name."""
+    with (_DATA / "models.tsv").open(newline="", encoding="utf-8") as file:
+        return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+
+
+def get_card(name: str) -> ModelCard:
+    """Look a model up by its exact name.
+
+    Raises:
+        EdgehrError: There is none; the message offers near names.
+    """
+    for card in all_cards():
+        if card.name == name:
+            return card
+    near = difflib.get_close_matches(name, [card.name for card in all_cards()], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see them all with: edgehr models"
+    raise EdgehrError(f"unknown model {name!r}: {hint}")
+
+
+def find_card(name_or_file: str) -> ModelCard:
+    """A known model by name, or a model of the user's own from a card in a `.json` file.
+
+    Raises:
+        EdgehrError: Unknown name, or a file that is not a card.
+    """
+    if not name_or_file.endswith(".json"):
+        return get_card(name_or_file)
+    path = Path(name_or_file)
+    try:
+        return ModelCard.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EdgehrError(f"{path}: cannot read this card: {error.strerror}") from None
+    except (EdgehrError, UnicodeDecodeError) as error:
+        raise EdgehrError(f"{path}: {error}") from None
+
+
+@cache
+def keypoint_set(name: str) -> KeypointSet:
+    """A keypoint set from `data/keypoints/`, by file stem."""
+    data = json.loads((_DATA / "keypoints" / f"{name}.json").read_text(encoding="utf-8"))
+    return KeypointSet(
+        names=tuple(data["names"]),
+        flip_pairs=tuple(map(tuple, data["flip_pairs"])),
+        skeleton=tuple(map(tuple, data["skeleton"])),
+        sigmas=tuple(data["sigmas"] or ()),
+    )
+
+
+def _card(row: dict[str, str]) -> ModelCard:
+    return ModelCard(
+        name=row["name"],
+        task="pose",
+        architecture=row["architecture"],
+        parameters=_parameters(row["architecture"], row["variant"]),
+        dataset=row["dataset"],
+        input=InputSpec(int(row["height"]), int(row["width"])),
+        outputs=(_HEATMAPS,),
+        decoding=Decoding(row["decoding"], int(row["blur_kernel"]), row["warp"], row["shift_flipped"] == "1"),
+        keypoints=keypoint_set(row["keypoints"]),
+        weights=_weights(row),
+    )
+
+
+def _parameters(architecture: str, variant: str) -> dict[str, Any]:
+    number, _, kind = variant.partition("-")
+    if architecture == "lite_hrnet":
+        return {"depth": int(number), "variant": kind.replace("-", "_") or "lite"}
+    return {"width": int(number)}
+
+
+def _weights(row: dict[str, str]) -> WeightsInfo:
+    origin = "published" if row["url"] else "sample" if row["file"] else "user"
+    licence = "" if origin == "user" else "Apache-2.0"
+    return WeightsInfo(origin, row["file"], row["url"], row["sha256"], licence, row["metric"])

@@ -1,0 +1,127 @@
+"""Getting weights: from the package, from the cache, or from their publisher into the cache."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+from edgehr.files import sha256_file
+
+CACHE_VARIABLE = "EDGEHR_CACHE"
+TIMEOUT_S = 30
+BLOCK = 1 << 18
+
+Progress = Callable[[int, "int | None"], None]
+
+_SAMPLE = Path(__file__).parent / "sample"
+
+
+def cache_folder() -> Path:
+    """Where downloads go: `EDGEHR_CACHE`, else `edgehr` in the user's cache folder (XDG)."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgehr"
+
+
+def cached_path(card: ModelCard) -> Path:
+    """Where the weights of a card are, or would be after `fetch`.
+
+    Raises:
+        EdgehrError: The card names no weights.
+    """
+    if card.weights.origin == "sample":
+        return _SAMPLE / card.weights.file
+    if not card.weights.url:
+        raise EdgehrError(f"{card.name} has no published weights: pass a checkpoint of your own with --weights FILE")
+    return cache_folder() / "weights" / card.weights.file
+
+
+def find_weights(card: ModelCard) -> Path:
+    """The weights of a card that are already on this machine.
+
+    Raises:
+        EdgehrError: They are not; the message says how to get them.
+    """
+    path = cached_path(card)
+    if not path.is_file():
+        raise EdgehrError(
+            f"the weights of {card.name} are not on this machine: run `edgehr fetch {card.name}`, "
+            "or pass a checkpoint with --weights FILE"
+        )
+    return path
+
+
+def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
+    """Download the weights of a card into the cache, unless they are there.
+
+    An interrupted download goes on where it stopped. The file moves to its final name only once it is whole and its
+    SHA-256 begins with the digits that the publisher put into the file name.
+
+    Args:
+        card: A card with published weights.
+        progress: Called with the bytes so far and in all (None where the server does not say).
+
+    Raises:
+        EdgehrError: No network, no such file, wrong hash, no space.
+    """
+    path = cached_path(card)
+    if path.is_file():
+        return path
+    part = path.with_name(path.name + ".part")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        _download(card.weights.url, part, progress)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise EdgehrError(
+            f"cannot download {card.weights.url} ({reason}): run the command again to go on, or get the file elsewhere "
+            f"and put it at {path}"
+        ) from None
+    except OSError as error:
+        raise EdgehrError(f"cannot write {part}: {error.strerror or error}") from None
+    _check_hash(card, part)
+    os.replace(part, path)
+    return path
+
+
+def _download(url: str, part: Path, progress: Progress | None) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - from a card
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing left to send; the hash check decides whether the file is good
+            return
+        raise
+    with response:
+        if response.status != 206:  # the server does not resume
+            have = 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        with part.open("ab" if have else "wb") as file:
+            while block := response.read(BLOCK):
+                file.write(block)
+                have += len(block)
+                if progress:
+                    progress(have, total)
+            file.flush()
+            os.fsync(file.fileno())
+    if total is not None and have < total:
+        raise ConnectionError(f"the connection ended after {have} of {total} bytes")
+
+
+def _check_hash(card: ModelCard, part: Path) -> None:
+    digest = sha256_file(part)
+    if not digest.startswith(card.weights.sha256):
+        part.unlink()
+        raise EdgehrError(
+            f"{card.weights.url}: the download's SHA-256 begins {digest[:16]}, expected {card.weights.sha256}; it was "
+            "thrown away, run the command again"
+        )

@@ -1,0 +1,63 @@
+"""What several tests use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("EDGEHR_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference outputs, real weights and COCO people."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the reference data is not at {SHARED} (set EDGEHR_SHARED to where it is)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def edgehr_command() -> Any:
+    """Run the command line in a process of its own, as users do."""
+
+    def run(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Any:
+        command = [sys.executable, "-m", "edgehr.cli.main", *map(str, arguments)]
+        environment = {**os.environ, **(env or {})}
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def sample_card() -> Any:
+    from edgehr.zoo import DEFAULT_MODEL, get_card
+
+    return get_card(DEFAULT_MODEL)
+
+
+@pytest.fixture(scope="session")
+def sample_onnx(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) -> Path:
+    """The sample model as ONNX with dynamic batch. Tests that use it are slow."""
+    from edgehr.converters.convert import convert
+    from edgehr.zoo import find_weights
+
+    path = tmp_path_factory.mktemp("artifacts") / "sample.onnx"
+    convert(sample_card, find_weights(sample_card), "onnx", batch=None, out=path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample_ir(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) -> Path:
+    """The sample model as OpenVINO IR of batch one. Tests that use it are slow."""
+    from edgehr.converters.convert import convert
+    from edgehr.zoo import find_weights
+
+    path = tmp_path_factory.mktemp("artifacts") / "sample.xml"
+    convert(sample_card, find_weights(sample_card), "openvino", out=path)
+    return path

@@ -1,0 +1,109 @@
+import csv
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from edgehr.errors import EdgehrError
+from edgehr.models.layers import check_size
+from edgehr.zoo import DEFAULT_MODEL, all_cards, find_card, get_card
+
+# Not top-down heatmaps (bottom-up: ae, cid, dekr), another head (udp-regress), or faces, which are not here yet.
+NOT_SUPPORTED = ("ae_", "cid_", "dekr_")
+
+
+def figures(metrics: str) -> set[float]:
+    """The numbers with a decimal point, but for those that belong to a metric's or data set's name (PCK@0.2, v1.0)."""
+    return {float(number) for number in re.findall(r"(?<![@v\d.])\d+\.\d+", metrics)}
+
+
+def test_names_are_unique_and_follow_the_pattern() -> None:
+    names = [card.name for card in all_cards()]
+    assert len(set(names)) == len(names) > 60
+    for card in all_cards():
+        assert card.name.endswith(f"-{card.input.height}x{card.input.width}")
+        assert card.name.startswith({"lite_hrnet": "litehrnet-"}.get(card.architecture, f"{card.architecture}-"))
+        check_size(card.input.height, card.input.width)
+
+
+def test_decoding_follows_the_name() -> None:
+    for card in all_cards():
+        words = card.name.split("-")
+        expected = next((word for word in ("dark", "udp") if word in words), "msra")
+        assert card.decoding.method == expected, card.name
+        assert card.decoding.shift_flipped == (card.decoding.warp == "affine"), card.name
+
+
+def test_every_supported_checkpoint_of_mmpose_has_its_card(shared: Path) -> None:
+    with (shared / "zoo" / "mmpose_hrnet_zoo.tsv").open(newline="") as file:
+        published = list(csv.DictReader(file, delimiter="\t"))
+    cards = {card.weights.url: card for card in all_cards() if card.weights.url}
+    figures_of: dict[str, set[float]] = defaultdict(set)
+    for row in published:
+        supported = (
+            not row["name"].startswith(NOT_SUPPORTED)
+            and "udp-regress" not in row["name"]
+            and not row["task"].startswith("Face")
+        )
+        assert (row["url"] in cards) == supported, row["name"]
+        if supported:
+            card = cards[row["url"]]
+            assert f"{card.input.height}x{card.input.width}" == row["input_size_hxw"]
+            assert card.weights.file == row["file"]
+            assert card.weights.sha256 == "" or f"-{card.weights.sha256}_" in row["file"]
+            figures_of[row["url"]] |= figures(row["metric_yml"]) | figures(row["metric_readme"])
+    assert set(figures_of) == set(cards)
+    for url, published_figures in figures_of.items():
+        assert figures(cards[url].weights.metric) <= published_figures, cards[url].name
+
+
+def test_published_models_name_their_metric_and_licence() -> None:
+    for card in all_cards():
+        if card.weights.origin == "published":
+            assert card.weights.metric, card.name
+            assert card.weights.licence == "Apache-2.0", card.name
+
+
+def test_flip_pairs_swap_left_and_right() -> None:
+    for card in all_cards():
+        names = card.keypoints.names
+        for first, second in card.keypoints.flip_pairs:
+            words = {names[first].lower(), names[second].lower()}
+            sided = [word for word in words if "left" in word or "right" in word]
+            assert not sided or {w.replace("left", "X").replace("right", "X") for w in words} == {
+                sided[0].replace("left", "X").replace("right", "X")
+            }, (card.name, words)
+
+
+def test_coco_is_coco() -> None:
+    keypoints = get_card("hrnet-w32-coco-256x192").keypoints
+    assert keypoints.names[0] == "nose"
+    assert keypoints.names[-1] == "right_ankle"
+    assert len(keypoints.skeleton) == 19
+    assert keypoints.sigmas[:3] == (0.026, 0.025, 0.025)
+
+
+def test_the_sample_model_is_marked_as_such() -> None:
+    assert get_card(DEFAULT_MODEL).weights.origin == "sample"
+    assert sum(card.weights.origin == "sample" for card in all_cards()) == 1
+
+
+def test_unknown_names_get_suggestions() -> None:
+    with pytest.raises(EdgehrError, match=r"did you mean .*hrnet-w32-coco-256x192"):
+        get_card("hrnet-w32-coco")
+    with pytest.raises(EdgehrError, match="edgehr models"):
+        get_card("zzz")
+
+
+def test_a_card_of_one_s_own(tmp_path: Path) -> None:
+    data = {**get_card("litehrnet-18-coco-256x192").to_dict(), "name": "mine-256x192"}
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(data))
+    assert find_card(str(path)).name == "mine-256x192"
+    path.write_text("{}")
+    with pytest.raises(EdgehrError, match=r"mine\.json: .*schema"):
+        find_card(str(path))
+    with pytest.raises(EdgehrError, match="cannot read this card"):
+        find_card(str(tmp_path / "absent.json"))
