@@ -1,0 +1,31 @@
+"""Pre- and post-processing, with NumPy and OpenCV only: one file per task.
+
+Calibration, evaluation, applications and the demo all go through this code, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+from edgehr.tasks.pose import PoseTask
+from edgehr.tasks.poses import Poses
+
+__all__ = ["PoseTask", "Poses", "Task"]
+
+_TASKS = {"pose": PoseTask}
+
+
+class Task:
+    """Finds the task that a card asks for."""
+
+    @staticmethod
+    def for_card(card: ModelCard) -> PoseTask:
+        """Return the pre- and post-processing of a model.
+
+        Raises:
+            EdgehrError: The card's task is unknown to this version.
+        """
+        kind = _TASKS.get(card.task)
+        if kind is None:
+            raise EdgehrError(f"{card.name}: task {card.task!r} is unknown: expected one of {', '.join(_TASKS)}")
+        return kind(card)
