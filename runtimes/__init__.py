@@ -1,0 +1,51 @@
+"""One runtime over several: `load` opens a converted model, whatever it was converted to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.runtimes.artifact import Artifact
+from edgehr.runtimes.base import Runtime, TensorSpec
+
+__all__ = ["Artifact", "Runtime", "TensorSpec", "load"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    device: str = "auto",
+    *,
+    threads: int | None = None,
+    precision: str | None = None,
+) -> Runtime:
+    """Load a model for inference.
+
+    Args:
+        path: `.onnx` (ONNX Runtime) or `.xml` with its `.bin` beside it (OpenVINO).
+        device: ``auto`` for the CPU, or the backend's name of a device.
+        threads: Threads of one inference; None leaves it to the backend.
+        precision: Arithmetic to ask for (OpenVINO only: ``fp32``, ``bf16``, ``fp16``); None keeps what the artifact
+            promises.
+
+    Raises:
+        ArtifactError: The file is missing, damaged, foreign or of an unknown kind.
+        MissingDependencyError: The backend is not installed.
+        EdgehrError: The device is not there.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ArtifactError(f"{file}: no such model file")
+    if file.stat().st_size == 0:
+        raise ArtifactError(f"{file}: the file is empty; convert the model again")
+    if threads is not None and threads < 1:
+        raise EdgehrError(f"threads must be at least 1, got {threads}")
+    if file.suffix == ".onnx":
+        from edgehr.runtimes.onnxruntime import OnnxRuntime
+
+        return OnnxRuntime(file, device, threads, precision)
+    if file.suffix == ".xml":
+        from edgehr.runtimes.openvino import OpenVINORuntime
+
+        return OpenVINORuntime(file, device, threads, precision)
+    raise ArtifactError(f"{file}: unknown kind of model: expected .onnx or .xml (OpenVINO IR)")

@@ -1,0 +1,57 @@
+"""Artifact: what a converted model says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgehr.card import ModelCard
+from edgehr.errors import ArtifactError, EdgehrError
+
+METADATA_KEY = "edgehr"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The description that travels inside a converted model.
+
+    Attributes:
+        card: What the model expects and returns.
+        precision: The precision of the weights in the file, as read back from it: ``fp32``, ``fp16``, ...
+        weights_sha256: SHA-256 of the checkpoint it was converted from.
+        tools: Name and version of what made it.
+        calibration_sha256: SHA-256 of the calibration manifest; empty where nothing was calibrated.
+    """
+
+    card: ModelCard
+    precision: str
+    weights_sha256: str
+    tools: Mapping[str, str] = field(default_factory=dict)
+    calibration_sha256: str = ""
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        data = {"schema": SCHEMA, **vars(self), "card": self.card.to_dict(), "tools": dict(self.tools)}
+        return json.dumps(data, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Artifact:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ArtifactError: Anything else.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            if data.pop("schema") != SCHEMA:
+                raise ArtifactError("the model was written by another generation of edgehr: convert it again")
+            return cls(**{**data, "card": ModelCard.from_dict(data["card"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ArtifactError(f"the model's edgehr description is damaged: {error}") from None
+        except ArtifactError:
+            raise
+        except EdgehrError as error:
+            raise ArtifactError(f"the model's edgehr description cannot be read: {error}") from None

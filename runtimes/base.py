@@ -1,0 +1,159 @@
+"""The Runtime contract: named tensors in, named tensors out."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.errors import EdgehrError, TensorError
+from edgehr.runtimes.artifact import Artifact
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor that a model takes or returns.
+
+    Attributes:
+        name: Its name.
+        shape: Its dimensions; None where any size will do.
+        dtype: Its NumPy type.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} ({', '.join('N' if d is None else str(d) for d in self.shape)})"
+
+    def check(self, array: NDArray[Any]) -> None:
+        """Raise TensorError unless `array` fits."""
+        fits = len(self.shape) == np.ndim(array) and all(
+            want is None or want == have for want, have in zip(self.shape, np.shape(array), strict=True)
+        )
+        if not isinstance(array, np.ndarray) or array.dtype != self.dtype or not fits:
+            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise TensorError(f"expected {self}, got {found}")
+
+
+class Runtime(ABC):
+    """A loaded model. Safe to call from several threads; use it as a context manager or call `close`.
+
+    Backends set `inputs` and `outputs` through the constructor and override `_infer`.
+
+    Args:
+        inputs: What the model takes.
+        outputs: What it returns.
+        artifact: What it says of itself; None for a model that edgehr did not convert.
+        device: Where it runs, in the backend's words.
+        precision: The arithmetic it runs in, as read back from the backend where that can tell.
+        concurrency: How many inferences `infer_async` keeps under way at once.
+    """
+
+    backend = ""
+
+    def __init__(
+        self,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        *,
+        artifact: Artifact | None = None,
+        device: str = "CPU",
+        precision: str = "",
+        concurrency: int = 1,
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.artifact = artifact
+        self.device = device
+        self.precision = precision
+        self._concurrency = concurrency
+        self._executor: ThreadPoolExecutor | None = None
+        self._state = threading.Condition()
+        self._under_way = 0
+        self._closed = False
+
+    def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Run the model once and wait for it.
+
+        Args:
+            inputs: One array for each of `self.inputs`, by name, of that shape and dtype.
+
+        Returns:
+            One array for each of `self.outputs`, by name, owned by the caller.
+
+        Raises:
+            TensorError: An array is missing, not expected, or of another shape or dtype.
+            EdgehrError: The runtime is closed, or the backend failed.
+        """
+        self._check(inputs)
+        with self._state:
+            self._refuse_closed()
+            self._under_way += 1
+        try:
+            return self._infer(inputs)
+        finally:
+            with self._state:
+                self._under_way -= 1
+                self._state.notify_all()
+
+    def infer_async(self, inputs: Tensors) -> Future[dict[str, NDArray[Any]]]:
+        """Start the model and return at once; the result is what `infer` would return.
+
+        The arrays must not be changed until the future is done. Raises as `infer` does for wrong inputs.
+        """
+        self._check(inputs)
+        with self._state:
+            self._refuse_closed()
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._concurrency, f"edgehr-{self.backend}")
+            return self._executor.submit(self._infer, inputs)
+
+    def close(self) -> None:
+        """Wait for inferences under way and release the model. Closing twice is fine."""
+        with self._state:
+            if self._closed:
+                return
+            self._closed = True
+            executor, self._executor = self._executor, None
+            self._state.wait_for(lambda: not self._under_way)
+        if executor:
+            executor.shutdown(wait=True)
+        self._close()
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise EdgehrError("the runtime is closed")
+
+    def _check(self, inputs: Tensors) -> None:
+        self._refuse_closed()
+        names = {spec.name for spec in self.inputs}
+        if set(inputs) != names:
+            raise TensorError(f"expected inputs {', '.join(sorted(names))}, got {', '.join(sorted(inputs)) or 'none'}")
+        for spec in self.inputs:
+            spec.check(inputs[spec.name])
+
+    @abstractmethod
+    def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Run the model on checked inputs; called from several threads."""
+
+    def _close(self) -> None:  # noqa: B027 - not every backend holds something
+        """Release what the backend holds. Called once, when no inference is under way."""

@@ -1,0 +1,135 @@
+"""OpenVINO."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.files import sha256_file
+from edgehr.runtimes.artifact import METADATA_KEY, Artifact
+from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+
+try:
+    import openvino as ov
+except ImportError as error:
+    raise MissingDependencyError(f"OpenVINO is not usable ({error}): pip install 'edgehr[openvino]'") from error
+
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+class OpenVINORuntime(Runtime):
+    """Runs OpenVINO IR (`.xml` with its `.bin`).
+
+    Args:
+        path: The `.xml` file.
+        device: ``auto`` is the CPU; otherwise OpenVINO's own names: ``CPU``, ``GPU``, ``NPU``, ``AUTO:GPU,CPU``, ...
+        threads: Threads of one inference on the CPU; None leaves it to OpenVINO.
+        precision: Arithmetic to ask for: ``fp32``, ``bf16`` or ``fp16``. By default what the artifact says, since
+            OpenVINO would otherwise compute in bf16 on CPUs that have it, with a third of float16's accuracy;
+            `Runtime.precision` tells what the device really uses.
+
+    Raises:
+        ArtifactError: The files are missing, damaged, do not belong together or are not IR.
+        EdgehrError: The device is not there, or does not take a setting.
+    """
+
+    backend = "openvino"
+
+    def __init__(
+        self, path: Path, device: str = "auto", threads: int | None = None, precision: str | None = None
+    ) -> None:
+        core = ov.Core()
+        model = read_ir(core, path)
+        artifact = ir_artifact(model)
+        _check_weights(path, model)
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            config["INFERENCE_NUM_THREADS"] = threads
+        if precision is None and artifact is not None and artifact.precision in _PRECISIONS:
+            precision = artifact.precision
+        if precision is not None:
+            config["INFERENCE_PRECISION_HINT"] = _PRECISIONS.get(precision, precision)
+        device = "CPU" if device == "auto" else device.upper()
+        try:
+            self._compiled = core.compile_model(model, device, config)
+            concurrency = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        except RuntimeError as error:
+            known = ", ".join(core.available_devices)
+            raise EdgehrError(
+                f"{path}: OpenVINO cannot run it on {device} with {config} (devices here: {known}): {_reason(error)}"
+            ) from None
+        self._requests: deque[Any] = deque()
+        super().__init__(
+            [_spec(port) for port in model.inputs],
+            [_spec(port) for port in model.outputs],
+            artifact=artifact,
+            device=device,
+            precision=_used_precision(self._compiled),
+            concurrency=concurrency,
+        )
+
+    def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        try:
+            request = self._requests.pop()  # one request serves one caller at a time
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            result = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+            return {spec.name: np.array(result[i]) for i, spec in enumerate(self.outputs)}
+        except RuntimeError as error:
+            raise EdgehrError(f"OpenVINO failed: {_reason(error)}") from error
+        finally:
+            self._requests.append(request)
+
+    def _close(self) -> None:
+        self._requests.clear()
+        del self._compiled
+
+
+def read_ir(core: Any, path: Path) -> Any:
+    """Read IR files as an `openvino.Model`; raises ArtifactError where they are missing, damaged or foreign."""
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise ArtifactError(f"{path}: its weights file {weights.name} is not beside it")
+    try:
+        return core.read_model(str(path), str(weights))
+    except RuntimeError as error:
+        raise ArtifactError(f"{path}: OpenVINO cannot read it, truncated or foreign ({_reason(error)})") from None
+
+
+def ir_artifact(model: Any) -> Artifact | None:
+    """What a model says of itself in `rt_info`; None where edgehr did not write it."""
+    key = [METADATA_KEY, "artifact"]
+    return Artifact.from_json(model.get_rt_info(key).astype(str)) if model.has_rt_info(key) else None
+
+
+def _check_weights(path: Path, model: Any) -> None:
+    """Refuse a `.bin` other than the one that was written with the `.xml`."""
+    key = [METADATA_KEY, "bin_sha256"]
+    if model.has_rt_info(key) and model.get_rt_info(key).astype(str) != sha256_file(path.with_suffix(".bin")):
+        raise ArtifactError(f"{path}: its weights file {path.stem}.bin is damaged or belongs to another model")
+
+
+def _used_precision(compiled: Any) -> str:
+    try:
+        used: str = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    except RuntimeError:
+        return ""  # not every device has this property
+    return {name: ours for ours, name in _PRECISIONS.items()}.get(used, used)
+
+
+def _spec(port: Any) -> TensorSpec:
+    shape = tuple(None if size.is_dynamic else size.get_length() for size in port.partial_shape)
+    return TensorSpec(port.any_name, shape, np.dtype(port.element_type.to_dtype()))
+
+
+def _reason(error: Exception) -> str:
+    """The line of OpenVINO's multi-line messages that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (telling or lines or ["no reason given"])[-1][:200]

@@ -1,0 +1,221 @@
+"""The Runtime contract, on both backends, with a small network."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgehr.converters.graph import embed
+from edgehr.converters.to_openvino import save_ir, to_ir
+from edgehr.errors import ArtifactError, EdgehrError, TensorError
+from edgehr.runtimes import Artifact, load
+from edgehr.runtimes.batching import infer_batched
+from edgehr.zoo import get_card
+
+CARD = get_card("litehrnet-18-coco-256x192")
+
+
+def small_model(batch: int | str) -> Any:
+    """Doubles its input and adds one, on (batch, 3, 8, 8)."""
+    nodes = [helper.make_node("Mul", ["image", "two"], ["doubled"]), helper.make_node("Add", ["doubled", "one"], ["y"])]
+    constants = [
+        helper.make_tensor("two", TensorProto.FLOAT, [1], [2.0]),
+        helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, 8, 8])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 3, 8, 8])
+    graph = helper.make_graph(nodes, "small", [image], [result], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def write(folder: Path, kind: str, batch: int | str = 1) -> Path:
+    model, artifact = small_model(batch), Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"})
+    path = folder / f"model{kind}"
+    if kind == ".xml":
+        save_ir(to_ir(model), path, artifact, fp16_weights=False)
+    else:
+        embed(model, artifact)
+        onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(params=[".onnx", ".xml"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return write(tmp_path, request.param)
+
+
+def image(value: float = 3) -> np.ndarray:
+    return np.full((1, 3, 8, 8), value, np.float32)
+
+
+def test_names_shapes_and_the_artifact_are_read(path: Path) -> None:
+    with load(path) as runtime:
+        assert [str(spec) for spec in runtime.inputs] == ["image float32 (1, 3, 8, 8)"]
+        assert [str(spec) for spec in runtime.outputs] == ["y float32 (1, 3, 8, 8)"]
+        assert runtime.artifact == Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"})
+        assert runtime.precision == "fp32"
+        assert runtime.device == "CPU"
+
+
+def test_infers_now_and_later(path: Path) -> None:
+    with load(path, threads=1) as runtime:
+        assert (runtime.infer({"image": image()})["y"] == 7).all()
+        futures = [runtime.infer_async({"image": image(value)}) for value in range(20)]
+        for value, future in enumerate(futures):
+            assert (future.result(timeout=20)["y"] == 2 * value + 1).all()
+
+
+def test_results_belong_to_the_caller(path: Path) -> None:
+    with load(path) as runtime:
+        first = runtime.infer({"image": image(1)})["y"]
+        runtime.infer({"image": image(100)})
+        assert (first == 3).all()
+
+
+def test_serves_several_threads(path: Path) -> None:
+    with load(path) as runtime, ThreadPoolExecutor(8) as pool:
+        barrier = threading.Barrier(8)
+
+        def work(number: int) -> bool:
+            barrier.wait(timeout=20)
+            return all(
+                (runtime.infer({"image": image(number + i)})["y"] == 2 * (number + i) + 1).all() for i in range(50)
+            )
+
+        assert all(pool.map(work, range(8)))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "expected inputs image, got none"),
+        ({"picture": image()}, "expected inputs image, got picture"),
+        ({"image": image().astype(np.float64)}, r"expected image float32 \(1, 3, 8, 8\), got float64"),
+        ({"image": image()[0]}, r"got float32 \(3, 8, 8\)"),
+        ({"image": np.zeros((2, 3, 8, 8), np.float32)}, r"got float32 \(2, 3, 8, 8\)"),
+        ({"image": [1, 2]}, "got list"),
+    ],
+)
+def test_wrong_inputs_say_what_was_expected(path: Path, inputs: Any, message: str) -> None:
+    with load(path) as runtime:
+        for call in (runtime.infer, runtime.infer_async):
+            with pytest.raises(TensorError, match=message):
+                call(inputs)
+
+
+def test_a_closed_runtime_refuses_and_closes_twice(path: Path) -> None:
+    runtime = load(path)
+    pending = runtime.infer_async({"image": image()})
+    runtime.close()
+    runtime.close()
+    assert (pending.result(timeout=1)["y"] == 7).all()
+    for call in (runtime.infer, runtime.infer_async):
+        with pytest.raises(EdgehrError, match="closed"):
+            call({"image": image()})
+
+
+def test_closing_waits_for_callers_in_other_threads(path: Path) -> None:
+    runtime = load(path)
+
+    def work(_: int) -> int:
+        for done in itertools.count():
+            try:
+                outputs = runtime.infer({"image": image()})
+            except EdgehrError:  # closed
+                return done
+            assert (outputs["y"] == 7).all()
+        raise AssertionError("never closed")
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = [pool.submit(work, number) for number in range(4)]
+        time.sleep(0.2)
+        runtime.close()
+        assert all(count.result(timeout=20) > 0 for count in counts)
+
+
+@pytest.mark.parametrize("kind", [".onnx", ".xml"])
+@pytest.mark.parametrize("batch", [1, 4, "batch"])
+def test_batches_of_any_size(tmp_path: Path, kind: str, batch: int | str) -> None:
+    items = np.arange(7, dtype=np.float32)[:, None, None, None] * np.ones((1, 3, 8, 8), np.float32)
+    with load(write(tmp_path, kind, batch)) as runtime:
+        assert runtime.inputs[0].shape[0] == (None if batch == "batch" else batch)
+        for count in (0, 1, 4, 7):
+            outputs = infer_batched(runtime, items[:count], limit=3)
+            np.testing.assert_array_equal(outputs["y"], 2 * items[:count] + 1)
+
+
+@pytest.mark.parametrize("kind", [".onnx", ".xml"])
+def test_damaged_and_foreign_files_give_one_line(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, kind)
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"hello", b"\x00" * 1000, b"<xml/>"):
+        path.write_bytes(content)
+        with pytest.raises(ArtifactError) as caught:
+            load(path)
+        assert path.name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_missing_and_unknown_files(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no such model file"):
+        load(tmp_path / "absent.onnx")
+    (tmp_path / "model.h5").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"expected \.onnx or \.xml"):
+        load(tmp_path / "model.h5")
+
+
+def test_ir_weights_that_are_missing_or_of_another_model(tmp_path: Path) -> None:
+    path = write(tmp_path, ".xml")
+    weights = path.with_suffix(".bin")
+    changed = bytearray(weights.read_bytes())
+    changed[0] ^= 1
+    weights.write_bytes(changed)
+    with pytest.raises(ArtifactError, match=r"model\.bin is damaged or belongs to another model"):
+        load(path)
+    weights.unlink()
+    with pytest.raises(ArtifactError, match=r"model\.bin is not beside it"):
+        load(path)
+
+
+def test_a_damaged_description_is_said(tmp_path: Path) -> None:
+    model = small_model(1)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "edgehr", '{"schema":1,"card":{}}'
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ArtifactError, match="description"):
+        load(tmp_path / "model.onnx")
+
+
+def test_a_model_from_elsewhere_runs_without_a_card(tmp_path: Path) -> None:
+    onnx.save(small_model(1), tmp_path / "model.onnx")
+    with load(tmp_path / "model.onnx") as runtime:
+        assert runtime.artifact is None
+        assert (runtime.infer({"image": image()})["y"] == 7).all()
+
+
+def test_unknown_devices_and_settings_are_refused(path: Path) -> None:
+    with pytest.raises(EdgehrError, match=r"(?i)nonsense"):
+        load(path, "nonsense")
+    with pytest.raises(EdgehrError, match="threads"):
+        load(path, threads=0)
+
+
+def test_openvino_computes_in_the_artifact_s_precision_unless_asked(tmp_path: Path) -> None:
+    path = write(tmp_path, ".xml")
+    assert load(path).precision == "fp32"
+    with pytest.raises(EdgehrError, match="cannot run it"):
+        load(path, precision="int3")
+
+
+def test_onnxruntime_refuses_a_precision(tmp_path: Path) -> None:
+    with pytest.raises(EdgehrError, match="precision of the graph"):
+        load(write(tmp_path, ".onnx"), precision="fp16")
