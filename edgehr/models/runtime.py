@@ -1,0 +1,48 @@
+"""PyTorch behind the Runtime contract: checkpoints are evaluated by the code that serves artifacts."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgehr.card import ModelCard
+from edgehr.files import sha256_file
+from edgehr.models.build import load
+from edgehr.runtimes.artifact import Artifact
+from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+
+
+class TorchRuntime(Runtime):
+    """Runs a network on the CPU in float32: the reference that conversions are compared with.
+
+    Args:
+        card: The model.
+        path: Its checkpoint.
+        threads: Threads of PyTorch (for the whole process); None leaves them.
+    """
+
+    backend = "torch"
+
+    def __init__(self, card: ModelCard, path: Path, threads: int | None = None) -> None:
+        self.network = load(card, path)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._one_at_a_time = threading.Lock()
+        spec, joints = card.input, len(card.keypoints.names)
+        float32 = np.dtype(np.float32)
+        super().__init__(
+            [TensorSpec(spec.name, (None, 3, spec.height, spec.width), float32)],
+            [TensorSpec(card.outputs[0].name, (None, joints, spec.height // 4, spec.width // 4), float32)],
+            artifact=Artifact(card, "fp32", sha256_file(path), {"torch": torch.__version__}),
+            precision="fp32",
+        )
+
+    def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        with self._one_at_a_time, torch.inference_mode():
+            result = self.network(torch.from_numpy(inputs[self.inputs[0].name]))
+        return {self.outputs[0].name: result.numpy()}

@@ -1,0 +1,79 @@
+import pytest
+import torch
+
+from edgehr.errors import EdgehrError
+from edgehr.models import build
+from edgehr.models.build import BUILDERS
+from edgehr.zoo import all_cards, get_card
+
+
+@pytest.mark.parametrize("size", [(256, 192), (384, 288), (32, 32), (64, 224)])
+@pytest.mark.parametrize("architecture", ["hrnet", "hrnetv2", "lite_hrnet"])
+def test_heatmaps_have_a_quarter_of_the_input_size(architecture: str, size: tuple[int, int]) -> None:
+    parameters = {"depth": 18} if architecture == "lite_hrnet" else {"width": 18}
+    network = BUILDERS[architecture](17, **parameters).eval()
+    with torch.inference_mode():
+        output = network(torch.zeros(2, 3, *size))
+    assert output.shape == (2, 17, size[0] // 4, size[1] // 4)
+
+
+@pytest.mark.parametrize("width", [18, 32, 40, 48])
+def test_hrnet_takes_any_width(width: int) -> None:
+    assert BUILDERS["hrnet"](17, width=width).backbone.channels == [width, 2 * width, 4 * width, 8 * width]
+
+
+# Parameters in millions as the papers give them (HRNet: CVPR 2019, table 1; Lite-HRNet: CVPR 2021, table 2).
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("hrnet-w32-coco-256x192", 28.5),
+        ("hrnet-w48-coco-256x192", 63.6),
+        ("litehrnet-18-coco-256x192", 1.1),
+        ("litehrnet-30-coco-256x192", 1.8),
+        ("litehrnet-18-naive-coco-256x192", 0.7),
+        ("litehrnet-18-wider-naive-coco-256x192", 1.3),
+    ],
+)
+def test_size_agrees_with_the_paper(name: str, published: float) -> None:
+    count = sum(p.numel() for p in build(get_card(name)).parameters())
+    assert round(count / 1e6, 1) == pytest.approx(published, abs=0.11)
+
+
+@pytest.mark.parametrize("architecture", ["hrnet", "lite_hrnet"])
+@pytest.mark.parametrize("size", [(250, 192), (256, 200), (16, 16)])
+def test_other_sizes_are_refused_with_the_reason(architecture: str, size: tuple[int, int]) -> None:
+    network = BUILDERS[architecture](17, **({"width": 18} if architecture == "hrnet" else {"depth": 18})).eval()
+    with pytest.raises(EdgehrError, match=f"{size[0]}x{size[1]}.*divide by 32.*resolution"):
+        network(torch.zeros(1, 3, *size))
+
+
+def test_inputs_that_are_no_image_batch_are_refused() -> None:
+    network = BUILDERS["lite_hrnet"](17, depth=18).eval()
+    with pytest.raises(EdgehrError, match=r"\(N, 3, H, W\)"):
+        network(torch.zeros(3, 256, 192))
+
+
+def test_a_card_of_unknown_architecture_or_size_is_refused() -> None:
+    from dataclasses import replace
+
+    card = get_card("litehrnet-18-coco-256x192")
+    with pytest.raises(EdgehrError, match="unknown architecture 'vit'"):
+        build(replace(card, architecture="vit"))
+    with pytest.raises(EdgehrError, match="cannot be built"):
+        build(replace(card, parameters={"depth": 19}))
+    with pytest.raises(EdgehrError, match="divide by 32"):
+        build(card.with_size(250, 192))
+
+
+@pytest.mark.slow
+def test_every_card_builds_and_returns_its_keypoints() -> None:
+    built: set[tuple[object, ...]] = set()
+    for card in all_cards():
+        kind = (card.architecture, str(card.parameters), len(card.keypoints.names))
+        if kind in built:
+            continue
+        built.add(kind)
+        with torch.inference_mode():
+            output = build(card)(torch.zeros(1, 3, 64, 64))
+        assert output.shape == (1, len(card.keypoints.names), 16, 16), card.name
+    assert len(built) >= 15
