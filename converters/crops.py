@@ -1,0 +1,67 @@
+"""Real crops to compare models on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.assets import photographs
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+from edgehr.tasks import Task
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MOST_IMAGES = 16
+
+
+def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.float32]:
+    """Crops through the model's own preprocessing, (N, 3, H, W).
+
+    Args:
+        card: The model.
+        images: A folder, of which the first 16 images by name are taken whole; by default several windows of the
+            photographs that ship with edgehr.
+
+    Raises:
+        EdgehrError: The folder holds no readable image.
+    """
+    task = Task.for_card(card)
+    parts = []
+    for path in _image_files(images) if images else photographs():
+        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise EdgehrError(f"{path}: not an image that OpenCV reads")
+        height, width = pixels.shape[:2]
+        windows = [(0.0, 0.0, 1.0, 1.0)] if images else _WINDOWS
+        boxes = np.array(windows, np.float32) * np.array([width, height, width, height], np.float32)
+        parts.append(task.preprocess(pixels, boxes)[0])
+    return np.concatenate(parts)
+
+
+# Whole picture, head and shoulders, left, right, middle: fractions of width and height.
+_WINDOWS = [
+    (0.0, 0.0, 1.0, 1.0),
+    (0.2, 0.0, 0.8, 0.5),
+    (0.0, 0.1, 0.6, 1.0),
+    (0.4, 0.1, 1.0, 0.9),
+    (0.25, 0.25, 0.75, 0.75),
+]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise EdgehrError(f"{folder}: no such folder of images")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)[:MOST_IMAGES]
+    if not found:
+        raise EdgehrError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
+    return found
+
+
+def describe(batch: NDArray[Any], images: Path | None) -> str:
+    """Say what a batch is made of."""
+    source = f"images of {images}" if images else "windows of the photographs shipped with edgehr"
+    return f"{len(batch)} {source}"

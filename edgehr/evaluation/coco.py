@@ -1,0 +1,172 @@
+"""COCO keypoint AP and AR of a model on annotated images."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError, MissingDependencyError
+from edgehr.evaluation.oks import oks_nms
+from edgehr.evaluation.people import PERSON, PeopleImage, keypoint_count, read_json
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.batching import infer_batched
+from edgehr.tasks import Poses, Task
+
+# mmpose's rule for the score of a pose: the box's score times the mean of its keypoint scores above this.
+KEYPOINT_THRESHOLD = 0.2
+
+
+@dataclass(frozen=True)
+class CocoMetrics:
+    """COCO keypoint metrics, 0 to 1.
+
+    Attributes:
+        ap: Average precision over OKS 0.50 to 0.95.
+        ap50: At OKS 0.50.
+        ap75: At OKS 0.75.
+        ap_medium: Of people with an area between 32² and 96² pixels.
+        ap_large: Of larger people.
+        ar: Average recall over OKS 0.50 to 0.95.
+        people: Poses that were evaluated.
+        images: Images they are in.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_medium: float
+    ap_large: float
+    ar: float
+    people: int
+    images: int
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def estimate(runtime: Runtime, card: ModelCard, image: PeopleImage, *, flip: bool = False) -> Poses:
+    """Estimate the poses in the boxes of one image, with the mirrored image averaged in where `flip` is set."""
+    task = Task.for_card(card)
+    pixels = cv2.imread(str(image.path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise EdgehrError(f"{image.path}: not an image that OpenCV reads")
+    batch, context = task.preprocess(pixels, image.boxes)
+    outputs: dict[str, NDArray[Any]] = infer_batched(runtime, batch)
+    if flip:
+        mirrored = infer_batched(runtime, np.ascontiguousarray(batch[..., ::-1]))
+        outputs = task.average_flipped(outputs, mirrored)
+    return task.postprocess(outputs, context)
+
+
+def predict(
+    runtime: Runtime, card: ModelCard, images: Iterable[PeopleImage], *, flip: bool = False, suppress: bool = False
+) -> Iterator[list[dict[str, Any]]]:
+    """Estimate every pose and give each image's as COCO results.
+
+    Args:
+        runtime: The model.
+        card: What it expects and returns.
+        images: Images with boxes.
+        flip: Average in the mirrored images.
+        suppress: Drop near-equal poses (for detected boxes, several of which may hold the same person).
+    """
+    for image in images:
+        poses = estimate(runtime, card, image, flip=flip)
+        scores = _pose_scores(poses, image.box_scores)
+        kept: Iterable[int] = range(len(poses))
+        if suppress:
+            kept = oks_nms(poses.keypoints, poses.boxes, scores, card.keypoints.sigmas)
+        yield [
+            {
+                "image_id": image.image_id,
+                "category_id": PERSON,
+                "keypoints": np.column_stack([poses.keypoints[i], poses.scores[i]]).ravel().tolist(),
+                "score": float(scores[i]),
+            }
+            for i in kept
+        ]
+
+
+def _pose_scores(poses: Poses, box_scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    seen = poses.scores > KEYPOINT_THRESHOLD
+    means = (poses.scores * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    result: NDArray[np.float32] = means * box_scores
+    return result
+
+
+def check_annotations(card: ModelCard, annotations: Path) -> None:
+    """Refuse annotations that a model's keypoints cannot be compared with.
+
+    Raises:
+        EdgehrError: Another number of keypoints, or no OKS constants for them.
+    """
+    names, annotated = len(card.keypoints.names), keypoint_count(annotations)
+    if names != annotated:
+        raise EdgehrError(f"{card.name} returns {names} keypoints, but the people in {annotations} have {annotated}")
+    if not card.keypoints.sigmas:
+        raise EdgehrError(f"{card.name}: its keypoints have no OKS constants, so COCO AP is not defined for them")
+
+
+def evaluate(
+    runtime: Runtime,
+    card: ModelCard,
+    annotations: Path,
+    images: list[PeopleImage],
+    *,
+    flip: bool = False,
+    suppress: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> CocoMetrics:
+    """Compute COCO AP and AR (the evaluation library is faster-coco-eval).
+
+    Args:
+        runtime: The model.
+        card: What it expects and returns.
+        annotations: COCO keypoint file.
+        images: Its images with boxes, annotated or detected.
+        flip: Average in the mirrored images.
+        suppress: Drop near-equal poses, for detected boxes.
+        progress: Called after each image with the number of people in it.
+
+    Raises:
+        EdgehrError: The annotations do not suit the model.
+        MissingDependencyError: The evaluation library is not installed.
+    """
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError:
+        raise MissingDependencyError("evaluation needs faster-coco-eval: pip install 'edgehr[eval]'") from None
+    check_annotations(card, annotations)
+    results: list[dict[str, Any]] = []
+    for found in predict(runtime, card, images, flip=flip, suppress=suppress):
+        results += found
+        if progress:
+            progress(len(found))
+    with contextlib.redirect_stdout(io.StringIO()):  # the library prints its own table
+        truth = COCO(read_json(annotations))
+        run = COCOeval_faster(
+            truth,
+            truth.loadRes(results),
+            "keypoints",
+            kpt_oks_sigmas=np.array(card.keypoints.sigmas),
+            print_function=_quiet,
+        )
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    ap, ap50, ap75, medium, large, ar = (float(value) for value in run.stats[:6])
+    return CocoMetrics(ap, ap50, ap75, medium, large, ar, len(results), len(images))
+
+
+def _quiet(*_: object) -> None:
+    """The evaluation library's printer."""

@@ -1,0 +1,60 @@
+"""Object keypoint similarity, and the suppression of doubles by it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def oks(
+    keypoints: NDArray[np.float32], others: NDArray[np.float32], area: float, sigmas: ArrayLike
+) -> NDArray[np.float64]:
+    """Object keypoint similarity of COCO's keypoint evaluation.
+
+    Args:
+        keypoints: (K, 2) pixels.
+        others: (M, K, 2) pixels.
+        area: The object's area, square pixels.
+        sigmas: (K,) per-keypoint constants.
+
+    Returns:
+        (M,) similarities, 0 to 1.
+    """
+    variances = (2 * np.asarray(sigmas, np.float64)) ** 2
+    distances = ((others.astype(np.float64) - keypoints) ** 2).sum(axis=-1)
+    exponents = distances / (2 * variances * (area + np.spacing(1)))
+    similarities: NDArray[np.float64] = np.exp(-exponents).mean(axis=-1)
+    return similarities
+
+
+def oks_nms(
+    keypoints: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    sigmas: ArrayLike,
+    threshold: float = 0.9,
+) -> list[int]:
+    """Drop poses that are nearly the same as a better one (the suppression of SimpleBaseline and mmpose).
+
+    Args:
+        keypoints: (N, K, 2) pixels.
+        boxes: (N, 4) xyxy pixels, for the areas.
+        scores: (N,) of the poses.
+        sigmas: (K,) per-keypoint constants.
+        threshold: Similarity above which the lower-scored pose goes.
+
+    Returns:
+        Indices to keep, best first.
+    """
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(order):
+        best, order = int(order[0]), order[1:]
+        kept.append(best)
+        # mmpose takes the mean of the two areas
+        similar = [
+            oks(keypoints[best], keypoints[i][None], float(areas[best] + areas[i]) / 2, sigmas)[0] for i in order
+        ]
+        order = order[np.array(similar) <= threshold] if len(order) else order
+    return kept
