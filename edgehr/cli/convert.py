@@ -1,0 +1,131 @@
+"""`edgehr convert`: from a checkpoint to an artifact."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgehr.card import DECODINGS, WARPS, ModelCard
+from edgehr.cli.output import SubParsers, print_json
+
+if TYPE_CHECKING:
+    from edgehr.converters.report import Listener, Report
+
+
+def register(commands: SubParsers) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("convert", help="convert a model to ONNX or OpenVINO")
+    parser.add_argument("model", help="a name from `edgehr models`, or a card of your own in a .json file")
+    parser.add_argument("--to", required=True, choices=["onnx", "openvino"], help="what to convert to")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="checkpoint (default: the model's own, downloaded)"
+    )
+    parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="default: fp32")
+    parser.add_argument("--size", type=parse_size, metavar="HxW", help="input size, both divisible by 32")
+    parser.add_argument("--batch", type=parse_batch, default=1, metavar="N|dynamic", help="images per inference")
+    parser.add_argument(
+        "--decoding", choices=DECODINGS, help="how applications decode the heatmaps, if not as the card"
+    )
+    parser.add_argument("--warp", choices=WARPS, help="how the crops were cut in training, if not as the card says")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="compare on these images instead of the shipped ones"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: artifacts/MODEL-PRECISION.onnx or .xml")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=run)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`256x192` as (256, 192)."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, 256x192 for example")
+    return int(match[1]), int(match[2])
+
+
+def parse_batch(text: str) -> int | None:
+    """A number, or None for `dynamic`."""
+    if text == "dynamic":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of images nor `dynamic`")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert and print the report."""
+    from edgehr.cli.fetch import fetch_with_progress
+    from edgehr.cli.opening import need_torch
+    from edgehr.zoo import find_card
+
+    need_torch()
+    from edgehr.converters.convert import convert
+    from edgehr.models.layers import check_size
+
+    card = find_card(args.model)
+    if args.size:
+        check_size(*args.size)
+        card = card.with_size(*args.size)
+    card = _with_decoding(card, args.decoding, args.warp)
+    weights = args.weights or fetch_with_progress(card)
+    listener = None if args.json else _listener()
+    report = convert(
+        card,
+        weights,
+        args.to,
+        precision=args.precision,
+        batch=args.batch,
+        out=args.out,
+        images=args.images,
+        listener=listener,
+    )
+    if args.json:
+        print_json(report.to_dict())
+    else:
+        _print_report(report)
+
+
+def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> ModelCard:
+    decoding = card.decoding
+    changed = replace(decoding, method=method or decoding.method, warp=warp or decoding.warp)
+    return replace(card, decoding=changed)
+
+
+def _listener() -> Listener:
+    """Show each stage as it runs (on a terminal) and a line for each that is done."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    status = console.status("")
+
+    def listen(name: str, stage: object) -> None:
+        if stage is None:
+            status.update(f"{name} ...")
+            if sys.stdout.isatty():
+                status.start()
+        else:
+            status.stop()
+            console.print(f"  {name:<22} {stage.seconds:6.1f} s  {stage.detail}", markup=False)  # type: ignore[attr-defined]
+
+    return listen
+
+
+def _print_report(report: Report) -> None:
+    nodes = ", ".join(f"{count} {name}" for name, count in report.nodes.items())
+    print(f"\n{report.path}")
+    for label, value in (
+        ("model", report.model),
+        ("weights", report.weights),
+        ("precision", report.precision),
+        ("size", f"{report.size_bytes / 1e6:.1f} MB"),
+        ("nodes", nodes),
+        ("against PyTorch", report.difference),
+        ("compared on", report.compared_on),
+        ("time", f"{report.seconds:.1f} s"),
+        *(("note", note) for note in report.notes),
+    ):
+        print(f"  {label:<16} {value}")

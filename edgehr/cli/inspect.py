@@ -1,0 +1,66 @@
+"""`edgehr inspect`: print what a converted model says of itself."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edgehr.cli.output import SubParsers, print_json
+
+
+def register(commands: SubParsers) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("inspect", help="show what a converted model is")
+    parser.add_argument("file", type=Path, help=".onnx or .xml")
+    parser.add_argument("--json", action="store_true", help="print everything, the full card too, as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Describe the file."""
+    from edgehr.runtimes.describe import describe
+
+    description = describe(args.file)
+    if args.json:
+        print_json(description)
+        return
+    for label, value in _lines(description):
+        print(f"{label:<12} {value}")
+
+
+def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("file", f"{f['name']}  {f['bytes'] / 1e6:.2f} MB  sha256 {f['sha256']}") for f in description["files"]]
+    lines.append(("runs on", description["backend"]))
+    for kind in ("inputs", "outputs"):
+        for tensor in description[kind]:
+            shape = ", ".join("N" if size is None else str(size) for size in tensor["shape"])
+            lines.append((kind.removesuffix("s"), f"{tensor['name']} {tensor['dtype']} ({shape})"))
+    artifact = description["artifact"]
+    lines += _artifact_lines(artifact) if artifact else [("card", "none: edgehr did not convert this model")]
+    counts = description["operators"]
+    listed = (
+        ", ".join(f"{count} {name}" for name, count in counts.items()) if counts else "pip install onnx to see them"
+    )
+    lines.append(("operators", f"{sum(counts.values())}: {listed}" if counts else listed))
+    return lines
+
+
+def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
+    card = artifact["card"]
+    spec, decoding, weights = card["input"], card["decoding"], card["weights"]
+    values = ", ".join(f"{value:g}" for value in spec["mean"]), ", ".join(f"{value:g}" for value in spec["std"])
+    lines = [
+        ("model", f"{card['name']} ({card['task']}, {card['architecture']} {card['parameters']})"),
+        ("precision", artifact["precision"]),
+        ("weights", f"{weights['origin']}: {weights['file']}  sha256 {artifact['weights_sha256']}"),
+        ("normalise", f"{spec['color']}, mean {values[0]}, std {values[1]} (0-255 scale)"),
+        ("decoding", f"{decoding['method']}, warp {decoding['warp']}, blur {decoding['blur_kernel']}"),
+        ("keypoints", f"{len(card['keypoints']['names'])}: {', '.join(card['keypoints']['names'])}"),
+        ("made by", ", ".join(f"{name} {version}" for name, version in artifact["tools"].items())),
+    ]
+    if weights["metric"]:
+        lines.append(("metric", f"{weights['metric']} (published, not of this file)"))
+    if artifact["calibration_sha256"]:
+        lines.append(("calibrated", f"manifest sha256 {artifact['calibration_sha256']}"))
+    return lines

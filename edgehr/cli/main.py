@@ -1,0 +1,47 @@
+"""`edgehr`: parse, call, and turn expected failures into one line.
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from edgehr import __version__
+from edgehr.cli import convert, demo, evaluate, fetch, inspect, models, verify
+from edgehr.errors import EdgehrError
+
+COMMANDS = (models, fetch, convert, inspect, verify, evaluate, demo)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all commands."""
+    parser = argparse.ArgumentParser(prog="edgehr", description="Deploy HRNet and Lite-HRNet networks on devices.")
+    parser.add_argument("--version", action="version", version=f"edgehr {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status."""
+    args = build_parser().parse_args(argv)
+    try:
+        args.run(args)
+    except EdgehrError as error:
+        print(f"edgehr {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"edgehr {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

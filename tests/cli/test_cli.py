@@ -1,0 +1,181 @@
+"""The command line as users meet it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edgehr.cli.main import main
+from edgehr.zoo import DEFAULT_MODEL
+
+
+def one_line(stderr: str) -> str:
+    lines = stderr.strip().splitlines()
+    assert len(lines) == 1, stderr
+    return lines[0]
+
+
+def test_models_are_listed_filtered_and_given_as_cards(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["NAME", "KEYPOINTS"]
+    assert len(lines) > 60
+    assert main(["models", "dark", "wholebody"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert names
+    assert all("dark" in name and "wholebody" in name for name in names)
+    assert main(["models", DEFAULT_MODEL, "--json"]) == 0
+    (card,) = json.loads(capsys.readouterr().out)
+    assert card["weights"]["origin"] == "sample"
+    assert main(["models", "unicorn"]) == 1
+    assert "no model matches unicorn" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["convert", "x"],
+        ["convert", "x", "--to", "onnx", "--size", "256"],
+        ["convert", "x", "--to", "onnx", "--batch", "many"],
+        ["convert", "x", "--to", "onnx", "--batch", "0"],
+        ["eval", "x.onnx"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: edgehr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fetch", "hrnet-w32-coco"], "did you mean"),
+        (["convert", "hrnet-w99", "--to", "onnx"], "unknown model"),
+        (["convert", DEFAULT_MODEL, "--to", "onnx", "--size", "250x192"], "divide by 32"),
+        (["convert", DEFAULT_MODEL, "--to", "onnx", "--weights", "absent.pth"], "absent.pth: no such checkpoint"),
+        (["convert", DEFAULT_MODEL, "--to", "onnx", "--out", "a.xml"], "must end in .onnx"),
+        (["inspect", "absent.onnx"], "no such model file"),
+        (["verify", "absent.onnx", "absent.xml"], "no such model file"),
+        (["verify", "a.pth", "b.pth"], "say which model"),
+        (["eval", "absent.onnx", "--annotations", "a", "--images", "b"], "no such model file"),
+        (["demo", "--source", "absent.jpg"], "no such image"),
+        (["demo"], "no converted model here"),
+    ],
+)
+def test_expected_failures_are_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    line = one_line(capsys.readouterr().err)
+    assert line.startswith(f"edgehr {arguments[0]}: ")
+    assert message in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe_is_no_error(edgehr_command: Any) -> None:
+    import subprocess
+    import sys
+
+    command = f"{sys.executable} -m edgehr.cli.main models | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None:
+    """What README and Makefile do, in an empty folder: convert, inspect, verify, demo."""
+    converted = edgehr_command("convert", DEFAULT_MODEL, "--to", "openvino", cwd=tmp_path)
+    assert converted.returncode == 0, converted.stderr
+    for word in ("load checkpoint", "export to ONNX", "simplify", "compare with PyTorch", "sample weights", "nodes"):
+        assert word in converted.stdout
+    artifact = tmp_path / "artifacts" / f"{DEFAULT_MODEL}-fp32.xml"
+    assert sorted(path.suffix for path in artifact.parent.iterdir()) == [".bin", ".xml"]
+
+    shown = edgehr_command("inspect", artifact)
+    assert shown.returncode == 0, shown.stderr
+    assert DEFAULT_MODEL in shown.stdout
+    assert "sample" in shown.stdout
+    about = json.loads(edgehr_command("inspect", artifact, "--json").stdout)
+    assert about["inputs"] == [{"name": "image", "shape": [1, 3, 256, 192], "dtype": "float32"}]
+
+    same = edgehr_command("verify", DEFAULT_MODEL, artifact, "--max-difference", "1e-3", "--json")
+    assert same.returncode == 0, same.stderr
+    assert json.loads(same.stdout)["keypoints"] > 100
+    strict = edgehr_command("verify", DEFAULT_MODEL, artifact, "--max-difference", "1e-12")
+    assert strict.returncode == 1
+    assert "is above 1e-12" in one_line(strict.stderr)
+
+    found = edgehr_command("demo", "--json", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    summary = json.loads(found.stdout)
+    assert (summary["frames"], summary["with_person"], summary["weights"]) == (1, 1, "sample")
+    (saved,) = summary["saved"]
+    picture = cv2.imread(str(tmp_path / saved))
+    original = cv2.imread(str(summary["source"]))
+    assert picture.shape == original.shape
+    assert (np.abs(picture.astype(int) - original).max(axis=2) > 40).mean() > 0.02
+
+
+@pytest.mark.slow
+def test_verify_of_a_checkpoint_takes_the_artifact_s_card(
+    edgehr_command: Any, sample_onnx: Path, sample_ir: Path
+) -> None:
+    from edgehr.zoo import find_weights, get_card
+
+    weights = find_weights(get_card(DEFAULT_MODEL))
+    for pair in ((weights, sample_onnx), (sample_ir, weights), (sample_onnx, sample_ir)):
+        done = edgehr_command("verify", *pair, "--max-difference", "1e-3")
+        assert done.returncode == 0, done.stderr
+        assert "10 windows of the photographs" in done.stdout
+
+
+@pytest.mark.slow
+def test_demo_follows_a_person_through_a_video(
+    edgehr_command: Any, sample_ir: Path, shared: Path, tmp_path: Path
+) -> None:
+    source = shared / "data" / "video" / "posetrack.mp4"
+    done = edgehr_command("demo", "--model", sample_ir, "--source", source, "--save", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["frames"] == 5
+    assert summary["with_person"] >= 4
+    noses = np.array([pose["keypoints"][0][0] for pose in summary["poses"] if pose["scores"]])
+    assert np.linalg.norm(np.diff(noses, axis=0), axis=1).max() < 60  # the same player throughout
+    capture = cv2.VideoCapture(str(tmp_path / "posetrack.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == summary["frames"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_demo_leaves_no_half_video(sample_ir: Path, shared: Path, tmp_path: Path) -> None:
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    source = shared / "data" / "video" / "people.mp4"
+    command = [sys.executable, "-m", "edgehr.cli.main", "demo", "--model", str(sample_ir), "--source", str(source)]
+    process = subprocess.Popen([*command, "--save", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    if process.returncode:  # else it had finished before the signal came
+        assert process.returncode == 130
+        assert one_line(stderr) == "edgehr demo: interrupted"
+        assert list(tmp_path.iterdir()) == []

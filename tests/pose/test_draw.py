@@ -1,0 +1,59 @@
+import numpy as np
+
+from edgehr.pose.draw import LEFT, MIDDLE, RIGHT, draw_label, draw_poses, sides
+from edgehr.tasks import Poses
+from edgehr.zoo import all_cards, get_card
+
+KEYPOINTS = get_card("litehrnet-18-coco-256x192").keypoints
+
+
+def poses(score: float) -> Poses:
+    points = np.zeros((1, 17, 2), np.float32)
+    points[0, :, 0] = np.where(np.array(sides(KEYPOINTS)) == "left", 150, 50)
+    points[0, :, 1] = np.linspace(20, 180, 17)
+    return Poses(np.array([[0, 0, 200, 200]], np.float32), points, np.full((1, 17), score, np.float32))
+
+
+def colour_at(score: float, name: str) -> np.ndarray:
+    image = np.zeros((200, 200, 3), np.uint8)
+    drawn = poses(score)
+    draw_poses(image, drawn, KEYPOINTS)
+    x, y = drawn.keypoints[0, KEYPOINTS.names.index(name)].round().astype(int)
+    return image[y, x]
+
+
+def test_sides_have_their_colours() -> None:
+    assert np.abs(colour_at(1, "left_wrist").astype(int) - LEFT).max() <= 2
+    assert np.abs(colour_at(1, "right_wrist").astype(int) - RIGHT).max() <= 2
+    assert np.abs(colour_at(1, "nose").astype(int) - MIDDLE).max() <= 2
+
+
+def test_confidence_shows() -> None:
+    sure, unsure = colour_at(1, "left_wrist").astype(int), colour_at(0.35, "left_wrist").astype(int)
+    assert np.ptp(sure) > 1.5 * np.ptp(unsure)  # fades to grey
+    assert (colour_at(0.1, "left_wrist") == 0).all()  # and is left out
+
+
+def test_points_far_outside_or_many_people_do_no_harm() -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    far = poses(1)
+    wild = Poses(far.boxes, far.keypoints * 1e12 - 1e9, far.scores)
+    draw_poses(image, wild, KEYPOINTS)
+    draw_poses(image, Poses(far.boxes[:0], far.keypoints[:0], far.scores[:0]), KEYPOINTS)
+    draw_poses(image[:2, :2].copy(), far, KEYPOINTS)
+
+
+def test_sides_are_known_for_every_keypoint_set_with_left_and_right() -> None:
+    for card in all_cards():
+        found = sides(card.keypoints)
+        for first, second in card.keypoints.flip_pairs:
+            both = {found[first], found[second]}
+            named = any("left" in card.keypoints.names[i].lower() for i in (first, second))
+            assert not named or both == {"left", "right"}, (card.name, card.keypoints.names[first])
+
+
+def test_labels_fit_small_pictures() -> None:
+    for size in ((40, 60), (480, 640), (2000, 1000)):
+        image = np.full((*size, 3), 200, np.uint8)
+        draw_label(image, ["a long line that names a model and its weights", "second"])
+        assert (image != 200).any()

@@ -1,0 +1,90 @@
+"""Imports run one way, and importing edgehr costs nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+# Each part of the package -> the parts it may import, at any depth of its code.
+BASE = {"errors", "card"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "card": {"errors"},
+    "files": {"errors"},
+    "assets": set(),
+    # What a device installs.
+    "runtimes": BASE | {"files"},
+    "zoo": BASE | {"files"},
+    "tasks": BASE | {"runtimes"},
+    "evaluation": BASE | {"runtimes", "tasks"},
+    "pose": BASE | {"files", "runtimes", "tasks"},
+    # A workstation. Conversions are checked through the tasks and runtimes that will serve them.
+    "models": BASE | {"files", "runtimes"},
+    "calib": BASE | {"files", "tasks", "models", "runtimes"},
+    "converters": BASE | {"files", "assets", "models", "calib", "runtimes", "tasks"},
+}
+HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}
+
+
+def modules() -> dict[str, Path]:
+    """Module name -> file, for the whole package."""
+    found = {}
+    for folder, prefix in (
+        (ROOT / "edgehr", "edgehr"),
+        *((ROOT / n, f"edgehr.{n}") for n in ("runtimes", "converters", "calib")),
+    ):
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join([prefix, *parts]).removesuffix(".__init__")] = path
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Names of edgehr modules that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "edgehr" else {node.module}
+            )
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name for name in names if name.split(".")[0] == "edgehr"}
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for name, path in modules().items():
+        part = name.split(".")[1] if "." in name else ""
+        if part in ("", "cli"):  # the package's front door and the command line stand on top of everything
+            continue
+        for target in imported(path):
+            other = target.split(".")[1] if "." in target else "(package)"
+            if other != part and other not in ALLOWED[part]:
+                wrong.append(f"{name} imports {target}")
+    assert not wrong
+
+
+def test_files_stay_small() -> None:
+    long = {name: len(path.read_text().splitlines()) for name, path in modules().items()}
+    assert {name: lines for name, lines in long.items() if lines > 300} == {}
+
+
+def loaded_after(code: str) -> set[str]:
+    script = f"{code}; import sys; print(*sorted(set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_edgehr_loads_no_runtime_and_no_framework() -> None:
+    assert not loaded_after("import edgehr; edgehr.__version__") & (HEAVY | {"numpy"})
+    assert not loaded_after("import edgehr; edgehr.load, edgehr.ModelCard, edgehr.Runtime") & HEAVY
+    assert not loaded_after("import edgehr; edgehr.Task, edgehr.Poses") & (HEAVY - {"cv2"})
+
+
+def test_the_command_line_loads_only_what_a_command_needs() -> None:
+    assert not loaded_after("import edgehr.cli.main as m; m.main(['models'])") & HEAVY

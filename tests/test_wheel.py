@@ -1,0 +1,115 @@
+"""The wheel, in an empty environment with only what a device installs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.test_layers import modules
+
+pytestmark = pytest.mark.slow
+
+WORKSTATION = ("edgehr.models", "edgehr.converters", "edgehr.calib")
+IMPORT_ALL = """
+import importlib, sys
+from edgehr.errors import MissingDependencyError
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except MissingDependencyError as error:
+        print("MISSING", name, error)
+print("LOADED", *sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def device_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("device")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", f"{wheel}[onnxruntime]"]
+    subprocess.run(install, check=True, capture_output=True)
+    return python
+
+
+def run(python: Path, *arguments: str, cwd: Path) -> Any:
+    return subprocess.run([str(python), *arguments], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"edgehr"}
+    for needed in (
+        "edgehr/runtimes/base.py",
+        "edgehr/converters/convert.py",
+        "edgehr/calib/__init__.py",
+        "edgehr/py.typed",
+        "edgehr/zoo/data/models.tsv",
+        "edgehr/zoo/data/keypoints/coco.json",
+        "edgehr/zoo/sample/litehrnet_18_wider_naive_sample.safetensors",
+        "edgehr/assets/astronaut.jpg",
+    ):
+        assert needed in names
+    for notice in ("LICENSE", "NOTICE"):
+        assert any(name.endswith(f"licenses/{notice}") for name in names)
+    assert wheel.stat().st_size < 6e6
+
+
+def test_a_device_installs_numpy_opencv_and_one_runtime(device_python: Path, tmp_path: Path) -> None:
+    listed = run(device_python, "-m", "pip", "list", "--format=freeze", cwd=tmp_path).stdout.lower()
+    packages = {line.split("==")[0] for line in listed.split()}
+    assert {"edgehr", "numpy", "opencv-python", "onnxruntime"} <= packages
+    assert not packages & {"torch", "onnx", "openvino", "safetensors", "rich", "scipy", "pillow"}
+
+
+def test_every_module_for_devices_imports_without_torch(device_python: Path, tmp_path: Path) -> None:
+    names = [name for name in modules() if not name.startswith(WORKSTATION)]
+    assert len(names) > 25
+    done = run(device_python, "-c", IMPORT_ALL, *names, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING")]
+    assert len(missing) == 1
+    assert missing[0].startswith("MISSING edgehr.runtimes.openvino")
+    assert "edgehr[openvino]" in missing[0]
+    loaded = next(line for line in done.stdout.splitlines() if line.startswith("LOADED")).split()
+    assert "onnxruntime" in loaded
+    assert not {"torch", "onnx"} & set(loaded)
+
+
+def test_a_device_runs_the_demo_and_says_what_it_cannot(
+    device_python: Path, sample_onnx: Path, sample_ir: Path, tmp_path: Path
+) -> None:
+    command = str(device_python.with_name("edgehr"))
+    demo = subprocess.run(
+        [command, "demo", "--model", str(sample_onnx)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert demo.returncode == 0, demo.stderr
+    assert (tmp_path / "out" / "astronaut.jpg").is_file()
+    for arguments, extra in (
+        (["convert", "litehrnet-18-coco-256x192", "--to", "onnx"], "edgehr[convert]"),
+        (["verify", "litehrnet-18-coco-256x192", str(sample_onnx)], "edgehr[convert]"),
+        (["demo", "--model", str(sample_ir)], "edgehr[openvino]"),
+    ):
+        done = subprocess.run([command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 1
+        assert extra in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    inspected = subprocess.run([command, "inspect", str(sample_onnx)], capture_output=True, text=True, check=False)
+    assert inspected.returncode == 0, inspected.stderr
+    assert "litehrnet-18-wider-naive" in inspected.stdout
