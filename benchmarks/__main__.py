@@ -1,0 +1,6 @@
+"""All benchmarks, one after the other."""
+
+import importlib
+
+for name in ("import_time", "pose_task", "conversion", "latency"):
+    importlib.import_module(f"benchmarks.{name}").main()
