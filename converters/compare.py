@@ -26,6 +26,7 @@ class Difference:
         mean: Mean absolute difference.
         reference_std: Standard deviation of the first model's output, to judge the others by.
         relative: `largest` over `reference_std`.
+        relative_mean: `mean` over `reference_std`.
         keypoints_largest: Largest distance between keypoints that the first model scores above 0.2, heatmap pixels.
         keypoints_mean: Mean of those distances; NaN where there is no such keypoint.
         keypoints: How many those are.
@@ -36,6 +37,7 @@ class Difference:
     mean: float
     reference_std: float
     relative: float
+    relative_mean: float
     keypoints_largest: float
     keypoints_mean: float
     keypoints: int
@@ -52,7 +54,10 @@ class Difference:
             if self.keypoints
             else "no keypoint is seen"
         )
-        return f"largest {self.relative:.1e} of the standard deviation ({self.crops} crops); {moved}"
+        return (
+            f"mean {self.relative_mean:.1e}, largest {self.relative:.1e} of the standard deviation "
+            f"({self.crops} crops); {moved}"
+        )
 
 
 def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.float32]) -> Difference:
@@ -68,13 +73,15 @@ def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.
             f"the models return {one.shape[1:]} and {two.shape[1:]} for each crop: they cannot be compared"
         )
     distance, std = np.abs(one - two), float(one.std())
+    unit = max(std, float(np.finfo(np.float32).tiny))
     (points, scores), (others, _) = decode(one, card.decoding), decode(two, card.decoding)
     moved = np.linalg.norm(points - others, axis=-1)[scores > SEEN]
     return Difference(
         largest=float(distance.max()),
         mean=float(distance.mean()),
         reference_std=std,
-        relative=float(distance.max()) / max(std, float(np.finfo(np.float32).tiny)),
+        relative=float(distance.max()) / unit,
+        relative_mean=float(distance.mean()) / unit,
         keypoints_largest=float(moved.max(initial=0)),
         keypoints_mean=float(moved.mean()) if len(moved) else float("nan"),
         keypoints=len(moved),

@@ -24,9 +24,10 @@ from edgehr.runtimes.artifact import Artifact
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 PRECISIONS = ("fp32", "fp16")
-# Largest difference to PyTorch, in standard deviations of its output, beyond which something is wrong. Rounding alone
-# takes PyTorch's own float32 up to 2e-3 from float64 (PP-TinyPose's weights, one pixel in 500,000; 3e-6 on average).
-TOLERANCE = {"fp32": 1e-2, "fp16": 1.0}
+# Mean difference to PyTorch, in standard deviations of its output, beyond which something is wrong. The largest is
+# only reported: rounding alone takes single pixels far (PP-TinyPose's weights: PyTorch's float32 up to 2e-3 from its
+# float64, OpenVINO's float16 up to 1.5, where the means are 3e-6 and 3e-3).
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 
 
 def convert(
@@ -141,9 +142,9 @@ def _write(model: Any, card: ModelCard, path: Path, target: str, precision: str,
 def _check_difference(report: Report) -> None:
     difference = report.difference
     limit = TOLERANCE[report.precision]
-    if difference is None or not difference.relative <= limit:  # also catches NaN
-        found = "nothing" if difference is None else f"{difference.relative:.2g}"
+    if difference is None or not difference.relative_mean <= limit:  # also catches NaN
+        found = "nothing" if difference is None else f"{difference.relative_mean:.2g}"
         raise EdgehrError(
-            f"{report.model}: the converted model differs from PyTorch by {found} standard deviations of its output, "
-            f"more than the {limit:g} allowed for {report.precision}; it was not written"
+            f"{report.model}: the converted model differs from PyTorch by {found} standard deviations of its output on "
+            f"average, more than the {limit:g} allowed for {report.precision}; it was not written"
         )

@@ -53,11 +53,11 @@ def run(args: argparse.Namespace) -> None:
     else:
         print(f"{args.b} against {args.a}, on {describe(crops, args.images)}")
         print_table(
-            ["", "HEATMAPS", "KEYPOINTS (heatmap pixels)"],
+            ["", "HEATMAPS (std of A)", "KEYPOINTS (heatmap pixels)"],
             [
-                ["largest", f"{difference.largest:.3g}", f"{difference.keypoints_largest:.3f}"],
-                ["mean", f"{difference.mean:.3g}", f"{difference.keypoints_mean:.3f}"],
-                ["of A's std", f"{difference.relative:.2e}", f"{difference.keypoints} compared"],
+                ["mean", f"{difference.relative_mean:.2e}", f"{difference.keypoints_mean:.3f}"],
+                ["largest", f"{difference.relative:.2e}", f"{difference.keypoints_largest:.3f}"],
+                ["compared", difference.crops, difference.keypoints],
             ],
         )
     if args.max_difference is not None and not difference.relative <= args.max_difference:

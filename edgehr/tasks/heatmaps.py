@@ -23,6 +23,8 @@ from edgehr.errors import TensorError
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
 
+FAR = 3.0  # pixels; a step beyond comes from a nearly singular Hessian, whose rounding it multiplies
+
 
 def decode(heatmaps: NDArray[Any], decoding: Decoding) -> tuple[Floats, Floats]:
     """Find one keypoint in each heatmap.
@@ -152,7 +154,7 @@ def _newton_offset(method: _Newton, maps: Floats, found: Ints, x: Ints, y: Ints,
     rescaled = (patches.min(axis=(1, 2)) <= method.floor) | (peaks >= method.ceiling)
     steps = np.zeros((len(found), 2), np.float32)
     steps[~rescaled] = method.step(np.log(patches[~rescaled]))
-    rescaled |= np.abs(steps).max(axis=1) > 1
+    rescaled |= np.abs(steps).max(axis=1) > FAR
     if rescaled.any():
         smoothed = _rescaled_maps(maps[found[rescaled]], kernel)
         rows, columns = _patch_indices(x[rescaled], y[rescaled], maps.shape[2], maps.shape[1], method.radius)
@@ -186,10 +188,11 @@ def _windows_around(maps: Floats, found: Ints, x: Ints, y: Ints, border: int) ->
     if len(inner):
         view = np.lib.stride_tricks.sliding_window_view(maps, (side, side), axis=(1, 2))
         windows[inner] = view[found[inner], y[inner] - border, x[inner] - border]
-    if len(outer):  # pad these maps only: most peaks are well inside, and padding copies
-        padded = np.pad(maps[found[outer]], ((0, 0), (border, border), (border, border)))
-        view = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
-        windows[outer] = view[np.arange(len(outer)), y[outer], x[outer]]
+    if len(outer):
+        rows, columns = _patch_indices(x[outer], y[outer], width, height, border)
+        reach = np.arange(-border, border + 1)
+        in_map = (rows == (y[outer, None] + reach)[:, :, None]) & (columns == (x[outer, None] + reach)[:, None, :])
+        windows[outer] = maps[found[outer, None, None], rows, columns] * in_map
     return windows
 
 
