@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
-from edgehr.errors import EdgehrError
 from edgehr.tasks import Task
+from edgehr.tasks.images import image_files, read_image
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MOST_IMAGES = 16
 
 
@@ -31,10 +29,8 @@ def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.
     """
     task = Task.for_card(card)
     parts = []
-    for path in _image_files(images) if images else photographs():
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise EdgehrError(f"{path}: not an image that OpenCV reads")
+    for path in image_files(images)[:MOST_IMAGES] if images else photographs():
+        pixels = read_image(path)
         height, width = pixels.shape[:2]
         windows = [(0.0, 0.0, 1.0, 1.0)] if images else _WINDOWS
         boxes = np.array(windows, np.float32) * np.array([width, height, width, height], np.float32)
@@ -50,15 +46,6 @@ _WINDOWS = [
     (0.4, 0.1, 1.0, 0.9),
     (0.25, 0.25, 0.75, 0.75),
 ]
-
-
-def _image_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise EdgehrError(f"{folder}: no such folder of images")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)[:MOST_IMAGES]
-    if not found:
-        raise EdgehrError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    return found
 
 
 def describe(batch: NDArray[Any], images: Path | None) -> str:

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate and print."""
     from edgehr.cli.opening import open_model
     from edgehr.evaluation.coco import check_annotations, evaluate
-    from edgehr.evaluation.people import annotated_people, detected_people
+    from edgehr.evaluation.people import Annotations
     from edgehr.zoo import find_card
 
     known = find_card(args.checkpoint_of) if args.checkpoint_of else None
@@ -48,11 +48,12 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.decoding:
         card = replace(card, decoding=replace(card.decoding, method=args.decoding))
-    check_annotations(card, args.annotations)
+    annotations = Annotations.read(args.annotations)
+    check_annotations(card, annotations)
     if args.detections:
-        images = detected_people(args.annotations, args.images, args.detections)
+        images = annotations.detected(args.images, args.detections)
     else:
-        images = annotated_people(args.annotations, args.images)
+        images = annotations.ground_truth(args.images)
     done = 0
     with runtime, progress_bar("evaluating", sum(len(image.boxes) for image in images)) as advance:
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
             advance(done, None)
 
         metrics = evaluate(
-            runtime, card, args.annotations, images, flip=args.flip, suppress=bool(args.detections), progress=count
+            runtime, card, annotations, images, flip=args.flip, suppress=bool(args.detections), progress=count
         )
     setting = {
         "model": card.name,
@@ -80,4 +81,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"{label:<12} {value}")
     print(f"{'people':<12} {metrics.people} in {metrics.images} images\n")
     values = (metrics.ap, metrics.ap50, metrics.ap75, metrics.ap_medium, metrics.ap_large, metrics.ar)
-    print_table(["AP", "AP50", "AP75", "AP(M)", "AP(L)", "AR"], [[f"{100 * value:.1f}" for value in values]])
+    print_table(
+        ["AP", "AP50", "AP75", "AP(M)", "AP(L)", "AR"],
+        [["-" if value != value else f"{100 * value:.1f}" for value in values]],
+    )

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.evaluation.oks import oks_nms
-from edgehr.evaluation.people import PERSON, PeopleImage, keypoint_count, read_json
+from edgehr.evaluation.people import Annotations, PeopleImage
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.batching import infer_batched
 from edgehr.tasks import Poses, Task
+from edgehr.tasks.boxes import Windows
+from edgehr.tasks.images import read_image
 
 # mmpose's rule for the score of a pose: the box's score times the mean of its keypoint scores above this.
 KEYPOINT_THRESHOLD = 0.2
@@ -27,7 +28,7 @@ KEYPOINT_THRESHOLD = 0.2
 
 @dataclass(frozen=True)
 class CocoMetrics:
-    """COCO keypoint metrics, 0 to 1.
+    """COCO keypoint metrics, 0 to 1; NaN where nobody is of that size.
 
     Attributes:
         ap: Average precision over OKS 0.50 to 0.95.
@@ -49,18 +50,15 @@ class CocoMetrics:
     people: int
     images: int
 
-    def to_dict(self) -> dict[str, float]:
-        """Plain JSON types."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, float | None]:
+        """Plain JSON types; NaN, which JSON lacks, becomes None."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}
 
 
 def estimate(runtime: Runtime, card: ModelCard, image: PeopleImage, *, flip: bool = False) -> Poses:
     """Estimate the poses in the boxes of one image, with the mirrored image averaged in where `flip` is set."""
     task = Task.for_card(card)
-    pixels = cv2.imread(str(image.path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise EdgehrError(f"{image.path}: not an image that OpenCV reads")
-    batch, context = task.preprocess(pixels, image.boxes)
+    batch, context = task.preprocess(read_image(image.path), image.boxes)
     outputs: dict[str, NDArray[Any]] = infer_batched(runtime, batch)
     if flip:
         mirrored = infer_batched(runtime, np.ascontiguousarray(batch[..., ::-1]))
@@ -69,32 +67,33 @@ def estimate(runtime: Runtime, card: ModelCard, image: PeopleImage, *, flip: boo
 
 
 def predict(
-    runtime: Runtime, card: ModelCard, images: Iterable[PeopleImage], *, flip: bool = False, suppress: bool = False
-) -> Iterator[list[dict[str, Any]]]:
-    """Estimate every pose and give each image's as COCO results.
+    runtime: Runtime, card: ModelCard, image: PeopleImage, category: int, *, flip: bool = False, suppress: bool = False
+) -> list[dict[str, Any]]:
+    """Estimate the poses of one image and give them as COCO results.
 
     Args:
         runtime: The model.
         card: What it expects and returns.
-        images: Images with boxes.
-        flip: Average in the mirrored images.
+        image: An image with boxes.
+        category: The category to give them.
+        flip: Average in the mirrored image.
         suppress: Drop near-equal poses (for detected boxes, several of which may hold the same person).
     """
-    for image in images:
-        poses = estimate(runtime, card, image, flip=flip)
-        scores = _pose_scores(poses, image.box_scores)
-        kept: Iterable[int] = range(len(poses))
-        if suppress:
-            kept = oks_nms(poses.keypoints, poses.boxes, scores, card.keypoints.sigmas)
-        yield [
-            {
-                "image_id": image.image_id,
-                "category_id": PERSON,
-                "keypoints": np.column_stack([poses.keypoints[i], poses.scores[i]]).ravel().tolist(),
-                "score": float(scores[i]),
-            }
-            for i in kept
-        ]
+    poses = estimate(runtime, card, image, flip=flip)
+    scores = _pose_scores(poses, image.box_scores)
+    kept: Iterable[int] = range(len(poses))
+    if suppress:
+        windows = Windows.from_boxes(poses.boxes, card.input.width / card.input.height)
+        kept = oks_nms(poses.keypoints, windows.size.prod(axis=1), scores, card.keypoints.sigmas)
+    return [
+        {
+            "image_id": image.image_id,
+            "category_id": category,
+            "keypoints": np.column_stack([poses.keypoints[i], poses.scores[i]]).ravel().tolist(),
+            "score": float(scores[i]),
+        }
+        for i in kept
+    ]
 
 
 def _pose_scores(poses: Poses, box_scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,15 +103,17 @@ def _pose_scores(poses: Poses, box_scores: NDArray[np.float32]) -> NDArray[np.fl
     return result
 
 
-def check_annotations(card: ModelCard, annotations: Path) -> None:
+def check_annotations(card: ModelCard, annotations: Annotations) -> None:
     """Refuse annotations that a model's keypoints cannot be compared with.
 
     Raises:
         EdgehrError: Another number of keypoints, or no OKS constants for them.
     """
-    names, annotated = len(card.keypoints.names), keypoint_count(annotations)
-    if names != annotated:
-        raise EdgehrError(f"{card.name} returns {names} keypoints, but the people in {annotations} have {annotated}")
+    names = len(card.keypoints.names)
+    if names != annotations.keypoints:
+        raise EdgehrError(
+            f"{card.name} returns {names} keypoints, but the people in {annotations.path} have {annotations.keypoints}"
+        )
     if not card.keypoints.sigmas:
         raise EdgehrError(f"{card.name}: its keypoints have no OKS constants, so COCO AP is not defined for them")
 
@@ -120,7 +121,7 @@ def check_annotations(card: ModelCard, annotations: Path) -> None:
 def evaluate(
     runtime: Runtime,
     card: ModelCard,
-    annotations: Path,
+    annotations: Annotations,
     images: list[PeopleImage],
     *,
     flip: bool = False,
@@ -132,11 +133,11 @@ def evaluate(
     Args:
         runtime: The model.
         card: What it expects and returns.
-        annotations: COCO keypoint file.
+        annotations: The truth.
         images: Its images with boxes, annotated or detected.
         flip: Average in the mirrored images.
         suppress: Drop near-equal poses, for detected boxes.
-        progress: Called after each image with the number of people in it.
+        progress: Called after each image with the number of boxes in it.
 
     Raises:
         EdgehrError: The annotations do not suit the model.
@@ -148,23 +149,20 @@ def evaluate(
         raise MissingDependencyError("evaluation needs faster-coco-eval: pip install 'edgehr[eval]'") from None
     check_annotations(card, annotations)
     results: list[dict[str, Any]] = []
-    for found in predict(runtime, card, images, flip=flip, suppress=suppress):
-        results += found
+    for image in images:
+        results += predict(runtime, card, image, annotations.category, flip=flip, suppress=suppress)
         if progress:
-            progress(len(found))
+            progress(len(image.boxes))
     with contextlib.redirect_stdout(io.StringIO()):  # the library prints its own table
-        truth = COCO(read_json(annotations))
-        run = COCOeval_faster(
-            truth,
-            truth.loadRes(results),
-            "keypoints",
-            kpt_oks_sigmas=np.array(card.keypoints.sigmas),
-            print_function=_quiet,
-        )
+        truth = COCO(copy.deepcopy(annotations.data))
+        sigmas = np.array(card.keypoints.sigmas)
+        run = COCOeval_faster(truth, truth.loadRes(results), "keypoints", kpt_oks_sigmas=sigmas, print_function=_quiet)
         run.evaluate()
         run.accumulate()
         run.summarize()
-    ap, ap50, ap75, medium, large, ar = (float(value) for value in run.stats[:6])
+    # The library gives -1 where there is nobody to find.
+    figures = (float(value) if value >= 0 else float("nan") for value in run.stats[:6])
+    ap, ap50, ap75, medium, large, ar = figures
     return CocoMetrics(ap, ap50, ap75, medium, large, ar, len(results), len(images))
 
 

@@ -29,7 +29,7 @@ def oks(
 
 def oks_nms(
     keypoints: NDArray[np.float32],
-    boxes: NDArray[np.float32],
+    areas: NDArray[np.float32],
     scores: NDArray[np.float32],
     sigmas: ArrayLike,
     threshold: float = 0.9,
@@ -38,7 +38,7 @@ def oks_nms(
 
     Args:
         keypoints: (N, K, 2) pixels.
-        boxes: (N, 4) xyxy pixels, for the areas.
+        areas: (N,) of the windows that were cut out (mmpose takes these, padding included), square pixels.
         scores: (N,) of the poses.
         sigmas: (K,) per-keypoint constants.
         threshold: Similarity above which the lower-scored pose goes.
@@ -46,7 +46,6 @@ def oks_nms(
     Returns:
         Indices to keep, best first.
     """
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     while len(order):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
 
-PERSON = 1
+NUMBERS = (int, float)
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,117 @@ class PeopleImage:
     box_scores: NDArray[np.float32]
 
 
-def read_json(path: Path) -> Any:
-    """Parse a JSON file; raises EdgehrError where that fails."""
+@dataclass(frozen=True)
+class Annotations:
+    """A checked COCO keypoint file.
+
+    Attributes:
+        path: The file.
+        data: What COCO's evaluation takes: images, annotations with keypoints, and their one category.
+        category: Number of that category (1 for people in COCO; animal data sets have others).
+        keypoints: How many keypoints each annotation has.
+    """
+
+    path: Path
+    data: dict[str, Any]
+    category: int
+    keypoints: int
+
+    @classmethod
+    def read(cls, path: Path) -> Annotations:
+        """Read and check a file.
+
+        Raises:
+            EdgehrError: It is not a COCO keypoint file, or nobody in it has a labelled keypoint.
+        """
+        data = _read_json(path)
+        try:
+            images = {image["id"]: _image(image) for image in data["images"]}
+            people = [_person(person, images) for person in data["annotations"] if "keypoints" in person]
+            counts = {len(person["keypoints"]) for person in people}
+            categories = {person["category_id"] for person in people}
+        except _WrongError as error:
+            raise EdgehrError(f"{path}: not a COCO keypoint file: {error}") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EdgehrError(f"{path}: not a COCO keypoint file: {type(error).__name__} {error}") from None
+        if not any(person["num_keypoints"] and not person["iscrowd"] for person in people):
+            raise EdgehrError(f"{path}: not one annotation has a labelled keypoint, so there is nobody to evaluate")
+        if len(counts) != 1 or len(categories) != 1:
+            raise EdgehrError(
+                f"{path}: annotations have {sorted(count // 3 for count in counts)} keypoints and categories "
+                f"{sorted(categories)}; one of each is needed"
+            )
+        (category,), (count,) = categories, counts
+        checked = {
+            "images": list(images.values()),
+            "annotations": people,
+            "categories": [{"id": category, "name": "evaluated"}],
+        }
+        return cls(path, checked, category, count // 3)
+
+    def ground_truth(self, images: Path) -> list[PeopleImage]:
+        """The images with the annotated boxes, clipped to the image, of everybody who has a labelled keypoint.
+
+        Crowds are left out, as COCO's evaluation leaves them out. Raises EdgehrError where an image is missing.
+        """
+        sizes = {image["id"]: (image["width"], image["height"]) for image in self.data["images"]}
+        boxes: dict[int, list[list[float]]] = {}
+        for person in self.data["annotations"]:
+            if person["iscrowd"] or not person["num_keypoints"]:
+                continue
+            width, height = sizes[person["image_id"]]
+            x, y, w, h = person["bbox"]
+            box = [max(0, x), max(0, y), min(width, x + w), min(height, y + h)]
+            if box[2] > box[0] and box[3] > box[1]:
+                boxes.setdefault(person["image_id"], []).append(box)
+        return self._with_boxes(images, boxes, {image: [1.0] * len(found) for image, found in boxes.items()})
+
+    def detected(self, images: Path, detections: Path) -> list[PeopleImage]:
+        """The images with the boxes of a COCO detection file.
+
+        Raises:
+            EdgehrError: The file is no such file, none of its boxes belongs to these images, or an image is missing.
+        """
+        known = {image["id"] for image in self.data["images"]}
+        boxes: dict[int, list[list[float]]] = {}
+        scores: dict[int, list[float]] = {}
+        try:
+            for detection in _read_json(detections):
+                x, y, w, h = detection["bbox"]
+                image = detection["image_id"]
+                if image in known and detection.get("category_id", self.category) == self.category and w > 0 and h > 0:
+                    boxes.setdefault(image, []).append([x, y, x + w, y + h])
+                    scores.setdefault(image, []).append(float(detection["score"]))
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise EdgehrError(
+                f"{detections}: not a COCO detection file (a list of image_id, bbox, score): {error}"
+            ) from None
+        if not boxes:
+            raise EdgehrError(f"{detections}: none of its boxes of this category belongs to an image of {self.path}")
+        return self._with_boxes(images, boxes, scores)
+
+    def _with_boxes(
+        self, folder: Path, boxes: dict[int, list[list[float]]], scores: dict[int, list[float]]
+    ) -> list[PeopleImage]:
+        result = []
+        for image in self.data["images"]:
+            number = image["id"]
+            if number not in boxes:
+                continue
+            path = folder / image["file_name"]
+            if not path.is_file():
+                raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")
+            result.append(
+                PeopleImage(number, path, np.array(boxes[number], np.float32), np.array(scores[number], np.float32))
+            )
+        return result
+
+
+class _WrongError(Exception):
+    """What is wrong with an annotation file."""
+
+
+def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -42,80 +151,29 @@ def read_json(path: Path) -> Any:
         raise EdgehrError(f"{path}: not JSON: {error}") from None
 
 
-def annotated_people(annotations: Path, images: Path) -> list[PeopleImage]:
-    """The images of a COCO keypoint file with the annotated boxes of everybody who has a labelled keypoint.
-
-    Boxes are clipped to the image; crowds are left out, as COCO's evaluation leaves them out.
-
-    Raises:
-        EdgehrError: The file is not a COCO keypoint file, or an image is missing.
-    """
-    data = _coco(annotations)
-    boxes: dict[int, list[list[float]]] = {}
-    sizes = {image["id"]: (image["width"], image["height"]) for image in data["images"]}
-    for person in data["annotations"]:
-        if person.get("iscrowd") or not any(person["keypoints"][2::3]):
-            continue
-        width, height = sizes[person["image_id"]]
-        x, y, w, h = person["bbox"]
-        box = [max(0, x), max(0, y), min(width, x + w), min(height, y + h)]
-        if box[2] > box[0] and box[3] > box[1]:
-            boxes.setdefault(person["image_id"], []).append(box)
-    return _images(data, images, boxes, {image: [1.0] * len(found) for image, found in boxes.items()})
+def _image(image: Any) -> dict[str, Any]:
+    for name in ("width", "height"):
+        if not isinstance(image.get(name), NUMBERS):
+            raise _WrongError(f"image {image['id']} has no {name}")
+    if not isinstance(image["id"], int) or not isinstance(image.get("file_name"), str):
+        raise _WrongError(f"image {image['id']!r} needs a whole number as id and a file_name")
+    return dict(image)
 
 
-def detected_people(annotations: Path, images: Path, detections: Path) -> list[PeopleImage]:
-    """The images of a COCO keypoint file with the person boxes of a COCO detection file.
-
-    Raises:
-        EdgehrError: A file is not what it should be, an image is missing, or no detection belongs to these images.
-    """
-    data = _coco(annotations)
-    known = {image["id"] for image in data["images"]}
-    boxes: dict[int, list[list[float]]] = {}
-    scores: dict[int, list[float]] = {}
-    found = read_json(detections)
-    try:
-        for detection in found:
-            x, y, w, h = detection["bbox"]
-            image = detection["image_id"]
-            if image in known and detection.get("category_id", PERSON) == PERSON and w > 0 and h > 0:
-                boxes.setdefault(image, []).append([x, y, x + w, y + h])
-                scores.setdefault(image, []).append(float(detection["score"]))
-    except (TypeError, KeyError, ValueError) as error:
-        raise EdgehrError(
-            f"{detections}: not a COCO detection file (a list of image_id, bbox, score): {error}"
-        ) from None
-    if not boxes:
-        raise EdgehrError(f"{detections}: none of its person boxes belongs to an image of {annotations}")
-    return _images(data, images, boxes, scores)
-
-
-def keypoint_count(annotations: Path) -> int:
-    """How many keypoints each person of a COCO keypoint file has."""
-    return len(_coco(annotations)["annotations"][0]["keypoints"]) // 3
-
-
-def _coco(path: Path) -> Any:
-    data = read_json(path)
-    people = data.get("annotations") if isinstance(data, dict) else None
-    if not people or not data.get("images") or "keypoints" not in people[0]:
-        raise EdgehrError(f"{path}: not a COCO keypoint file: it needs images and annotations with keypoints")
-    return data
-
-
-def _images(
-    data: Any, folder: Path, boxes: dict[int, list[list[float]]], scores: dict[int, list[float]]
-) -> list[PeopleImage]:
-    result = []
-    for image in data["images"]:
-        number = image["id"]
-        if number not in boxes:
-            continue
-        path = folder / image["file_name"]
-        if not path.is_file():
-            raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")
-        result.append(
-            PeopleImage(number, path, np.array(boxes[number], np.float32), np.array(scores[number], np.float32))
-        )
-    return result
+def _person(person: Any, images: dict[int, Any]) -> dict[str, Any]:
+    """An annotation with all that COCO's evaluation reads."""
+    for name in ("id", "image_id", "category_id"):
+        if not isinstance(person.get(name), int):
+            raise _WrongError(f"an annotation has no {name}")
+    number = person["id"]
+    if person["image_id"] not in images:
+        raise _WrongError(f"annotation {number} is of image {person['image_id']}, which is not listed")
+    box, keypoints = person.get("bbox"), person["keypoints"]
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, NUMBERS) for value in box):
+        raise _WrongError(f"annotation {number} has no bbox of four numbers")
+    if not isinstance(keypoints, list) or len(keypoints) % 3 or not all(isinstance(v, NUMBERS) for v in keypoints):
+        raise _WrongError(f"annotation {number} has keypoints that are not x, y, visibility")
+    if not isinstance(person.get("area"), NUMBERS):
+        raise _WrongError(f"annotation {number} has no area, which OKS needs")
+    labelled = sum(value > 0 for value in keypoints[2::3])
+    return {**person, "iscrowd": int(person.get("iscrowd", 0)), "num_keypoints": labelled}

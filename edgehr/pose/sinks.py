@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
-from edgehr.files import atomic_write
-from edgehr.pose.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Frame, Source
+from edgehr.files import atomic_write, check_writable
+from edgehr.pose.sources import VIDEO_SUFFIXES, Frame, Source
+from edgehr.tasks.images import IMAGE_SUFFIXES
 
 
 class Sink(Protocol):
@@ -97,42 +98,60 @@ class VideoSink:
     """
 
     def __init__(self, path: Path, fps: float) -> None:
+        check_writable(path)
         self._path, self._fps = path, fps
-        self._temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._stack = ExitStack()
+        self._temporary = Path()
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._frames = 0
 
     def write(self, frame: Frame) -> None:
         """Append a frame; one of another size than the first is scaled to it."""
         if self._writer is None:
-            self._open(frame.image)
+            self._writer = self._open(frame.image)
         image = frame.image
         if image.shape[1::-1] != self._size:
             image = np.asarray(cv2.resize(image, self._size), np.uint8)
-        assert self._writer is not None  # noqa: S101 - opened above
         self._writer.write(image)
+        self._frames += 1
 
-    def _open(self, image: NDArray[np.uint8]) -> None:
+    def _open(self, image: NDArray[np.uint8]) -> cv2.VideoWriter:
         self._size = (image.shape[1], image.shape[0])
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EdgehrError(f"cannot write to {self._path.parent}: {error.strerror or error}") from None
+        (self._temporary,) = self._stack.enter_context(atomic_write(self._path))
         codec = cv2.VideoWriter.fourcc(*("mp4v" if self._path.suffix.lower() in (".mp4", ".mov", ".m4v") else "MJPG"))
-        self._writer = cv2.VideoWriter(str(self._temporary), codec, self._fps, self._size)
-        if not self._writer.isOpened():
+        writer = cv2.VideoWriter(str(self._temporary), codec, self._fps, self._size)
+        if not writer.isOpened():
             raise EdgehrError(f"{self._path}: OpenCV cannot write this kind of video: try .mp4")
+        return writer
 
     def close(self) -> list[Path]:
-        """Finish the file and move it into place."""
+        """Finish the file, see that every frame is in it, and move it into place."""
         if self._writer is None:
             return []
         self._writer.release()
-        os.replace(self._temporary, self._path)
+        try:
+            with self._stack:
+                self._check()  # the writer itself does not tell of a full disk
+        finally:
+            self._writer = None
         return [self._path]
 
     def discard(self) -> None:
         """Delete the unfinished file."""
         if self._writer is not None:
             self._writer.release()
-        self._temporary.unlink(missing_ok=True)
+            self._writer = None
+            with suppress(DiscardedError), self._stack:
+                raise DiscardedError
+
+    def _check(self) -> None:
+        written = cv2.VideoCapture(str(self._temporary))
+        count = int(written.get(cv2.CAP_PROP_FRAME_COUNT))
+        written.release()
+        if count != self._frames:
+            raise EdgehrError(f"{self._path}: only {count} of {self._frames} frames were written: is the disk full?")
+
+
+class DiscardedError(Exception):
+    """Makes `atomic_write` give up without moving anything."""

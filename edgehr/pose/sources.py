@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
+from edgehr.tasks.images import IMAGE_SUFFIXES, image_files, read_image
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
@@ -67,24 +67,6 @@ def open_source(path: Path) -> Source:
     count, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
     capture.release()
     return Source(path, "video", max(int(count), 0), fps if 0 < fps < 1000 else 25.0)
-
-
-def image_files(path: Path) -> list[Path]:
-    """The images of a folder by name, or the one image; raises EdgehrError for a folder without any."""
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-    if not found:
-        raise EdgehrError(f"{path}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    return found
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image as (H, W, 3) BGR; raises EdgehrError where OpenCV cannot."""
-    image: NDArray[np.uint8] | None = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise EdgehrError(f"{path}: not an image that OpenCV reads")
-    return image
 
 
 def _image_frames(paths: list[Path]) -> Iterator[Frame]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import TensorError
+from edgehr.errors import EdgehrError, TensorError
 
 Image = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def as_bgr(image: NDArray[Any]) -> Image:
@@ -33,3 +36,27 @@ def as_bgr(image: NDArray[Any]) -> Image:
         raise TensorError(f"an image must have 1, 3 or 4 channels, got {channels}")
     converted: Image = cv2.cvtColor(image, conversion)
     return converted
+
+
+def image_files(path: Path) -> list[Path]:
+    """The images of a folder by name, or the one image.
+
+    Raises:
+        EdgehrError: There is no such file or folder, or no image in it.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise EdgehrError(f"{path}: no such image or folder of images")
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    if not found:
+        raise EdgehrError(f"{path}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
+    return found
+
+
+def read_image(path: Path) -> Image:
+    """Read an image as (H, W, 3) BGR; raises EdgehrError where OpenCV cannot."""
+    image: Image | None = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise EdgehrError(f"{path}: not an image that OpenCV reads")
+    return image

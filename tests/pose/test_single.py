@@ -73,7 +73,7 @@ def test_a_search_in_a_video_is_spread_over_frames() -> None:
     assert runtime.looks == 5
 
 
-@pytest.mark.parametrize(("width", "height"), [(640, 480), (100, 900), (1920, 1080), (30, 30)])
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (400, 900), (1920, 1080), (30, 30)])
 def test_windows_cover_the_frame(width: int, height: int) -> None:
     covered = np.zeros((height, width), int)
     for x1, y1, x2, y2 in np.array(person_windows(width, height)).round().astype(int):
@@ -91,6 +91,11 @@ def test_a_lost_person_is_searched_for_in_the_whole_frame() -> None:
     assert np.abs(poses.keypoints[0].min(axis=0) - [500, 300]).max() < 8
     assert len(person(np.zeros((480, 640, 3), np.uint8))) == 0
     assert len(person(scene(300, 100))) == 1
+
+
+def test_very_long_frames_do_not_make_the_search_endless() -> None:
+    for size in ((300, 1), (33000, 40), (40, 33000), (8000, 1000)):
+        assert 1 <= len(person_windows(*size)) <= 32
 
 
 @pytest.mark.slow
