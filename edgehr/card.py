@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from edgehr.errors import EdgehrError
@@ -42,8 +43,8 @@ class InputSpec:
     name: str = "image"
 
     def __post_init__(self) -> None:
-        if self.height <= 0 or self.width <= 0:
-            raise EdgehrError(f"input size must be positive, got {self.height}x{self.width}")
+        if not (isinstance(self.height, int) and isinstance(self.width, int) and min(self.height, self.width) > 0):
+            raise EdgehrError(f"input size must be positive whole numbers, got {self.height}x{self.width}")
         if self.color not in ("rgb", "bgr"):
             raise EdgehrError(f"colour order must be rgb or bgr, got {self.color!r}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -136,6 +137,13 @@ class WeightsInfo:
     licence: str = ""
     metric: str = ""
 
+    def __post_init__(self) -> None:
+        # Cards come from files too: the name must not lead out of the cache, nor the address to a local file.
+        if self.file and (Path(self.file).name != self.file or self.file.startswith(".")):
+            raise EdgehrError(f"weights file must be a plain file name, got {self.file!r}")
+        if self.url and not self.url.startswith(("https://", "http://")):
+            raise EdgehrError(f"weights address must be http or https, got {self.url!r}")
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -146,6 +154,7 @@ class ModelCard:
         task: ``pose``.
         architecture: ``hrnet``, ``hrnetv2`` or ``lite_hrnet``; the builders are in `edgehr.models`.
         parameters: What that builder takes besides the number of outputs.
+        category: What the keypoints are on: ``body``, ``wholebody``, ``hand``, ``animal`` or ``fashion``.
         dataset: Training data set.
         input: The image it takes.
         outputs: The tensors it returns.
@@ -164,6 +173,15 @@ class ModelCard:
     keypoints: KeypointSet
     weights: WeightsInfo
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    category: str = "body"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise EdgehrError(f"model name must be letters, digits, dots and hyphens, got {self.name!r}")
+        if not self.outputs:
+            raise EdgehrError(f"{self.name}: the card names no outputs")
+        if not isinstance(self.parameters, Mapping):
+            raise EdgehrError(f"{self.name}: parameters must be an object, got {self.parameters!r}")
 
     def with_size(self, height: int, width: int) -> ModelCard:
         """The same model for another input size; the size at the end of the name follows."""
@@ -199,7 +217,10 @@ class ModelCard:
         for name, kind in nested.items():
             if name in values:
                 values[name] = _build(kind, values[name])
-        values["outputs"] = tuple(_build(OutputSpec, output) for output in values.get("outputs", ()))
+        outputs = values.get("outputs", ())
+        if not isinstance(outputs, (list, tuple)):
+            raise EdgehrError("outputs in the model card is not a list")
+        values["outputs"] = tuple(_build(OutputSpec, output) for output in outputs)
         return _build(cls, values)
 
     @classmethod

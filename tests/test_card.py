@@ -31,6 +31,13 @@ def test_with_size_renames_and_keeps_the_rest() -> None:
         ({"decoding": {"method": "magic"}}, "magic"),
         ({"keypoints": {"names": ["a"], "flip_pairs": [[0, 1]]}}, "does not fit 1"),
         ({"keypoints": "all"}, "not an object"),
+        ({"name": "../../escaped"}, "model name must be"),
+        ({"weights": {"origin": "published", "file": "../../escaped.pth"}}, "plain file name"),
+        ({"weights": {"origin": "published", "file": "a.pth", "url": "file:///etc/hostname"}}, "http or https"),
+        ({"outputs": 5}, "not a list"),
+        ({"outputs": []}, "no outputs"),
+        ({"parameters": [1]}, "must be an object"),
+        ({"input": {"height": 256.5, "width": 192}}, "whole numbers"),
     ],
 )
 def test_damaged_cards_are_refused(change: dict[str, object], message: str) -> None:

@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> None:
             {"model": card.name, "path": str(path), "sha256": card.weights.sha256, "origin": card.weights.origin}
         )
     else:
-        print(f"{path} ({card.weights.origin} weights)")
+        checked = "SHA-256 checked" if card.weights.sha256 else "not checked: its publisher gives no hash"
+        print(f"{path} ({card.weights.origin} weights, {checked})")
 
 
 def fetch_with_progress(card: ModelCard) -> Path:

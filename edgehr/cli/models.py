@@ -11,7 +11,10 @@ def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("models", help="list the known models")
     parser.add_argument(
-        "filter", nargs="*", help="show models whose name, data set or decoding contain all these words"
+        "filter",
+        nargs="*",
+        help="show models that match all these words: body, wholebody, hand, animal, fashion, or a part of a name, "
+        "data set, architecture, decoding or origin of weights",
     )
     parser.add_argument("--json", action="store_true", help="print the models' full cards as JSON")
     parser.set_defaults(run=run)
@@ -22,22 +25,24 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.errors import EdgehrError
     from edgehr.zoo import all_cards
 
+    categories = {card.category for card in all_cards()}
     words = [word.lower() for word in args.filter]
     found = []
     for card in all_cards():
         text = f"{card.name} {card.architecture} {card.dataset} {card.decoding.method} {card.weights.origin}".lower()
-        if all(word in text for word in words):
+        if all(word == card.category if word in categories else word in text for word in words):
             found.append(card)
+    if not found:
+        raise EdgehrError(f"no model matches {' '.join(args.filter)}: see them all with: edgehr models")
     if args.json:
         print_json([card.to_dict() for card in found])
         return
-    if not found:
-        raise EdgehrError(f"no model matches {' '.join(args.filter)}: see them all with: edgehr models")
     print_table(
-        ["NAME", "KEYPOINTS", "DECODING", "WEIGHTS", "PUBLISHED METRIC"],
+        ["NAME", "OF", "KEYPOINTS", "DECODING", "WEIGHTS", "PUBLISHED METRIC"],
         [
             [
                 card.name,
+                card.category,
                 len(card.keypoints.names),
                 card.decoding.method,
                 card.weights.origin,

@@ -66,7 +66,7 @@ def build(card: ModelCard) -> PoseNetwork:
     parameters: dict[str, Any] = dict(card.parameters)
     try:
         network = builder(len(card.keypoints.names), **parameters)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError, RuntimeError) as error:
         raise EdgehrError(f"{card.architecture} cannot be built from {parameters}: {error}") from None
     return network.eval().requires_grad_(False)
 

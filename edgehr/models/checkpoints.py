@@ -120,8 +120,11 @@ def _read_pickle(path: Path) -> Any:
         blocked = _blocked_globals(path, str(error))
         if blocked:
             raise CheckpointError(_conversion_advice(path, blocked)) from None
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable PyTorch file, truncated or foreign ({reason[:160]})") from None
+        with path.open("rb") as file:
+            begins = file.read(12)
+        raise CheckpointError(
+            f"{path}: not a readable PyTorch file, truncated or foreign (it begins with {begins!r})"
+        ) from None
 
 
 def _blocked_globals(path: Path, message: str) -> list[str]:

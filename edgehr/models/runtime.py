@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.models.build import load
 from edgehr.runtimes.artifact import Artifact
@@ -29,6 +30,8 @@ class TorchRuntime(Runtime):
     backend = "torch"
 
     def __init__(self, card: ModelCard, path: Path, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise EdgehrError(f"threads must be at least 1, got {threads}")
         self.network = load(card, path)
         if threads is not None:
             torch.set_num_threads(threads)
@@ -44,5 +47,6 @@ class TorchRuntime(Runtime):
 
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         with self._one_at_a_time, torch.inference_mode():
-            result = self.network(torch.from_numpy(inputs[self.inputs[0].name]))
+            image = np.require(inputs[self.inputs[0].name], requirements=["C", "W"])
+            result = self.network(torch.from_numpy(image))
         return {self.outputs[0].name: result.numpy()}

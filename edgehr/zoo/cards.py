@@ -72,6 +72,20 @@ def keypoint_set(name: str) -> KeypointSet:
     )
 
 
+# Keypoint set -> what it is on; the others are on the body.
+_CATEGORIES = {
+    "coco_wholebody": "wholebody",
+    "coco_wholebody_hand": "hand",
+    "rhd2d": "hand",
+    "ap10k": "animal",
+    "animalpose": "animal",
+    "animalkingdom": "animal",
+    "deepfashion_full": "fashion",
+    "deepfashion_lower": "fashion",
+    "deepfashion_upper": "fashion",
+}
+
+
 def _card(row: dict[str, str]) -> ModelCard:
     return ModelCard(
         name=row["name"],
@@ -84,6 +98,7 @@ def _card(row: dict[str, str]) -> ModelCard:
         decoding=Decoding(row["decoding"], int(row["blur_kernel"]), row["warp"], row["shift_flipped"] == "1"),
         keypoints=keypoint_set(row["keypoints"]),
         weights=_weights(row),
+        category=_CATEGORIES.get(row["keypoints"], "body"),
     )
 
 

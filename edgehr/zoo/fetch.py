@@ -47,10 +47,12 @@ def find_weights(card: ModelCard) -> Path:
     """The weights of a card that are already on this machine.
 
     Raises:
-        EdgehrError: They are not; the message says how to get them.
+        EdgehrError: They are not, and the message says how to get them; or the file there is another one.
     """
     path = cached_path(card)
-    if not path.is_file():
+    if path.is_file():
+        _check_hash(card, path)
+    else:
         raise EdgehrError(
             f"the weights of {card.name} are not on this machine: run `edgehr fetch {card.name}`, "
             "or pass a checkpoint with --weights FILE"
@@ -73,6 +75,7 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
     """
     path = cached_path(card)
     if path.is_file():
+        _check_hash(card, path)
         return path
     part = path.with_name(path.name + ".part")
     try:
@@ -86,7 +89,11 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
         ) from None
     except OSError as error:
         raise EdgehrError(f"cannot write {part}: {error.strerror or error}") from None
-    _check_hash(card, part)
+    try:
+        _check_hash(card, part)
+    except EdgehrError:
+        part.unlink()
+        raise
     os.replace(part, path)
     return path
 
@@ -117,11 +124,10 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
         raise ConnectionError(f"the connection ended after {have} of {total} bytes")
 
 
-def _check_hash(card: ModelCard, part: Path) -> None:
-    digest = sha256_file(part)
+def _check_hash(card: ModelCard, path: Path) -> None:
+    digest = sha256_file(path)
     if not digest.startswith(card.weights.sha256):
-        part.unlink()
         raise EdgehrError(
-            f"{card.weights.url}: the download's SHA-256 begins {digest[:16]}, expected {card.weights.sha256}; it was "
-            "thrown away, run the command again"
+            f"{path}: is not what {card.name} publishes: its SHA-256 begins {digest[:16]}, expected "
+            f"{card.weights.sha256}; delete it if it is still there, and run the command again"
         )

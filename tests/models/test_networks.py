@@ -61,6 +61,8 @@ def test_a_card_of_unknown_architecture_or_size_is_refused() -> None:
         build(replace(card, architecture="vit"))
     with pytest.raises(EdgehrError, match="cannot be built"):
         build(replace(card, parameters={"depth": 19}))
+    with pytest.raises(EdgehrError, match="cannot be built"):
+        build(replace(card, architecture="hrnet", parameters={"width": -5}))
     with pytest.raises(EdgehrError, match="divide by 32"):
         build(card.with_size(250, 192))
 

@@ -108,6 +108,19 @@ def test_a_wrong_hash_is_thrown_away(server: tuple[type[Handler], str]) -> None:
     assert list(cached_path(card).parent.iterdir()) == []
 
 
+def test_a_file_put_there_by_hand_is_checked_and_kept(server: tuple[type[Handler], str]) -> None:
+    _, url = server
+    path = cached_path(card_for(url))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"another file")
+    for find in (fetch, find_weights):
+        with pytest.raises(EdgehrError, match=r"weights\.pth: is not what .* publishes"):
+            find(card_for(url))
+    assert path.read_bytes() == b"another file"
+    path.write_bytes(CONTENT)
+    assert find_weights(card_for(url)) == path
+
+
 def test_offline_says_which_file_to_put_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path))
     card = card_for("http://127.0.0.1:9")  # the discard port: nothing listens
