@@ -7,6 +7,8 @@ BATCH ?= 1
 OUT ?=
 SOURCE ?=
 SAVE ?= out
+TRT_OPTIONS ?=
+VENV_OPTIONS ?=
 PYTHON ?= python3
 
 BIN := .venv/bin
@@ -14,19 +16,21 @@ READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help onnx openvino demo test test-fast lint format bench clean
+.PHONY: help onnx openvino trt trt-bundle demo test test-fast lint format bench clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE=)"
 	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16 SIZE=HxW BATCH=N|dynamic OUT=)"
 	@echo "make onnx       convert to ONNX       (the same)"
+	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"
+	@echo "make trt-bundle write what 'edgehr build' makes a plan of on a device"
 	@echo "make test       lint, types and all tests;  make test-fast leaves the slow ones out"
 	@echo "make lint       lint and types;  make format rewrites the layout"
 	@echo "make bench      measure what docs/performance.md states"
 
 $(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("edgehr needs Python 3.10 or newer" if sys.version_info < (3, 10) else 0)'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -c 'import sys; sys.exit("this environment needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV_OPTIONS) .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	touch $@
@@ -37,12 +41,23 @@ onnx: $(READY)
 openvino: $(READY)
 	$(call convert,openvino)
 
-DEMO_MODEL := artifacts/$(MODEL)-$(PRECISION).xml
-$(DEMO_MODEL): $(READY)
+# Every run converts anew, so that the model shown is the one asked for, and to a name of its own.
+demo: OUT := artifacts/demo.xml
+demo: $(READY)
 	$(call convert,openvino)
+	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
 
-demo: $(if $(OUT),openvino,$(DEMO_MODEL))
-	$(BIN)/edgehr demo --model "$(or $(OUT),$(DEMO_MODEL))" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
+# Elsewhere than on a Jetson or a GPU workstation, TensorRT-RTX builds for GPUs that are not here. With BUNDLE= only the
+# plan is built, without PyTorch: `edgehr build BUNDLE` is all that a device needs.
+trt: $(READY)
+ifdef BUNDLE
+	$(BIN)/edgehr build "$(BUNDLE)" $(if $(OUT),--out "$(OUT)") $(TRT_OPTIONS)
+else
+	$(call convert,tensorrt) $(TRT_OPTIONS)
+endif
+
+trt-bundle: $(READY)
+	$(call convert,trt-bundle) $(TRT_OPTIONS)
 
 test: lint
 	$(BIN)/python -m pytest

@@ -24,15 +24,6 @@ def weight_precision(model: Any) -> str:
     return sizes.most_common(1)[0][0] if sizes else "fp32"
 
 
-def to_fp16(model: Any) -> Any:
-    """Return a copy with float16 weights and arithmetic, float32 input and output (ONNX Runtime's converter)."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return convert_float_to_float16(copy, keep_io_types=True)
-
-
 def embed(model: Any, artifact: Artifact) -> None:
     """Write an artifact's description into a graph's metadata, in place."""
     entry = model.metadata_props.add()

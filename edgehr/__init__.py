@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from edgehr.card import ModelCard
     from edgehr.errors import EdgehrError
     from edgehr.runtimes import Runtime, load
+    from edgehr.runtimes.batching import infer_batched
     from edgehr.tasks import Poses, Task
 
 __version__ = "0.1.0"
 
-__all__ = ["EdgehrError", "ModelCard", "Poses", "Runtime", "Task", "__version__", "load"]
+__all__ = ["EdgehrError", "ModelCard", "Poses", "Runtime", "Task", "__version__", "infer_batched", "load"]
 
 _HOMES = {
     "EdgehrError": "edgehr.errors",
@@ -25,6 +26,7 @@ _HOMES = {
     "Poses": "edgehr.tasks",
     "Runtime": "edgehr.runtimes",
     "Task": "edgehr.tasks",
+    "infer_batched": "edgehr.runtimes.batching",
     "load": "edgehr.runtimes",
 }
 

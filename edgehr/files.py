@@ -22,6 +22,16 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def check_writable(*paths: Path) -> None:
+    """Make sure early that files can be put at `paths` later.
+
+    Raises:
+        EdgehrError: Their folder cannot be made or written to, or one of the names is that of a folder.
+    """
+    with _scratch_folder(*paths):
+        pass
+
+
 @contextmanager
 def atomic_write(*paths: Path) -> Iterator[list[Path]]:
     """Give temporary files beside `paths` to write to, and move them into place when the block ends without an error.
@@ -33,15 +43,9 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
         paths: Final names, all in one folder, which is made if it does not exist.
 
     Raises:
-        EdgehrError: The folder cannot be written to.
+        EdgehrError: The folder cannot be written to, or a final name is that of a folder.
     """
-    folder = paths[0].parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".edgehr-", dir=folder))
-    except OSError as error:
-        raise EdgehrError(f"cannot write to {folder}: {error.strerror or error}") from None
-    try:
+    with _scratch_folder(*paths) as scratch:
         # The final names, in a folder of their own: some libraries derive the names of further files from the first.
         temporary = [scratch / path.name for path in paths]
         yield temporary
@@ -49,15 +53,31 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
             _sync(source)
         for source, target in zip(temporary, paths, strict=True):
             os.replace(source, target)
-        _sync(folder)
+        _sync(paths[0].parent)
+
+
+@contextmanager
+def _scratch_folder(*paths: Path) -> Iterator[Path]:
+    """A folder beside `paths` that goes when the block ends."""
+    folder = paths[0].parent
+    for path in paths:
+        if path.is_dir():
+            raise EdgehrError(f"{path}: is a folder; choose another name")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".edgehr-", dir=folder))
+    except OSError as error:
+        raise EdgehrError(f"cannot write to {folder}: {error.strerror or error}") from None
+    try:
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
     if os.name == "nt" and path.is_dir():
-        return  # Windows has no directory sync
-    descriptor = os.open(path, os.O_RDONLY)
+        return  # Windows has no directory sync, and syncs only files that are open for writing
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -22,8 +22,8 @@ def load(
     """Load a model for inference.
 
     Args:
-        path: `.onnx` (ONNX Runtime) or `.xml` with its `.bin` beside it (OpenVINO).
-        device: ``auto`` for the CPU, or the backend's name of a device.
+        path: `.onnx` (ONNX Runtime), `.xml` with its `.bin` beside it (OpenVINO), `.plan` with its `.json` (TensorRT).
+        device: ``auto`` for the CPU (TensorRT: the first GPU), or the backend's name of a device.
         threads: Threads of one inference; None leaves it to the backend.
         precision: Arithmetic to ask for (OpenVINO only: ``fp32``, ``bf16``, ``fp16``); None keeps what the artifact
             promises.
@@ -48,4 +48,8 @@ def load(
         from edgehr.runtimes.openvino import OpenVINORuntime
 
         return OpenVINORuntime(file, device, threads, precision)
-    raise ArtifactError(f"{file}: unknown kind of model: expected .onnx or .xml (OpenVINO IR)")
+    if file.suffix in (".plan", ".engine"):
+        from edgehr.runtimes.tensorrt.runtime import TensorRTRuntime
+
+        return TensorRTRuntime(file, device, threads, precision)
+    raise ArtifactError(f"{file}: unknown kind of model: expected .onnx, .xml (OpenVINO IR) or .plan (TensorRT)")

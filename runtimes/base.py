@@ -120,7 +120,10 @@ class Runtime(ABC):
             return self._executor.submit(self._infer, inputs)
 
     def close(self) -> None:
-        """Wait for inferences under way and release the model. Closing twice is fine."""
+        """Wait for inferences under way and release the model. Closing twice is fine.
+
+        Not to be called in a callback of a future: it would wait for itself.
+        """
         with self._state:
             if self._closed:
                 return

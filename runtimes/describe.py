@@ -6,9 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from edgehr.errors import ArtifactError
 from edgehr.files import sha256_file
-from edgehr.runtimes import load
+from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.base import TensorSpec
+from edgehr.runtimes.tensorrt.sidecar import check_file, read_sidecar, sidecar_path
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -21,17 +23,47 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         EdgehrError: The file is missing, damaged or of an unknown kind.
     """
+    if path.suffix in (".plan", ".engine"):
+        return _describe_plan(path)
     with load(path) as runtime:
         artifact = runtime.artifact
         files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
         return {
-            "files": [{"name": f.name, "bytes": f.stat().st_size, "sha256": sha256_file(f)} for f in files],
+            "files": [_file(file) for file in files],
             "backend": runtime.backend,
             "inputs": [_tensor(spec) for spec in runtime.inputs],
             "outputs": [_tensor(spec) for spec in runtime.outputs],
             "operators": operators(path),
-            "artifact": None if artifact is None else {**vars(artifact), "card": artifact.card.to_dict()},
+            "artifact": None if artifact is None else _artifact(artifact),
         }
+
+
+def _describe_plan(path: Path) -> dict[str, Any]:
+    """A plan by its sidecar, after checking that it belongs to it: no GPU and no TensorRT is needed."""
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such model file")
+    sidecar = read_sidecar(path)
+    check_file(path, sidecar)
+    tensors = [
+        [
+            {"name": name, "shape": [None if size == -1 else size for size in shape], "dtype": "float32"}
+            for name, shape in group.items()
+        ]
+        for group in (sidecar.inputs, sidecar.outputs)
+    ]
+    return {
+        "files": [_file(path), _file(sidecar_path(path))],
+        "backend": f"{sidecar.flavour} {sidecar.version}",
+        "inputs": tensors[0],
+        "outputs": tensors[1],
+        "operators": None,
+        "artifact": _artifact(sidecar.artifact),
+        "built_on": sidecar.built_on,
+        "precisions": dict(sidecar.precisions),
+        "precision_source": sidecar.precision_source,
+        "profiles": dict(sidecar.profiles),
+        "settings": sidecar.settings.to_dict(),
+    }
 
 
 def operators(path: Path) -> dict[str, int] | None:
@@ -49,6 +81,14 @@ def operators(path: Path) -> dict[str, int] | None:
             return None
         counts = Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
     return dict(counts.most_common())
+
+
+def _file(path: Path) -> dict[str, Any]:
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    return {**vars(artifact), "card": artifact.card.to_dict()}
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:

@@ -39,10 +39,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def device_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("device")
+    """An environment with ONNX Runtime."""
+    return make_device(wheel, tmp_path_factory.mktemp("device"), "onnxruntime")
+
+
+def make_device(wheel: Path, folder: Path, runtime: str) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", f"{wheel}[onnxruntime]"]
+    install = [str(python), "-m", "pip", "install", "--quiet", f"{wheel}[{runtime}]"]
     subprocess.run(install, check=True, capture_output=True)
     return python
 
@@ -83,13 +87,29 @@ def test_every_module_for_devices_imports_without_torch(device_python: Path, tmp
     assert len(names) > 25
     done = run(device_python, "-c", IMPORT_ALL, *names, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING")]
-    assert len(missing) == 1
-    assert missing[0].startswith("MISSING edgehr.runtimes.openvino")
-    assert "edgehr[openvino]" in missing[0]
+    assert_missing(done.stdout, "openvino")
     loaded = next(line for line in done.stdout.splitlines() if line.startswith("LOADED")).split()
     assert "onnxruntime" in loaded
     assert not {"torch", "onnx"} & set(loaded)
+
+
+def assert_missing(output: str, runtime: str) -> None:
+    (missing,) = [line for line in output.splitlines() if line.startswith("MISSING")]
+    assert missing.startswith(f"MISSING edgehr.runtimes.{runtime}")
+    assert f"edgehr[{runtime}]" in missing
+
+
+def test_the_same_with_openvino(wheel: Path, tmp_path: Path, sample_ir: Path) -> None:
+    python = make_device(wheel, tmp_path / "device", "openvino")
+    names = [name for name in modules() if not name.startswith(WORKSTATION)]
+    done = run(python, "-c", IMPORT_ALL, *names, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_missing(done.stdout, "onnxruntime")
+    loaded = next(line for line in done.stdout.splitlines() if line.startswith("LOADED")).split()
+    assert "openvino" in loaded
+    assert not {"torch", "onnx"} & set(loaded)
+    demo = run(python, "-m", "edgehr.cli.main", "demo", "--model", str(sample_ir), cwd=tmp_path)
+    assert demo.returncode == 0, demo.stderr
 
 
 def test_a_device_runs_the_demo_and_says_what_it_cannot(

@@ -5,22 +5,29 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgehr.card import DECODINGS, WARPS, ModelCard
 from edgehr.cli.output import SubParsers, print_json
+from edgehr.cli.tensorrt_options import add_tensorrt_options, with_options
 
 if TYPE_CHECKING:
-    from edgehr.converters.report import Listener, Report
+    from edgehr.converters.report import Listener, Report, Stage
+
+
+MOST_IMAGES = 1024
+TARGETS = ("onnx", "openvino", "tensorrt", "trt-bundle")
 
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("convert", help="convert a model to ONNX or OpenVINO")
+    parser = commands.add_parser("convert", help="convert a model to ONNX, OpenVINO or TensorRT")
     parser.add_argument("model", help="a name from `edgehr models`, or a card of your own in a .json file")
-    parser.add_argument("--to", required=True, choices=["onnx", "openvino"], help="what to convert to")
+    parser.add_argument("--to", required=True, choices=TARGETS, help="what to convert to")
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="checkpoint (default: the model's own, downloaded)"
     )
@@ -34,8 +41,9 @@ def register(commands: SubParsers) -> None:
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="compare on these images instead of the shipped ones"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: artifacts/MODEL-PRECISION.onnx or .xml")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: artifacts/MODEL-PRECISION with its suffix")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_tensorrt_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -51,8 +59,8 @@ def parse_batch(text: str) -> int | None:
     """A number, or None for `dynamic`."""
     if text == "dynamic":
         return None
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of images nor `dynamic`")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_IMAGES:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of images (1 to {MOST_IMAGES}) nor `dynamic`")
     return int(text)
 
 
@@ -64,25 +72,30 @@ def run(args: argparse.Namespace) -> None:
 
     need_torch()
     from edgehr.converters.convert import convert
+    from edgehr.converters.targets import TensorRTTarget, make_target
     from edgehr.models.layers import check_size
+    from edgehr.runtimes.tensorrt.settings import BuildSettings
 
     card = find_card(args.model)
     if args.size:
         check_size(*args.size)
         card = card.with_size(*args.size)
     card = _with_decoding(card, args.decoding, args.warp)
+    target = make_target(args.to, with_options(BuildSettings(), args), args.trt)
+    if isinstance(target, TensorRTTarget):
+        target.choose()  # a missing TensorRT is said now, not after the export
     weights = args.weights or fetch_with_progress(card)
-    listener = None if args.json else _listener()
-    report = convert(
-        card,
-        weights,
-        args.to,
-        precision=args.precision,
-        batch=args.batch,
-        out=args.out,
-        images=args.images,
-        listener=listener,
-    )
+    with _stages(show=not args.json) as listener:
+        report = convert(
+            card,
+            weights,
+            target,
+            precision=args.precision,
+            batch=args.batch,
+            out=args.out,
+            images=args.images,
+            listener=listener,
+        )
     if args.json:
         print_json(report.to_dict())
     else:
@@ -95,23 +108,30 @@ def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> Mod
     return replace(card, decoding=changed)
 
 
-def _listener() -> Listener:
+@contextmanager
+def _stages(show: bool) -> Iterator[Listener | None]:
     """Show each stage as it runs (on a terminal) and a line for each that is done."""
+    if not show:
+        yield None
+        return
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     status = console.status("")
 
-    def listen(name: str, stage: object) -> None:
+    def listen(name: str, stage: Stage | None) -> None:
         if stage is None:
             status.update(f"{name} ...")
             if sys.stdout.isatty():
                 status.start()
         else:
             status.stop()
-            console.print(f"  {name:<22} {stage.seconds:6.1f} s  {stage.detail}", markup=False)  # type: ignore[attr-defined]
+            console.print(f"  {name:<22} {stage.seconds:6.1f} s  {stage.detail}", markup=False)
 
-    return listen
+    try:
+        yield listen
+    finally:
+        status.stop()  # a spinner that goes on hides the cursor for good
 
 
 def _print_report(report: Report) -> None:

@@ -12,7 +12,7 @@ from edgehr.cli.output import SubParsers, print_json
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("inspect", help="show what a converted model is")
-    parser.add_argument("file", type=Path, help=".onnx or .xml")
+    parser.add_argument("file", type=Path, help=".onnx, .xml or .plan")
     parser.add_argument("--json", action="store_true", help="print everything, the full card too, as JSON")
     parser.set_defaults(run=run)
 
@@ -38,12 +38,23 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
             lines.append((kind.removesuffix("s"), f"{tensor['name']} {tensor['dtype']} ({shape})"))
     artifact = description["artifact"]
     lines += _artifact_lines(artifact) if artifact else [("card", "none: edgehr did not convert this model")]
+    if "built_on" in description:
+        return lines + _plan_lines(description)
     counts = description["operators"]
     listed = (
         ", ".join(f"{count} {name}" for name, count in counts.items()) if counts else "pip install onnx to see them"
     )
     lines.append(("operators", f"{sum(counts.values())}: {listed}" if counts else listed))
     return lines
+
+
+def _plan_lines(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    counts = ", ".join(f"{count} {name}" for name, count in plan["precisions"].items())
+    return [
+        ("built on", plan["built_on"]),
+        ("convolutions", f"{counts} ({plan['precision_source']})"),
+        *(("profile", f"{name} {' / '.join(map(str, shapes))}") for name, shapes in plan["profiles"].items()),
+    ]
 
 
 def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:

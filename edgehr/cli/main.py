@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from edgehr import __version__
-from edgehr.cli import convert, demo, evaluate, fetch, inspect, models, verify
+from edgehr.cli import build, convert, demo, doctor, evaluate, fetch, inspect, models, verify
 from edgehr.errors import EdgehrError
 
-COMMANDS = (models, fetch, convert, inspect, verify, evaluate, demo)
+COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, demo, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,14 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         args.run(args)
+        sys.stdout.flush()
     except EdgehrError as error:
         print(f"edgehr {args.command}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a full disk, a folder that cannot be read, a name that is too long
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"edgehr {args.command}: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"edgehr {args.command}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -9,13 +9,18 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.runtimes import Runtime, load
 
-ARTIFACTS = (".onnx", ".xml")
+ARTIFACTS = (".onnx", ".xml", ".plan", ".engine")
 CHECKPOINTS = (".pth", ".pt", ".tar", ".bin", ".safetensors")
 
 
 def need_torch() -> None:
     """Raise MissingDependencyError where the workstation packages are not installed."""
-    missing = [name for name in ("torch", "onnx", "safetensors") if importlib.util.find_spec(name) is None]
+    need_packages("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "safetensors", "rich")
+
+
+def need_packages(*names: str) -> None:
+    """Raise MissingDependencyError where one of these workstation packages is not installed."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingDependencyError(f"this needs {', '.join(missing)}: pip install 'edgehr[convert]'")
 
@@ -44,17 +49,24 @@ def open_model(
     """
     suffix = Path(name).suffix
     if suffix in ARTIFACTS:
+        if weights is not None:
+            raise EdgehrError(f"{name} has its weights inside: --weights goes with a model name")
         runtime = load(name, device, threads=threads, precision=precision)
         if runtime.artifact is None:
             raise EdgehrError(f"{name}: was not converted by edgehr, so what it expects and returns is not known")
         return runtime, runtime.artifact.card
     need_torch()
+    from edgehr.cli.fetch import fetch_with_progress
     from edgehr.models.runtime import TorchRuntime
-    from edgehr.zoo import find_card, find_weights
+    from edgehr.zoo import find_card
 
+    if device != "auto" or precision is not None:
+        raise EdgehrError(f"{name} runs in PyTorch, on the CPU in fp32: a device or precision goes with an artifact")
     if suffix in CHECKPOINTS:
+        if weights is not None:
+            raise EdgehrError(f"{name} is a checkpoint itself: --weights goes with a model name")
         if card is None:
             raise EdgehrError(f"{name}: say which model this checkpoint is of with --checkpoint-of NAME")
         return TorchRuntime(card, Path(name), threads), card
     card = find_card(name)
-    return TorchRuntime(card, weights or find_weights(card), threads), card
+    return TorchRuntime(card, weights or fetch_with_progress(card), threads), card

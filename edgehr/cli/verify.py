@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgehr.cli.output import SubParsers, print_json, print_table
+
+if TYPE_CHECKING:
+    from edgehr.runtimes import Runtime
 
 
 def register(commands: SubParsers) -> None:
@@ -39,19 +43,24 @@ def run(args: argparse.Namespace) -> None:
 
     card = find_card(args.checkpoint_of) if args.checkpoint_of else None
     # Artifacts first: they say which model a checkpoint beside them is of.
-    opened = {}
+    opened: dict[str, Runtime] = {}
+    weights: dict[str, str] = {}
     for name in sorted((args.a, args.b), key=lambda name: Path(name).suffix not in ARTIFACTS):
-        if Path(name).suffix not in ARTIFACTS:
+        is_artifact = Path(name).suffix in ARTIFACTS
+        if not is_artifact:
             need_torch()
-        opened[name], found = open_model(name, card=card, device=args.device)
+        opened[name], found = open_model(name, card=card, device=args.device if is_artifact else "auto")
         card = card or found
+        weights[name] = _weights(name, opened[name])
     assert card is not None  # noqa: S101 - two models were opened
     crops = comparison_batch(card, args.images)
     difference = compare(card, opened[args.a], opened[args.b], crops)
     if args.json:
-        print_json({"a": args.a, "b": args.b, **difference.to_dict()})
+        named = {"weights_a": weights[args.a], "weights_b": weights[args.b]}
+        print_json({"a": args.a, "b": args.b, **named, **difference.to_dict()})
     else:
-        print(f"{args.b} against {args.a}, on {describe(crops, args.images)}")
+        print(f"A  {args.a} ({weights[args.a]})\nB  {args.b} ({weights[args.b]})")
+        print(f"on {describe(crops, args.images)}\n")
         print_table(
             ["", "HEATMAPS (std of A)", "KEYPOINTS (heatmap pixels)"],
             [
@@ -62,3 +71,13 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.max_difference is not None and not difference.relative <= args.max_difference:
         raise EdgehrError(f"the difference, {difference.relative:.2g}, is above {args.max_difference:g}")
+
+
+def _weights(name: str, runtime: Runtime) -> str:
+    """The weights of an opened model in words; a checkpoint's card does not know its file."""
+    from edgehr.cli.opening import CHECKPOINTS
+
+    if runtime.artifact is None or Path(name).suffix in CHECKPOINTS:
+        return Path(name).name
+    info = runtime.artifact.card.weights
+    return f"{info.file}, {info.origin} weights"

@@ -23,7 +23,7 @@ def one_line(stderr: str) -> str:
 def test_models_are_listed_filtered_and_given_as_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:2] == ["NAME", "KEYPOINTS"]
+    assert lines[0].split()[:3] == ["NAME", "OF", "KEYPOINTS"]
     assert len(lines) > 60
     assert main(["models", "dark", "wholebody"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
@@ -32,6 +32,11 @@ def test_models_are_listed_filtered_and_given_as_cards(capsys: pytest.CaptureFix
     assert main(["models", DEFAULT_MODEL, "--json"]) == 0
     (card,) = json.loads(capsys.readouterr().out)
     assert card["weights"]["origin"] == "sample"
+    for category, least in (("body", 25), ("wholebody", 7), ("hand", 9), ("animal", 11), ("fashion", 3)):
+        assert main(["models", category]) == 0
+        kinds = [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]]
+        assert len(kinds) >= least
+        assert set(kinds) == {category}
     assert main(["models", "unicorn"]) == 1
     assert "no model matches unicorn" in one_line(capsys.readouterr().err)
 
@@ -69,6 +74,11 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["eval", "absent.onnx", "--annotations", "a", "--images", "b"], "no such model file"),
         (["demo", "--source", "absent.jpg"], "no such image"),
         (["demo"], "no converted model here"),
+        (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--device", "GPU"], "runs in PyTorch"),
+        (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--threads", "-1"], "threads must be"),
+        (["convert", DEFAULT_MODEL, "--to", "onnx", "--images", "nowhere"], "no such image or folder"),
+        (["convert", DEFAULT_MODEL, "--to", "tensorrt", "--trt", "tensorrt"], "tensorrt is not usable"),
+        (["demo", "--source", "x" * 300 + ".jpg"], "File name too long"),
     ],
 )
 def test_expected_failures_are_one_line(
@@ -132,6 +142,33 @@ def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None
 
 
 @pytest.mark.slow
+def test_a_failed_conversion_on_a_terminal_gives_the_cursor_back(tmp_path: Path) -> None:
+    """In a pseudo-terminal: the spinner hides the cursor, and the failure must show it again."""
+    import os
+    import pty
+    import sys
+
+    from edgehr.zoo import find_weights, get_card
+
+    weights = find_weights(get_card(DEFAULT_MODEL))
+    code = (
+        "import edgehr.converters.convert as c; c.TOLERANCE = {'fp32': 0.0}; from edgehr.cli.main import main; "
+        f"main(['convert', '{DEFAULT_MODEL}', '--to', 'onnx', '--size', '64x64', '--weights', r'{weights}', "
+        f"'--out', r'{tmp_path / 'a.onnx'}'])"
+    )
+    printed = bytearray()
+
+    def read(descriptor: int) -> bytes:
+        data = os.read(descriptor, 4096)
+        printed.extend(data)
+        return b"" if not data else b"."  # the copy that pytest captures
+
+    pty.spawn([sys.executable, "-c", code], read)
+    assert b"it was not written" in printed
+    assert printed.count(b"\x1b[?25l") == printed.count(b"\x1b[?25h") > 0
+
+
+@pytest.mark.slow
 def test_verify_of_a_checkpoint_takes_the_artifact_s_card(
     edgehr_command: Any, sample_onnx: Path, sample_ir: Path
 ) -> None:
@@ -142,6 +179,10 @@ def test_verify_of_a_checkpoint_takes_the_artifact_s_card(
         done = edgehr_command("verify", *pair, "--max-difference", "1e-3")
         assert done.returncode == 0, done.stderr
         assert "10 windows of the photographs" in done.stdout
+        assert "sample weights" in done.stdout
+    refused = edgehr_command("eval", sample_onnx, "--weights", "x", "--annotations", "a", "--images", "b")
+    assert refused.returncode == 1
+    assert "has its weights inside" in one_line(refused.stderr)
 
 
 @pytest.mark.slow

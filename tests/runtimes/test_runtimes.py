@@ -169,7 +169,7 @@ def test_missing_and_unknown_files(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no such model file"):
         load(tmp_path / "absent.onnx")
     (tmp_path / "model.h5").write_bytes(b"x")
-    with pytest.raises(ArtifactError, match=r"expected \.onnx or \.xml"):
+    with pytest.raises(ArtifactError, match=r"expected \.onnx, \.xml"):
         load(tmp_path / "model.h5")
 
 

@@ -1,0 +1,98 @@
+"""`edgehr build`: a TensorRT plan from a bundle, on the device that will run it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgehr.cli.output import SubParsers, print_json
+from edgehr.cli.tensorrt_options import add_tensorrt_options, with_options
+from edgehr.errors import EdgehrError
+
+if TYPE_CHECKING:
+    from edgehr.runtimes.tensorrt.bundle import Bundle
+
+
+def register(commands: SubParsers) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "build",
+        help="build a TensorRT plan from a bundle",
+        description="Needs TensorRT, NumPy and cuda-python, but neither PyTorch nor onnx. An .onnx artifact of edgehr "
+        "(Q/DQ INT8 too) is taken as well, where the onnx package is installed.",
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="written by: edgehr convert MODEL --to trt-bundle")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: the bundle's name with .plan")
+    add_tensorrt_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build, write plan and sidecar, and say what was made."""
+    from dataclasses import replace
+
+    from edgehr.runtimes.tensorrt.flavour import choose_flavour
+    from edgehr.runtimes.tensorrt.make import make_plan
+
+    bundle = _read(args.bundle)
+    bundle = replace(bundle, settings=with_options(bundle.settings, args))
+    path = args.out or args.bundle.with_suffix(".plan")
+    if path.suffix not in (".plan", ".engine"):
+        raise EdgehrError(f"{path}: a plan must end in .plan or .engine")
+    flavour, gpu = choose_flavour(args.trt)
+    if not args.json:
+        print(f"building {bundle.artifact.card.name} with {flavour} ...", flush=True)
+    started = time.perf_counter()
+    made = make_plan(bundle, path, flavour, gpu)
+    seconds = time.perf_counter() - started
+    sidecar = made.sidecar
+    if args.json:
+        print_json(
+            {
+                "plan": str(path),
+                "bytes": sidecar.plan_bytes,
+                "seconds": round(seconds, 2),
+                "flavour": sidecar.flavour,
+                "version": sidecar.version,
+                "built_on": sidecar.built_on,
+                "precisions": dict(sidecar.precisions),
+                "precision_source": sidecar.precision_source,
+                "layers": made.plan.layers,
+                "profiles": dict(sidecar.profiles),
+            }
+        )
+        return
+    listed = ", ".join(f"{count} {name}" for name, count in sidecar.precisions.items())
+    print(f"{path} and {path.name}.json")
+    for label, value in (
+        ("model", f"{bundle.artifact.card.name} ({bundle.artifact.card.weights.origin} weights)"),
+        ("built by", f"{flavour}, {sidecar.built_on}"),
+        ("size", f"{sidecar.plan_bytes / 1e6:.1f} MB from {made.plan.layers} layers"),
+        ("convolutions", f"{listed} ({sidecar.precision_source})"),
+        *((f"profile {name}", " / ".join(map(str, shapes))) for name, shapes in sidecar.profiles.items()),
+        *(("warning", warning) for warning in made.plan.warnings[:2]),
+        ("time", f"{seconds:.1f} s"),
+    ):
+        print(f"  {label:<16} {value}")
+
+
+def _read(path: Path) -> Bundle:
+    from edgehr.runtimes.tensorrt.bundle import SUFFIX, Bundle
+
+    if path.suffix == ".onnx":
+        return _from_onnx(path)
+    if path.suffix != SUFFIX and path.exists():
+        raise EdgehrError(f"{path}: expected a {SUFFIX} or an .onnx of edgehr")
+    return Bundle.read(path)
+
+
+def _from_onnx(path: Path) -> Bundle:
+    from edgehr.cli.opening import need_packages
+
+    need_packages("onnx")
+    from edgehr.converters.bundles import bundle_from_onnx
+
+    return bundle_from_onnx(path)

@@ -1,0 +1,77 @@
+"""Deserialised engines: opening one, and reading its precision back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from edgehr.errors import ArtifactError
+from edgehr.runtimes.tensorrt.build import make_logger
+from edgehr.runtimes.tensorrt.flavour import Flavour
+
+_FORMATS = (
+    ("int8", "Int8"),
+    ("fp8", "FP8"),
+    ("fp16", "Half"),
+    ("fp16", "FP16"),
+    ("bf16", "BFloat16"),
+    ("bf16", "BF16"),
+)
+
+
+def open_engine(data: bytes, flavour: Flavour, *, host_code: bool = False) -> tuple[Any, Any]:
+    """Deserialise a plan whose sidecar was checked.
+
+    Args:
+        data: The plan.
+        flavour: The TensorRT that built it.
+        host_code: Allow the lean runtime inside version-compatible plans.
+
+    Returns:
+        TensorRT's runtime, which must live as long as the engine, and the engine.
+
+    Raises:
+        ArtifactError: TensorRT refuses the plan.
+    """
+    log = make_logger(flavour.trt)
+    runtime = flavour.trt.Runtime(log)
+    if runtime is not None and host_code:
+        runtime.engine_host_code_allowed = True
+    engine = runtime.deserialize_cuda_engine(data) if runtime is not None else None
+    if engine is None:
+        raise ArtifactError(f"{flavour} cannot open this plan: {log.last() or 'no reason given'}")
+    return runtime, engine
+
+
+def engine_precisions(engine: Any, trt: Any) -> dict[str, int]:
+    """How many convolutions and matrix products of an engine compute in which precision, by the engine inspector.
+
+    The inspector gives the format and type of each layer's inputs ("Row major linear FP16 format", "Channel major FP32
+    format ..."); a layer computes in the type of its first one. Its wording differs between versions, so an engine that
+    it does not explain gives an empty result rather than a guess.
+    """
+    inspector = engine.create_engine_inspector()
+    if inspector is None:
+        return {}
+    try:
+        text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+        layers = json.loads(text).get("Layers", [])
+    except (ValueError, AttributeError):
+        return {}
+    return layer_precisions(layers)
+
+
+def layer_precisions(layers: list[Any]) -> dict[str, int]:
+    """The counting behind `engine_precisions`, on the inspector's list of layers."""
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        if not isinstance(layer, dict):  # without detailed verbosity layers are names only
+            continue
+        kind = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".lower()
+        if not any(word in kind for word in ("conv", "gemm", "matmul", "matrixmultiply")):
+            continue
+        inputs = layer.get("Inputs") or [{}]
+        described = str(inputs[0].get("Format/Datatype", inputs[0].get("Format", "")))
+        counts[next((name for name, word in _FORMATS if word.lower() in described.lower()), "fp32")] += 1
+    return dict(counts)

@@ -1,0 +1,89 @@
+"""From a bundle to a plan and its sidecar on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.files import atomic_write
+from edgehr.runtimes.tensorrt.build import Plan, build_plan
+from edgehr.runtimes.tensorrt.bundle import Bundle
+from edgehr.runtimes.tensorrt.cuda import Gpu
+from edgehr.runtimes.tensorrt.engine import engine_precisions, open_engine
+from edgehr.runtimes.tensorrt.flavour import Flavour
+from edgehr.runtimes.tensorrt.sidecar import Sidecar, sidecar_path
+
+
+@dataclass(frozen=True)
+class MadePlan:
+    """A plan that was written.
+
+    Attributes:
+        path: The plan; its sidecar is beside it.
+        sidecar: What the sidecar says.
+        plan: What the builder reported.
+    """
+
+    path: Path
+    sidecar: Sidecar
+    plan: Plan
+
+
+def make_plan(bundle: Bundle, path: Path, flavour: Flavour, gpu: Gpu | None) -> MadePlan:
+    """Build a plan and write it with its sidecar.
+
+    Args:
+        bundle: The graph and how to build it.
+        path: The plan, `.plan`.
+        flavour: The TensorRT to build with.
+        gpu: The GPU here, if any: then the precision is read back from the engine itself.
+
+    Raises:
+        EdgehrError: `tensorrt` without a GPU, or the library refuses the graph or a setting. Nothing is left behind.
+    """
+    if gpu is None and not flavour.is_rtx:
+        raise EdgehrError(
+            f"{flavour} builds on the GPU it builds for, and there is none here: build with tensorrt_rtx, or write a "
+            "bundle (--to trt-bundle) and run `edgehr build` on the device"
+        )
+    plan = build_plan(bundle.onnx, flavour, bundle.settings)
+    precisions, source = plan.precisions, "parsed network"
+    if gpu is not None:
+        found = _read_back(plan.data, flavour, version_compatible=bundle.settings.version_compatible)
+        if found:
+            precisions, source = found, "engine inspector"
+    built_on_gpu = gpu is not None and not flavour.is_rtx  # TensorRT-RTX compiles ahead, without looking at the GPU
+    sidecar = Sidecar(
+        plan_sha256=hashlib.sha256(plan.data).hexdigest(),
+        plan_bytes=len(plan.data),
+        onnx_sha256=bundle.onnx_sha256,
+        flavour=flavour.name,
+        version=flavour.version,
+        gpu_name=gpu.name if gpu is not None and built_on_gpu else "",
+        compute_capability=gpu.compute_capability if gpu is not None and built_on_gpu else "",
+        precisions=precisions,
+        precision_source=source,
+        inputs=plan.inputs,
+        outputs=plan.outputs,
+        profiles=plan.profiles,
+        settings=bundle.settings,
+        artifact=bundle.artifact,
+    )
+    with atomic_write(sidecar_path(path), path) as (temporary_sidecar, temporary_plan):
+        temporary_sidecar.write_text(sidecar.to_json(), encoding="utf-8")
+        temporary_plan.write_bytes(plan.data)
+    return MadePlan(path, sidecar, plan)
+
+
+def _read_back(data: bytes, flavour: Flavour, *, version_compatible: bool) -> dict[str, int]:
+    """Precisions by the engine inspector; empty where the plan does not open here (it may be for other GPUs)."""
+    try:
+        runtime, engine = open_engine(data, flavour, host_code=version_compatible)
+    except ArtifactError:
+        return {}
+    try:
+        return engine_precisions(engine, flavour.trt)
+    finally:
+        del engine, runtime

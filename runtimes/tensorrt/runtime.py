@@ -1,0 +1,129 @@
+"""Running plans."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.tensorrt.cuda import call, cudart, find_gpu
+from edgehr.runtimes.tensorrt.engine import open_engine
+from edgehr.runtimes.tensorrt.flavour import import_flavour
+from edgehr.runtimes.tensorrt.sidecar import check_file, check_gpu, check_library, read_sidecar
+from edgehr.runtimes.tensorrt.slot import Slot
+
+CONCURRENCY = 2
+
+
+class TensorRTRuntime(Runtime):
+    """Runs plans of `tensorrt` and `tensorrt_rtx`.
+
+    Each concurrent caller has an execution context, a CUDA stream and pinned buffers of its own; they are made when
+    first needed and kept until `close`.
+
+    Args:
+        path: The plan, with its sidecar (`.json`) beside it.
+        device: ``auto``, ``gpu`` or ``cuda:N``.
+        threads: Must be None: the work is done on the GPU.
+        precision: Must be None: the precision is in the plan.
+        cuda_graph: For static shapes: record an inference as a CUDA graph once and replay it, which saves the launches
+            of hundreds of small kernels.
+
+    Raises:
+        ArtifactError: No sidecar, or the plan does not match it, the library or the GPU. Nothing was deserialised.
+        EdgehrError: There is no GPU; the message says what is missing.
+    """
+
+    backend = "tensorrt"
+
+    def __init__(
+        self,
+        path: Path,
+        device: str = "auto",
+        threads: int | None = None,
+        precision: str | None = None,
+        *,
+        cuda_graph: bool = False,
+    ) -> None:
+        if threads is not None or precision is not None:
+            raise EdgehrError(
+                "a TensorRT plan takes neither threads nor a precision: both are settled when it is built"
+            )
+        sidecar = read_sidecar(path)
+        check_file(path, sidecar)
+        index = _device_index(device)
+        flavour = import_flavour(sidecar.flavour)
+        check_library(path, sidecar, flavour.name, flavour.version)
+        search = find_gpu(index)
+        if search.gpu is None:
+            raise EdgehrError(f"{path}: cannot run a plan here: {search.problem} (see: edgehr doctor)")
+        check_gpu(path, sidecar, search.gpu)
+
+        self._index = index
+        self._trt = flavour.trt
+        call(cudart().cudaSetDevice, index)
+        self._runtime, self._engine = open_engine(
+            path.read_bytes(), flavour, host_code=sidecar.settings.version_compatible
+        )
+        self._graph = cuda_graph
+        self._slots: list[Slot] = []
+        self._free: deque[Slot] = deque()
+        self._making = threading.Lock()
+        inputs, outputs = self._read_tensors()
+        if cuda_graph and any(None in spec.shape for spec in inputs):
+            raise ArtifactError(f"{path}: a CUDA graph needs static shapes, but this plan's batch is dynamic")
+        super().__init__(
+            inputs,
+            outputs,
+            artifact=sidecar.artifact,
+            device=str(search.gpu),
+            precision=max(sidecar.precisions, key=lambda name: sidecar.precisions[name], default=""),
+            concurrency=CONCURRENCY,
+        )
+
+    def _read_tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
+        inputs: list[TensorSpec] = []
+        outputs: list[TensorSpec] = []
+        for index in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(index)
+            shape = tuple(None if size == -1 else int(size) for size in self._engine.get_tensor_shape(name))
+            dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
+            is_input = self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT
+            (inputs if is_input else outputs).append(TensorSpec(name, shape, dtype))
+        return inputs, outputs
+
+    def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        call(cudart().cudaSetDevice, self._index)  # CUDA keeps this for each thread
+        try:
+            slot = self._free.pop()
+        except IndexError:
+            with self._making:
+                slot = Slot(self._engine, self.inputs, self.outputs, use_graph=self._graph)
+                self._slots.append(slot)
+        try:
+            return slot.infer(inputs)
+        finally:
+            self._free.append(slot)
+
+    def _close(self) -> None:
+        call(cudart().cudaSetDevice, self._index)
+        for slot in self._slots:
+            slot.close()
+        self._slots.clear()
+        self._free.clear()
+        del self._engine, self._runtime  # the engine first
+
+
+def _device_index(device: str) -> int:
+    name = device.lower()
+    if name in ("auto", "gpu", "cuda"):
+        return 0
+    if name.startswith("cuda:") and name[5:].isdigit():
+        return int(name[5:])
+    raise EdgehrError(f"TensorRT has no device {device!r}: expected auto, gpu or cuda:N")

@@ -1,0 +1,110 @@
+"""What one caller needs to run an engine: a context, a stream and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.errors import EdgehrError, TensorError
+from edgehr.runtimes.base import Tensors, TensorSpec
+from edgehr.runtimes.tensorrt.cuda import PinnedBuffer, call, cudart
+
+
+class Slot:
+    """An execution context with a stream and pinned buffers. Serves one caller at a time.
+
+    Args:
+        engine: A deserialised engine.
+        inputs: Its inputs.
+        outputs: Its outputs.
+        use_graph: Record the first inference as a CUDA graph and replay it (static shapes only).
+    """
+
+    def __init__(
+        self, engine: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], *, use_graph: bool
+    ) -> None:
+        self._inputs, self._outputs = inputs, outputs
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise EdgehrError("TensorRT cannot make an execution context: is there enough GPU memory?")
+        self._use_graph = use_graph
+        self._graph: Any = None
+        self._buffers: dict[str, PinnedBuffer] = {}
+        self._stream = call(cudart().cudaStreamCreate)
+        self._largest = {
+            spec.name: tuple(engine.get_tensor_profile_shape(spec.name, 0)[2]) if None in spec.shape else spec.shape
+            for spec in inputs
+        }
+        try:
+            self._allocate()
+        except EdgehrError:
+            self.close()
+            raise
+
+    def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Copy in, run, copy out, wait; the arrays returned belong to the caller."""
+        for spec in self._inputs:
+            array = inputs[spec.name]
+            if any(have > most for have, most in zip(array.shape, self._largest[spec.name], strict=True)):
+                raise TensorError(f"{spec.name} {array.shape} is beyond the plan's profile, {self._largest[spec.name]}")
+            self._set_shape(spec, array.shape)
+            np.copyto(self._buffers[spec.name].array(array.shape, spec.dtype), array)
+        shapes = {spec.name: tuple(self._context.get_tensor_shape(spec.name)) for spec in self._outputs}
+        if self._graph is not None:
+            call(cudart().cudaGraphLaunch, self._graph, self._stream)
+        else:
+            self._enqueue({name: array.nbytes for name, array in inputs.items()}, shapes)
+        call(cudart().cudaStreamSynchronize, self._stream)
+        if self._use_graph and self._graph is None:  # the first, ordinary run has set everything up
+            self._record({name: array.nbytes for name, array in inputs.items()}, shapes)
+        return {
+            spec.name: self._buffers[spec.name].array(shapes[spec.name], spec.dtype).copy() for spec in self._outputs
+        }
+
+    def close(self) -> None:
+        """Release everything."""
+        runtime = cudart()
+        if self._graph is not None:
+            runtime.cudaGraphExecDestroy(self._graph)
+        for buffer in self._buffers.values():
+            buffer.free()
+        self._buffers.clear()
+        if self._stream is not None:
+            runtime.cudaStreamDestroy(self._stream)
+        self._graph = self._stream = self._context = None
+
+    def _allocate(self) -> None:
+        for spec in self._inputs:
+            self._set_shape(spec, self._largest[spec.name])
+        for spec in (*self._inputs, *self._outputs):
+            shape = tuple(self._context.get_tensor_shape(spec.name))
+            buffer = PinnedBuffer(int(np.prod(shape, dtype=np.int64)) * spec.dtype.itemsize)
+            self._buffers[spec.name] = buffer
+            self._context.set_tensor_address(spec.name, buffer.device)
+
+    def _set_shape(self, spec: TensorSpec, shape: tuple[int | None, ...]) -> None:
+        if None in spec.shape and not self._context.set_input_shape(spec.name, shape):
+            raise TensorError(f"TensorRT does not take {spec.name} {shape}: outside the plan's profile")
+
+    def _enqueue(self, input_bytes: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
+        for name, size in input_bytes.items():
+            self._buffers[name].upload(size, self._stream)
+        if not self._context.execute_async_v3(int(self._stream)):
+            raise EdgehrError("TensorRT could not start the inference")
+        for spec in self._outputs:
+            size = int(np.prod(shapes[spec.name], dtype=np.int64)) * spec.dtype.itemsize
+            self._buffers[spec.name].download(size, self._stream)
+
+    def _record(self, input_bytes: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
+        runtime = cudart()
+        mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        call(runtime.cudaStreamBeginCapture, self._stream, mode)
+        try:
+            self._enqueue(input_bytes, shapes)
+        finally:
+            graph = call(runtime.cudaStreamEndCapture, self._stream)
+        self._graph = call(runtime.cudaGraphInstantiate, graph, 0)
+        runtime.cudaGraphDestroy(graph)
