@@ -16,7 +16,7 @@ READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help onnx openvino trt trt-bundle demo test test-fast lint format bench clean
+.PHONY: help onnx openvino trt trt-bundle wheel demo test test-fast lint format bench clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE=)"
@@ -24,6 +24,7 @@ help:
 	@echo "make onnx       convert to ONNX       (the same)"
 	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"
 	@echo "make trt-bundle write what 'edgehr build' makes a plan of on a device"
+	@echo "make wheel      dist/*.whl, to install on a device"
 	@echo "make test       lint, types and all tests;  make test-fast leaves the slow ones out"
 	@echo "make lint       lint and types;  make format rewrites the layout"
 	@echo "make bench      measure what docs/performance.md states"
@@ -58,6 +59,9 @@ endif
 
 trt-bundle: $(READY)
 	$(call convert,trt-bundle) $(TRT_OPTIONS)
+
+wheel: $(READY)
+	$(BIN)/python -m build --wheel
 
 test: lint
 	$(BIN)/python -m pytest
