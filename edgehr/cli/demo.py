@@ -37,17 +37,16 @@ def register(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Go through the source, draw, save, and say what was found."""
     from edgehr.assets import photographs
+    from edgehr.cli.opening import open_artifact
     from edgehr.pose.sinks import open_sink
     from edgehr.pose.sources import open_source
-    from edgehr.runtimes import load
 
     source = open_source(args.source or photographs()[0])
     sink = open_sink(args.save, source)
-    with load(args.model or default_model(), args.device, threads=args.threads) as runtime:
-        if runtime.artifact is None:
-            raise EdgehrError(f"{args.model}: was not converted by edgehr, so what it expects and returns is not known")
+    runtime, card = open_artifact(str(args.model or default_model()), args.device, args.threads)
+    with runtime:
         try:
-            summary = _go_through(source, sink, runtime, runtime.artifact.card, show=not args.json)
+            summary = _go_through(source, sink, runtime, card, show=not args.json)
             saved = sink.close()
         except BaseException:
             sink.discard()

@@ -25,6 +25,17 @@ def need_packages(*names: str) -> None:
         raise MissingDependencyError(f"this needs {', '.join(missing)}: pip install 'edgehr[convert]'")
 
 
+def open_artifact(
+    name: str, device: str = "auto", threads: int | None = None, precision: str | None = None
+) -> tuple[Runtime, ModelCard]:
+    """Open a converted model; raises EdgehrError also for one that edgehr did not convert."""
+    runtime = load(name, device, threads=threads, precision=precision)
+    if runtime.artifact is None:
+        runtime.close()
+        raise EdgehrError(f"{name}: was not converted by edgehr, so what it expects and returns is not known")
+    return runtime, runtime.artifact.card
+
+
 def open_model(
     name: str,
     *,
@@ -51,10 +62,7 @@ def open_model(
     if suffix in ARTIFACTS:
         if weights is not None:
             raise EdgehrError(f"{name} has its weights inside: --weights goes with a model name")
-        runtime = load(name, device, threads=threads, precision=precision)
-        if runtime.artifact is None:
-            raise EdgehrError(f"{name}: was not converted by edgehr, so what it expects and returns is not known")
-        return runtime, runtime.artifact.card
+        return open_artifact(name, device, threads, precision)
     need_torch()
     from edgehr.cli.fetch import fetch_with_progress
     from edgehr.models.runtime import TorchRuntime
