@@ -44,6 +44,28 @@ def open_engine(data: bytes, flavour: Flavour, *, host_code: bool = False) -> tu
     return runtime, engine
 
 
+def records_graphs(trt: Any) -> bool:
+    """Whether this TensorRT records CUDA graphs by itself (TensorRT-RTX, dynamic shapes included)."""
+    return hasattr(trt, "CudaGraphStrategy")
+
+
+def make_context(engine: Any, trt: Any, *, cuda_graph: bool) -> Any:
+    """Make an execution context; with `cuda_graph`, one that records by itself where the library does that.
+
+    Raises:
+        ArtifactError: TensorRT cannot make one.
+    """
+    if cuda_graph and records_graphs(trt):
+        config = engine.create_runtime_config()
+        config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        context = engine.create_execution_context(config)
+    else:
+        context = engine.create_execution_context()
+    if context is None:
+        raise ArtifactError("TensorRT cannot make an execution context: is there enough GPU memory?")
+    return context
+
+
 def engine_precisions(engine: Any, trt: Any) -> dict[str, int]:
     """How many convolutions and matrix products of an engine compute in which precision, by the engine inspector.
 

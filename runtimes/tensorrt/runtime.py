@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.tensorrt.cuda import call, cudart, find_gpu
-from edgehr.runtimes.tensorrt.engine import open_engine
+from edgehr.runtimes.tensorrt.engine import make_context, open_engine, records_graphs
 from edgehr.runtimes.tensorrt.flavour import import_flavour
 from edgehr.runtimes.tensorrt.sidecar import check_file, check_gpu, check_library, read_sidecar
 from edgehr.runtimes.tensorrt.slot import Slot
@@ -32,8 +32,8 @@ class TensorRTRuntime(Runtime):
         device: ``auto``, ``gpu`` or ``cuda:N``.
         threads: Must be None: the work is done on the GPU.
         precision: Must be None: the precision is in the plan.
-        cuda_graph: For static shapes: record an inference as a CUDA graph once and replay it, which saves the launches
-            of hundreds of small kernels.
+        cuda_graph: Record an inference as a CUDA graph once and replay it, which saves the launches of hundreds of
+            small kernels. With `tensorrt` for static shapes only; `tensorrt_rtx` records by itself.
 
     Raises:
         ArtifactError: No sidecar, or the plan does not match it, the library or the GPU. Nothing was deserialised.
@@ -76,7 +76,7 @@ class TensorRTRuntime(Runtime):
         self._free: deque[Slot] = deque()
         self._making = threading.Lock()
         inputs, outputs = self._read_tensors()
-        if cuda_graph and any(None in spec.shape for spec in inputs):
+        if cuda_graph and not records_graphs(flavour.trt) and any(None in spec.shape for spec in inputs):
             raise ArtifactError(f"{path}: a CUDA graph needs static shapes, but this plan's batch is dynamic")
         super().__init__(
             inputs,
@@ -103,13 +103,18 @@ class TensorRTRuntime(Runtime):
         try:
             slot = self._free.pop()
         except IndexError:
-            with self._making:
-                slot = Slot(self._engine, self.inputs, self.outputs, use_graph=self._graph)
+            with self._making:  # contexts of one engine are made one at a time
+                slot = self._make_slot()
                 self._slots.append(slot)
         try:
             return slot.infer(inputs)
         finally:
             self._free.append(slot)
+
+    def _make_slot(self) -> Slot:
+        context = make_context(self._engine, self._trt, cuda_graph=self._graph)
+        use_graph = self._graph and not records_graphs(self._trt)
+        return Slot(self._engine, context, self.inputs, self.outputs, use_graph=use_graph)
 
     def _close(self) -> None:
         call(cudart().cudaSetDevice, self._index)

@@ -18,18 +18,23 @@ class Slot:
 
     Args:
         engine: A deserialised engine.
+        context: An execution context of it, for this slot alone.
         inputs: Its inputs.
         outputs: Its outputs.
         use_graph: Record the first inference as a CUDA graph and replay it (static shapes only).
     """
 
     def __init__(
-        self, engine: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], *, use_graph: bool
+        self,
+        engine: Any,
+        context: Any,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        *,
+        use_graph: bool,
     ) -> None:
         self._inputs, self._outputs = inputs, outputs
-        self._context = engine.create_execution_context()
-        if self._context is None:
-            raise EdgehrError("TensorRT cannot make an execution context: is there enough GPU memory?")
+        self._context = context
         self._use_graph = use_graph
         self._graph: Any = None
         self._buffers: dict[str, PinnedBuffer] = {}
@@ -39,6 +44,12 @@ class Slot:
             for spec in inputs
         }
         try:
+            # Only an engine's first context has a profile from the start.
+            if any(None in spec.shape for spec in inputs) and not context.set_optimization_profile_async(
+                0, int(self._stream)
+            ):
+                raise EdgehrError("TensorRT cannot select the plan's optimisation profile")
+            call(cudart().cudaStreamSynchronize, self._stream)
             self._allocate()
         except EdgehrError:
             self.close()
