@@ -27,7 +27,30 @@ def to_fp16(model: Any, crops: NDArray[np.float32]) -> tuple[Any, list[str]]:
     kept = overflowing_nodes(model, crops)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    return convert_float_to_float16(copy, keep_io_types=True, node_block_list=kept), kept
+    cast = convert_float_to_float16(copy, keep_io_types=True, node_block_list=kept)
+    _skip_round_trips(cast)
+    return cast, kept
+
+
+def _skip_round_trips(model: Any) -> None:
+    """Connect float32 tensors directly where the converter goes through float16 and back, in place.
+
+    It casts around each node that stays in float32, so that between two of them, or before the output, values would
+    overflow in the very place they were kept from it.
+    """
+    graph = model.graph
+    producers = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        before = producers.get(node.input[0]) if _casts_to(node, onnx.TensorProto.FLOAT) else None
+        if before is not None and _casts_to(before, onnx.TensorProto.FLOAT16):
+            node.input[0] = before.input[0]
+    used = {name for node in graph.node for name in node.input} | {entry.name for entry in graph.output}
+    for node in [node for node in graph.node if node.op_type == "Cast" and node.output[0] not in used]:
+        graph.node.remove(node)
+
+
+def _casts_to(node: Any, kind: int) -> bool:
+    return node.op_type == "Cast" and any(entry.name == "to" and entry.i == kind for entry in node.attribute)
 
 
 def overflowing_nodes(model: Any, crops: NDArray[np.float32], largest: float = LARGEST) -> list[str]:
