@@ -48,8 +48,8 @@ demo: $(READY)
 	$(call convert,openvino)
 	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
 
-# Elsewhere than on a Jetson or a GPU workstation, TensorRT-RTX builds for GPUs that are not here. With BUNDLE= only the
-# plan is built, without PyTorch: `edgehr build BUNDLE` is all that a device needs.
+# Without a GPU, TensorRT-RTX builds for GPUs that are not here. BUNDLE= builds a plan from a bundle; a device needs no
+# make for that, only `edgehr build BUNDLE` (docs/jetson.md).
 trt: $(READY)
 ifdef BUNDLE
 	$(BIN)/edgehr build "$(BUNDLE)" $(if $(OUT),--out "$(OUT)") $(TRT_OPTIONS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
-from edgehr.converters.qdq import fold_integer_biases
+from edgehr.converters.qdq import fold_integer_biases, is_quantised
 from edgehr.errors import ArtifactError
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -28,5 +29,8 @@ def bundle_from_onnx(path: Path) -> Bundle:
     embedded = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
     if embedded is None:
         raise ArtifactError(f"{path}: was not converted by edgehr, so what it expects and returns is not known")
+    artifact = Artifact.from_json(embedded)
+    if is_quantised(model):  # a quantiser keeps the metadata of the float model
+        artifact = replace(artifact, precision="int8")
     fold_integer_biases(model)
-    return Bundle(model.SerializeToString(), Artifact.from_json(embedded), BuildSettings())
+    return Bundle(model.SerializeToString(), artifact, BuildSettings())

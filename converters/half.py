@@ -68,7 +68,8 @@ def overflowing_nodes(model: Any, crops: NDArray[np.float32], largest: float = L
     spec, names = session.get_inputs()[0], [entry.name for entry in session.get_outputs()]
     batch = spec.shape[0] if isinstance(spec.shape[0], int) else 1
     beyond: set[str] = set()
-    for start in range(0, len(crops) - batch + 1, batch):  # one batch at a time: every tensor of the network is kept
+    crops = np.resize(crops, (-(-len(crops) // batch) * batch, *crops.shape[1:]))  # repeats crops to fill the last one
+    for start in range(0, len(crops), batch):  # one batch at a time: every tensor of the network is kept
         for name, value in zip(names, session.run(names, {spec.name: crops[start : start + batch]}), strict=True):
             if value.dtype == np.float32 and value.size and not np.abs(value).max() <= largest:
                 beyond.add(name)

@@ -58,6 +58,7 @@ class Runtime(ABC):
         device: Where it runs, in the backend's words.
         precision: The arithmetic it runs in, as read back from the backend where that can tell.
         concurrency: How many inferences `infer_async` keeps under way at once.
+        batch_range: Smallest and largest batch of a model with dynamic batch; None for no limit.
     """
 
     backend = ""
@@ -71,12 +72,14 @@ class Runtime(ABC):
         device: str = "CPU",
         precision: str = "",
         concurrency: int = 1,
+        batch_range: tuple[int, int | None] = (1, None),
     ) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.artifact = artifact
         self.device = device
         self.precision = precision
+        self.batch_range = batch_range
         self._concurrency = concurrency
         self._executor: ThreadPoolExecutor | None = None
         self._state = threading.Condition()

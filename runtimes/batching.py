@@ -16,19 +16,20 @@ def infer_batched(runtime: Runtime, batch: NDArray[Any], limit: int = 32) -> dic
     Args:
         runtime: A model whose input and outputs have the batch as their first dimension.
         batch: (N, ...) items of the model's input, N may be 0.
-        limit: Most items at once for a model with dynamic batch. A model with a fixed batch gets just that many, the
-            last lot filled up with zeros that are cut off again.
+        limit: Most items at once for a model with dynamic batch, if it does not allow fewer. A model with a fixed batch
+            gets just that many, the last lot filled up with zeros that are cut off again.
 
     Returns:
         The outputs by name, N items each.
     """
     spec = runtime.inputs[0]
     fixed = spec.shape[0]
-    step = fixed or limit
+    fewest, most = (fixed, fixed) if fixed else runtime.batch_range
+    step = fixed or min(limit, most or limit)
     parts: list[dict[str, NDArray[Any]]] = []
     for start in range(0, len(batch), step):
         part = batch[start : start + step]
-        missing = (fixed or len(part)) - len(part)
+        missing = max(fewest - len(part), 0)
         if missing:
             part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
         outputs = runtime.infer({spec.name: part})

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from edgehr.card import DECODINGS, WARPS, ModelCard
 from edgehr.cli.output import SubParsers, print_json
-from edgehr.cli.tensorrt_options import add_tensorrt_options, with_options
+from edgehr.cli.tensorrt_options import add_tensorrt_options, given_options, with_options
+from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.converters.report import Listener, Report, Stage
@@ -81,6 +82,9 @@ def run(args: argparse.Namespace) -> None:
         check_size(*args.size)
         card = card.with_size(*args.size)
     card = _with_decoding(card, args.decoding, args.warp)
+    stray = given_options(args) if args.to in ("onnx", "openvino") else []
+    if stray:
+        raise EdgehrError(f"{', '.join(stray)} only go with --to tensorrt or trt-bundle")
     target = make_target(args.to, with_options(BuildSettings(), args), args.trt)
     if isinstance(target, TensorRTTarget):
         target.choose()  # a missing TensorRT is said now, not after the export

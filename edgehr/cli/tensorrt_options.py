@@ -39,6 +39,13 @@ def parse_profile(text: str) -> tuple[int, int, int]:
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 
+def given_options(args: argparse.Namespace) -> list[str]:
+    """The builder's options that were given."""
+    first = ("trt", "profile", "workspace", "optimization_level", "timing_cache", "version_compatible")
+    names = (*first, "hardware_compatible", "dla_core", "compute_capability")
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) is not None]
+
+
 def with_options(settings: BuildSettings, args: argparse.Namespace) -> BuildSettings:
     """Settings with the options that were given; raises EdgehrError where they do not fit each other."""
     given = {

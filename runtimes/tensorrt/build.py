@@ -68,7 +68,7 @@ def build_plan(onnx: bytes, flavour: Flavour, settings: BuildSettings) -> Plan:
         raise EdgehrError(_parser_message(parser, flavour))
     precisions = network_precisions(network)
     config = builder.create_builder_config()
-    _configure(config, flavour, settings, precisions)
+    _configure(builder, config, flavour, settings, precisions)
     profiles = _add_profile(builder, network, config, settings)
     cache = _load_timing_cache(config, settings.timing_cache)
     data = builder.build_serialized_network(network, config)
@@ -148,7 +148,9 @@ def _parser_message(parser: Any, flavour: Flavour) -> str:
     )
 
 
-def _configure(config: Any, flavour: Flavour, settings: BuildSettings, precisions: dict[str, int]) -> None:
+def _configure(
+    builder: Any, config: Any, flavour: Flavour, settings: BuildSettings, precisions: dict[str, int]
+) -> None:
     trt, flags = flavour.trt, flavour.trt.BuilderFlag.__members__
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the engine inspector needs it to tell precisions
     if "STRONGLY_TYPED" not in trt.NetworkDefinitionCreationFlag.__members__:
@@ -164,7 +166,7 @@ def _configure(config: Any, flavour: Flavour, settings: BuildSettings, precision
     if flavour.is_rtx:
         _configure_rtx(config, flavour, settings)
     else:
-        _configure_tensorrt(config, flavour, settings)
+        _configure_tensorrt(builder, config, flavour, settings)
 
 
 def _configure_rtx(config: Any, flavour: Flavour, settings: BuildSettings) -> None:
@@ -189,7 +191,7 @@ def _configure_rtx(config: Any, flavour: Flavour, settings: BuildSettings) -> No
             config.set_compute_capability(known[name], index)
 
 
-def _configure_tensorrt(config: Any, flavour: Flavour, settings: BuildSettings) -> None:
+def _configure_tensorrt(builder: Any, config: Any, flavour: Flavour, settings: BuildSettings) -> None:
     trt = flavour.trt
     if settings.compute_capabilities:
         raise EdgehrError(
@@ -200,6 +202,8 @@ def _configure_tensorrt(config: Any, flavour: Flavour, settings: BuildSettings) 
     if settings.hardware_compatible:
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     if settings.dla_core >= 0:
+        if settings.dla_core >= builder.num_DLA_cores:
+            raise EdgehrError(f"there is no DLA core {settings.dla_core} here: TensorRT sees {builder.num_DLA_cores}")
         config.default_device_type = trt.DeviceType.DLA
         config.DLA_core = settings.dla_core
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)

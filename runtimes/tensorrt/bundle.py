@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,19 @@ SCHEMA = 1
 MODEL, DESCRIPTION = "model.onnx", "bundle.json"
 # Far above any pose network; a file that claims more is damaged or hostile.
 MOST_BYTES = 2 << 30
+# What zipfile and json raise for files that are damaged, encrypted or packed in unknown ways.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EdgehrError,
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ class Bundle:
             raise ArtifactError(f"{path}: no such bundle") from None
         except ArtifactError:
             raise
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, EdgehrError) as error:
+        except _DAMAGE as error:
             raise ArtifactError(f"{path}: not a TensorRT bundle, truncated or foreign ({error})") from None
         if bundle.onnx_sha256 != description["onnx_sha256"]:
             raise ArtifactError(f"{path}: its graph is not the one it was written with: copy the bundle again")

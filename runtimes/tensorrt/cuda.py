@@ -83,6 +83,8 @@ def find_gpu(index: int = 0) -> GpuSearch:
         found = call(runtime.cudaGetDeviceProperties, index)
     except EdgehrError as error:
         return GpuSearch(None, str(error))
+    except RuntimeError as error:  # cuda-python before 12.9 where the driver's library is missing
+        return GpuSearch(None, f"no NVIDIA driver is installed ({error})")
     name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
     return GpuSearch(Gpu(name.rstrip("\0"), f"{found.major}.{found.minor}", index))
 

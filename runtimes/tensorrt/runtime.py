@@ -85,6 +85,7 @@ class TensorRTRuntime(Runtime):
             device=str(search.gpu),
             precision=max(sidecar.precisions, key=lambda name: sidecar.precisions[name], default=""),
             concurrency=CONCURRENCY,
+            batch_range=(sidecar.settings.min_batch, sidecar.settings.max_batch) if sidecar.profiles else (1, None),
         )
 
     def _read_tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:

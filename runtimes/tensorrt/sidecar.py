@@ -143,7 +143,7 @@ def check_gpu(plan: Path, sidecar: Sidecar, gpu: Gpu) -> None:
     elif sidecar.settings.hardware_compatible:
         fits = here >= AMPERE
     else:
-        fits = gpu.compute_capability == sidecar.compute_capability
+        fits = (gpu.name, gpu.compute_capability) == (sidecar.gpu_name, sidecar.compute_capability)
     if not fits:
         raise ArtifactError(f"{plan}: was built on {sidecar.built_on}, here is {gpu}: build it again here")
 

@@ -38,12 +38,14 @@ class Slot:
         self._use_graph = use_graph
         self._graph: Any = None
         self._buffers: dict[str, PinnedBuffer] = {}
-        self._stream = call(cudart().cudaStreamCreate)
-        self._largest = {
-            spec.name: tuple(engine.get_tensor_profile_shape(spec.name, 0)[2]) if None in spec.shape else spec.shape
-            for spec in inputs
-        }
+        # Non-blocking: the application's work on CUDA's default stream neither waits for it nor breaks a recording.
+        self._stream = call(cudart().cudaStreamCreateWithFlags, cudart().cudaStreamNonBlocking)
+        self._largest: dict[str, tuple[Any, ...]] = {}
         try:
+            for spec in inputs:
+                dynamic = None in spec.shape
+                largest = engine.get_tensor_profile_shape(spec.name, 0)[2] if dynamic else spec.shape
+                self._largest[spec.name] = tuple(largest)
             # Only an engine's first context has a profile from the start.
             if any(None in spec.shape for spec in inputs) and not context.set_optimization_profile_async(
                 0, int(self._stream)
@@ -51,7 +53,7 @@ class Slot:
                 raise EdgehrError("TensorRT cannot select the plan's optimisation profile")
             call(cudart().cudaStreamSynchronize, self._stream)
             self._allocate()
-        except EdgehrError:
+        except BaseException:
             self.close()
             raise
 
@@ -78,6 +80,7 @@ class Slot:
     def close(self) -> None:
         """Release everything."""
         runtime = cudart()
+        self._context = None  # before what it works with
         if self._graph is not None:
             runtime.cudaGraphExecDestroy(self._graph)
         for buffer in self._buffers.values():
@@ -85,7 +88,7 @@ class Slot:
         self._buffers.clear()
         if self._stream is not None:
             runtime.cudaStreamDestroy(self._stream)
-        self._graph = self._stream = self._context = None
+        self._graph = self._stream = None
 
     def _allocate(self) -> None:
         for spec in self._inputs:
@@ -94,7 +97,8 @@ class Slot:
             shape = tuple(self._context.get_tensor_shape(spec.name))
             buffer = PinnedBuffer(int(np.prod(shape, dtype=np.int64)) * spec.dtype.itemsize)
             self._buffers[spec.name] = buffer
-            self._context.set_tensor_address(spec.name, buffer.device)
+            if not self._context.set_tensor_address(spec.name, buffer.device):
+                raise EdgehrError(f"TensorRT does not take a buffer for {spec.name}")
 
     def _set_shape(self, spec: TensorSpec, shape: tuple[int | None, ...]) -> None:
         if None in spec.shape and not self._context.set_input_shape(spec.name, shape):

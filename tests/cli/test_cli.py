@@ -68,6 +68,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--size", "250x192"], "divide by 32"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--weights", "absent.pth"], "absent.pth: no such checkpoint"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--out", "a.xml"], "must end in .onnx"),
+        (["convert", DEFAULT_MODEL, "--to", "onnx", "--workspace", "5"], "--workspace only go with --to tensorrt"),
         (["inspect", "absent.onnx"], "no such model file"),
         (["verify", "absent.onnx", "absent.xml"], "no such model file"),
         (["verify", "a.pth", "b.pth"], "say which model"),

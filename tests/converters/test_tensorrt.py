@@ -160,8 +160,9 @@ def test_make_trt_s_command_writes_a_plan_and_a_bundle(tmp_path: Path, edgehr_co
     assert Bundle.read(tmp_path / "a.trtbundle").artifact.card.name == DEFAULT_MODEL
 
 
-def test_nodes_that_would_overflow_stay_in_float32() -> None:
-    model = conv_model()
+@pytest.mark.parametrize("batch", [1, 5])
+def test_nodes_that_would_overflow_stay_in_float32(batch: int) -> None:
+    model = conv_model(batch)
     crops = np.ones((2, 3, 8, 8), np.float32)
     assert overflowing_nodes(model, crops) == []
     weight = 1e5 * numpy_helper.to_array(model.graph.initializer[0])
@@ -171,7 +172,7 @@ def test_nodes_that_would_overflow_stay_in_float32() -> None:
     import onnxruntime as ort
 
     session = ort.InferenceSession(cast.SerializeToString(), providers=["CPUExecutionProvider"])
-    (result,) = session.run(None, {"image": crops[:1]})
+    (result,) = session.run(None, {"image": np.ones((batch, 3, 8, 8), np.float32)})
     assert np.isfinite(result).all()
     assert result.max() > 65504
 

@@ -17,7 +17,8 @@ from onnx import TensorProto, helper
 from edgehr.converters.graph import embed
 from edgehr.converters.to_openvino import save_ir, to_ir
 from edgehr.errors import ArtifactError, EdgehrError, TensorError
-from edgehr.runtimes import Artifact, load
+from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
+from edgehr.runtimes.base import Tensors
 from edgehr.runtimes.batching import infer_batched
 from edgehr.zoo import get_card
 
@@ -151,6 +152,22 @@ def test_batches_of_any_size(tmp_path: Path, kind: str, batch: int | str) -> Non
         for count in (0, 1, 4, 7):
             outputs = infer_batched(runtime, items[:count], limit=3)
             np.testing.assert_array_equal(outputs["y"], 2 * items[:count] + 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 8, 19])
+def test_lots_stay_within_what_a_model_with_dynamic_batch_allows(count: int) -> None:
+    seen: list[int] = []
+
+    class Limited(Runtime):
+        def _infer(self, inputs: Tensors) -> dict[str, Any]:
+            seen.append(len(inputs["image"]))
+            return {"y": 2 * inputs["image"]}
+
+    spec = TensorSpec("image", (None, 2), np.dtype(np.float32))
+    runtime = Limited([spec], [TensorSpec("y", (None, 2), spec.dtype)], batch_range=(2, 8))
+    items = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
+    np.testing.assert_array_equal(infer_batched(runtime, items)["y"], 2 * items)
+    assert all(2 <= size <= 8 for size in seen)
 
 
 @pytest.mark.parametrize("kind", [".onnx", ".xml"])
