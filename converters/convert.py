@@ -32,6 +32,7 @@ def convert(
     *,
     precision: str = "fp32",
     batch: int | None = 1,
+    fp16_io: bool = False,
     out: Path | None = None,
     images: Path | None = None,
     listener: Listener | None = None,
@@ -42,8 +43,9 @@ def convert(
         card: The model, at the wanted input size.
         weights: Its checkpoint.
         target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, or a `Target` with settings of its own.
-        precision: ``fp32`` or ``fp16`` (input and output stay float32).
+        precision: ``fp32`` or ``fp16``.
         batch: Images per inference, or None for any number.
+        fp16_io: With ``fp16``, also take and return float16 (not for ``openvino``).
         out: The artifact; by default `artifacts/<model>-<precision>` with the target's suffix.
         images: Folder of images to compare on; by default the photographs that ship with edgehr.
         listener: Told of each stage as it starts and ends.
@@ -53,6 +55,8 @@ def convert(
     """
     target = make_target(target) if isinstance(target, str) else target
     _check_options(precision, batch)
+    if fp16_io and not (precision == "fp16" and target.casts_graph):
+        raise EdgehrError("float16 input and output need --precision fp16 and a target other than openvino")
     path = out or default_path(card, target, precision, batch)
     if path.suffix != target.suffix:
         raise EdgehrError(f"{path}: the output for {target.name} must end in {target.suffix}")
@@ -76,7 +80,7 @@ def convert(
             report.notes.append(f"kept the unsimplified graph: {failure}")
     if precision == "fp16" and target.casts_graph:
         with report.stage("cast to fp16", listener) as stage:
-            model, kept = to_fp16(model, crops)
+            model, kept = to_fp16(model, crops, keep_io=not fp16_io)
             stage.detail = f"{len(kept)} nodes stay in fp32: their values would overflow" if kept else "every node"
     with atomic_write(*target.files(path)) as temporary:
         with report.stage(f"write {target.name} {precision}", listener) as stage:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 LARGEST = 16384.0
 
 
-def to_fp16(model: Any, crops: NDArray[np.float32]) -> tuple[Any, list[str]]:
-    """Cast a graph to float16, input and output kept float32 (ONNX Runtime's converter).
+def to_fp16(model: Any, crops: NDArray[np.float32], *, keep_io: bool = True) -> tuple[Any, list[str]]:
+    """Cast a graph to float16 (ONNX Runtime's converter).
 
     Args:
         model: An `onnx.ModelProto` in float32.
         crops: (N, 3, H, W) real inputs, to find nodes whose values would overflow; those stay in float32.
+        keep_io: Keep input and output in float32.
 
     Returns:
         The cast copy, and the names of the nodes that stayed in float32.
@@ -27,7 +28,7 @@ def to_fp16(model: Any, crops: NDArray[np.float32]) -> tuple[Any, list[str]]:
     kept = overflowing_nodes(model, crops)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    cast = convert_float_to_float16(copy, keep_io_types=True, node_block_list=kept)
+    cast = convert_float_to_float16(copy, keep_io_types=keep_io, node_block_list=kept)
     _skip_round_trips(cast)
     return cast, kept
 

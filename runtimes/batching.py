@@ -15,7 +15,7 @@ def infer_batched(runtime: Runtime, batch: NDArray[Any], limit: int = 32) -> dic
 
     Args:
         runtime: A model whose input and outputs have the batch as their first dimension.
-        batch: (N, ...) items of the model's input, N may be 0.
+        batch: (N, ...) items of the model's input, N may be 0; cast to the model's type where it takes float16.
         limit: Most items at once for a model with dynamic batch, if it does not allow fewer. A model with a fixed batch
             gets just that many, the last lot filled up with zeros that are cut off again.
 
@@ -23,6 +23,8 @@ def infer_batched(runtime: Runtime, batch: NDArray[Any], limit: int = 32) -> dic
         The outputs by name, N items each.
     """
     spec = runtime.inputs[0]
+    if spec.dtype == np.float16:
+        batch = batch.astype(np.float16, copy=False)
     fixed = spec.shape[0]
     fewest, most = (fixed, fixed) if fixed else runtime.batch_range
     step = fixed or min(limit, most or limit)

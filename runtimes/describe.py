@@ -10,6 +10,7 @@ from edgehr.errors import ArtifactError
 from edgehr.files import sha256_file
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.base import TensorSpec
+from edgehr.runtimes.tensorrt.bundle import SUFFIX, Bundle
 from edgehr.runtimes.tensorrt.sidecar import check_file, read_sidecar, sidecar_path
 
 
@@ -25,6 +26,8 @@ def describe(path: Path) -> dict[str, Any]:
     """
     if path.suffix in (".plan", ".engine"):
         return _describe_plan(path)
+    if path.suffix == SUFFIX:
+        return _describe_bundle(path)
     with load(path) as runtime:
         artifact = runtime.artifact
         files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
@@ -81,6 +84,21 @@ def operators(path: Path) -> dict[str, int] | None:
             return None
         counts = Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
     return dict(counts.most_common())
+
+
+def _describe_bundle(path: Path) -> dict[str, Any]:
+    """A bundle by what it holds; its graph is not parsed."""
+    bundle = Bundle.read(path)
+    return {
+        "files": [_file(path)],
+        "backend": "a TensorRT plan, after: edgehr build",
+        "inputs": [],
+        "outputs": [],
+        "operators": None,
+        "artifact": _artifact(bundle.artifact),
+        "onnx_sha256": bundle.onnx_sha256,
+        "settings": bundle.settings.to_dict(),
+    }
 
 
 def _file(path: Path) -> dict[str, Any]:

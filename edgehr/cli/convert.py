@@ -34,6 +34,7 @@ def register(commands: SubParsers) -> None:
     )
     parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="default: fp32")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="input size, both divisible by 32")
+    parser.add_argument("--fp16-io", action="store_true", help="with fp16: float16 input and output too")
     parser.add_argument("--batch", type=parse_batch, default=1, metavar="N|dynamic", help="images per inference")
     parser.add_argument(
         "--decoding", choices=DECODINGS, help="how applications decode the heatmaps, if not as the card"
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> None:
             target,
             precision=args.precision,
             batch=args.batch,
+            fp16_io=args.fp16_io,
             out=args.out,
             images=args.images,
             listener=listener,

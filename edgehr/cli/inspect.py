@@ -12,7 +12,7 @@ from edgehr.cli.output import SubParsers, print_json
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("inspect", help="show what a converted model is")
-    parser.add_argument("file", type=Path, help=".onnx, .xml or .plan")
+    parser.add_argument("file", type=Path, help=".onnx, .xml, .plan or .trtbundle")
     parser.add_argument("--json", action="store_true", help="print everything, the full card too, as JSON")
     parser.set_defaults(run=run)
 
@@ -40,6 +40,8 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
     lines += _artifact_lines(artifact) if artifact else [("card", "none: edgehr did not convert this model")]
     if "built_on" in description:
         return lines + _plan_lines(description)
+    if "onnx_sha256" in description:
+        return [*lines, ("graph", f"sha256 {description['onnx_sha256']}")]
     counts = description["operators"]
     listed = (
         ", ".join(f"{count} {name}" for name, count in counts.items()) if counts else "pip install onnx to see them"

@@ -6,9 +6,10 @@ too. Only TensorRT 8 has to be told that float16 and INT8 are allowed.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgehr.runtimes.tensorrt.flavour import Flavour
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
 SHOWN_ERRORS = 3
+KEPT_MESSAGES = 50
 COMPUTING = ("CONVOLUTION", "MATRIX_MULTIPLY", "DECONVOLUTION")
 _NAMES = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
 
@@ -58,7 +60,8 @@ def build_plan(onnx: bytes, flavour: Flavour, settings: BuildSettings) -> Plan:
             fails.
     """
     trt = flavour.trt
-    log = make_logger(trt)
+    log = library_logger(trt)
+    log.clear()
     builder = trt.Builder(log)
     if builder is None:
         raise EdgehrError(f"{flavour} does not start: {log.last()}")
@@ -84,24 +87,32 @@ def build_plan(onnx: bytes, flavour: Flavour, settings: BuildSettings) -> Plan:
         inputs={tensor.name: list(tensor.shape) for tensor in _inputs(network)},
         outputs={tensor.name: list(tensor.shape) for tensor in outputs},
         profiles=profiles,
-        warnings=log.warnings,
+        warnings=list(log.warnings),
     )
 
 
-def make_logger(trt: Any) -> Any:
-    """A logger that keeps warnings and errors instead of printing them."""
+@cache
+def library_logger(trt: Any) -> Any:
+    """The logger of a TensorRT for the whole process: the library keeps the first one that it is given.
+
+    It keeps the latest warnings and errors instead of printing them.
+    """
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-            self.warnings: list[str] = []
+            self.errors: deque[str] = deque(maxlen=KEPT_MESSAGES)
+            self.warnings: deque[str] = deque(maxlen=KEPT_MESSAGES)
+
+        def clear(self) -> None:
+            self.errors.clear()
+            self.warnings.clear()
 
         def log(self, severity: Any, message: str) -> None:
             if severity <= trt.ILogger.Severity.ERROR:
                 self.errors.append(message)
             elif severity == trt.ILogger.Severity.WARNING:
-                self.warnings.insert(0, message)
+                self.warnings.appendleft(message)
 
         def last(self) -> str:
             return self.errors[-1].strip().splitlines()[0] if self.errors else ""

@@ -7,16 +7,20 @@ from collections import Counter
 from typing import Any
 
 from edgehr.errors import ArtifactError
-from edgehr.runtimes.tensorrt.build import make_logger
+from edgehr.runtimes.tensorrt.build import library_logger
 from edgehr.runtimes.tensorrt.flavour import Flavour
 
+# In this order: "BFloat16" holds "Float16".
 _FORMATS = (
     ("int8", "Int8"),
     ("fp8", "FP8"),
-    ("fp16", "Half"),
-    ("fp16", "FP16"),
-    ("bf16", "BFloat16"),
     ("bf16", "BF16"),
+    ("bf16", "BFloat16"),
+    ("fp16", "FP16"),
+    ("fp16", "Half"),
+    ("fp16", "Float16"),
+    ("fp32", "FP32"),
+    ("fp32", "Float"),
 )
 
 
@@ -34,7 +38,8 @@ def open_engine(data: bytes, flavour: Flavour, *, host_code: bool = False) -> tu
     Raises:
         ArtifactError: TensorRT refuses the plan.
     """
-    log = make_logger(flavour.trt)
+    log = library_logger(flavour.trt)
+    log.clear()
     runtime = flavour.trt.Runtime(log)
     if runtime is not None and host_code:
         runtime.engine_host_code_allowed = True
@@ -95,5 +100,8 @@ def layer_precisions(layers: list[Any]) -> dict[str, int]:
             continue
         inputs = layer.get("Inputs") or [{}]
         described = str(inputs[0].get("Format/Datatype", inputs[0].get("Format", "")))
-        counts[next((name for name, word in _FORMATS if word.lower() in described.lower()), "fp32")] += 1
+        name = next((name for name, word in _FORMATS if word.lower() in described.lower()), None)
+        if name is None:
+            return {}  # wording that is not known here: no answer rather than half of one
+        counts[name] += 1
     return dict(counts)

@@ -58,6 +58,18 @@ def test_fp16_is_half_the_size_and_near(
         assert runtime.artifact.precision == "fp16"
 
 
+def test_half_precision_input_and_output_where_asked(sample_card: Any, tmp_path: Path) -> None:
+    path = tmp_path / "half.onnx"
+    card = sample_card.with_size(64, 64)
+    report = convert(card, find_weights(sample_card), "onnx", precision="fp16", fp16_io=True, out=path)
+    assert report.difference is not None
+    with load(path) as runtime:
+        assert runtime.inputs[0].dtype == runtime.outputs[0].dtype == np.float16
+    for target, precision in (("onnx", "fp32"), ("openvino", "fp16")):
+        with pytest.raises(EdgehrError, match="need --precision fp16"):
+            convert(card, find_weights(sample_card), target, precision=precision, fp16_io=True)
+
+
 def test_the_artifact_describes_itself(sample_onnx: Path, sample_ir: Path, sample_card: Any) -> None:
     for path in (sample_onnx, sample_ir):
         about = describe(path)

@@ -67,6 +67,13 @@ def test_a_bundle_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert (tmp_path / "a.trtbundle").read_bytes() == first
 
 
+def test_a_bundle_is_described(tmp_path: Path) -> None:
+    bundle().write(tmp_path / "a.trtbundle")
+    about = describe(tmp_path / "a.trtbundle")
+    assert about["onnx_sha256"] == bundle().onnx_sha256
+    assert about["artifact"]["card"]["name"] == ARTIFACT.card.name
+
+
 def test_damaged_bundles_give_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.trtbundle"
     bundle().write(path)
@@ -293,6 +300,8 @@ def test_the_engine_inspector_s_answer_is_counted() -> None:
         "only a name",
     ]
     assert layer_precisions(layers) == {"int8": 1, "fp16": 1, "fp32": 1}
+    unknown = {"Name": "e", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Something new"}]}
+    assert layer_precisions([*layers, unknown]) == {}
 
 
 def test_dequantised_integer_biases_become_float() -> None:
