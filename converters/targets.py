@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 
@@ -16,13 +16,10 @@ from edgehr.errors import EdgehrError
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.tensorrt.bundle import SUFFIX, Bundle
-from edgehr.runtimes.tensorrt.flavour import choose_flavour
+from edgehr.runtimes.tensorrt.flavour import check_can_build, choose_flavour
 from edgehr.runtimes.tensorrt.make import make_plan
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import sidecar_path
-
-if TYPE_CHECKING:
-    from edgehr.runtimes.tensorrt.flavour import Flavour
 
 
 class Target(ABC):
@@ -128,15 +125,9 @@ class TensorRTTarget(_GraphTarget):
         """The sidecar first: an old plan beside it is refused."""
         return [sidecar_path(path), path]
 
-    def choose(self) -> Flavour:
-        """The TensorRT to build with; raises MissingDependencyError before any work is done."""
-        flavour, gpu = choose_flavour(self.flavour)
-        if gpu is None and not flavour.is_rtx:
-            raise EdgehrError(
-                f"{flavour} builds on the GPU it builds for, and there is none here: build with tensorrt_rtx, or write "
-                "a bundle (--to trt-bundle) and run `edgehr build` on the device"
-            )
-        return flavour
+    def check(self) -> None:
+        """Raise EdgehrError, before any work is done, where no TensorRT here can build."""
+        check_can_build(*choose_flavour(self.flavour))
 
     def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
         """Build and write the plan."""

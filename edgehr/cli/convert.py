@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
         raise EdgehrError(f"{', '.join(stray)} only go with --to tensorrt or trt-bundle")
     target = make_target(args.to, with_options(BuildSettings(), args), args.trt)
     if isinstance(target, TensorRTTarget):
-        target.choose()  # a missing TensorRT is said now, not after the export
+        target.check()  # a missing TensorRT is said now, not after the export
     weights = args.weights or fetch_with_progress(card)
     with _stages(show=not args.json) as listener:
         report = convert(

@@ -35,7 +35,7 @@ def register(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compare and print."""
-    from edgehr.cli.opening import ARTIFACTS, need_torch, open_model
+    from edgehr.cli.opening import ARTIFACTS, open_model
     from edgehr.converters.compare import compare
     from edgehr.converters.crops import comparison_batch, describe
     from edgehr.errors import EdgehrError
@@ -47,8 +47,6 @@ def run(args: argparse.Namespace) -> None:
     weights: dict[str, str] = {}
     for name in sorted((args.a, args.b), key=lambda name: Path(name).suffix not in ARTIFACTS):
         is_artifact = Path(name).suffix in ARTIFACTS
-        if not is_artifact:
-            need_torch()
         opened[name], found = open_model(name, card=card, device=args.device if is_artifact else "auto")
         card = card or found
         weights[name] = _weights(name, opened[name])

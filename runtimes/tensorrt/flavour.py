@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from edgehr.errors import MissingDependencyError
+from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.runtimes.tensorrt.cuda import Gpu, find_gpu
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")
@@ -56,6 +56,15 @@ def import_flavour(name: str) -> Flavour:
         }[name]
         raise MissingDependencyError(f"{name} is not usable ({error}): {advice}") from None
     return Flavour(name, str(module.__version__), module)
+
+
+def check_can_build(flavour: Flavour, gpu: Gpu | None) -> None:
+    """Raise EdgehrError where this TensorRT cannot build: `tensorrt` without a GPU."""
+    if gpu is None and not flavour.is_rtx:
+        raise EdgehrError(
+            f"{flavour} builds on the GPU it builds for, and there is none here: build with tensorrt_rtx, or write a "
+            "bundle (--to trt-bundle) and run `edgehr build` on the device"
+        )
 
 
 def choose_flavour(wanted: str | None = None) -> tuple[Flavour, Gpu | None]:

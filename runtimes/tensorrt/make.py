@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.errors import ArtifactError
 from edgehr.files import atomic_write
 from edgehr.runtimes.tensorrt.build import Plan, build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu
 from edgehr.runtimes.tensorrt.engine import engine_precisions, open_engine
-from edgehr.runtimes.tensorrt.flavour import Flavour
+from edgehr.runtimes.tensorrt.flavour import Flavour, check_can_build
 from edgehr.runtimes.tensorrt.sidecar import Sidecar, sidecar_path
 
 
@@ -43,11 +43,7 @@ def make_plan(bundle: Bundle, path: Path, flavour: Flavour, gpu: Gpu | None) -> 
     Raises:
         EdgehrError: `tensorrt` without a GPU, or the library refuses the graph or a setting. Nothing is left behind.
     """
-    if gpu is None and not flavour.is_rtx:
-        raise EdgehrError(
-            f"{flavour} builds on the GPU it builds for, and there is none here: build with tensorrt_rtx, or write a "
-            "bundle (--to trt-bundle) and run `edgehr build` on the device"
-        )
+    check_can_build(flavour, gpu)
     plan = build_plan(bundle.onnx, flavour, bundle.settings)
     precisions, source = plan.precisions, "parsed network"
     if gpu is not None:
