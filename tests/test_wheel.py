@@ -82,32 +82,27 @@ def test_a_device_installs_numpy_opencv_and_one_runtime(device_python: Path, tmp
     assert not packages & {"torch", "onnx", "openvino", "safetensors", "rich", "scipy", "pillow"}
 
 
-def test_every_module_for_devices_imports_without_torch(device_python: Path, tmp_path: Path) -> None:
+def assert_device_imports(python: Path, folder: Path, there: str, absent: str) -> None:
+    """Every module for devices imports but the one of the absent runtime, and brings no PyTorch."""
     names = [name for name in modules() if not name.startswith(WORKSTATION)]
     assert len(names) > 25
-    done = run(device_python, "-c", IMPORT_ALL, *names, cwd=tmp_path)
+    done = run(python, "-c", IMPORT_ALL, *names, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert_missing(done.stdout, "openvino")
+    (missing,) = [line for line in done.stdout.splitlines() if line.startswith("MISSING")]
+    assert missing.startswith(f"MISSING edgehr.runtimes.{absent}")
+    assert f"edgehr[{absent}]" in missing
     loaded = next(line for line in done.stdout.splitlines() if line.startswith("LOADED")).split()
-    assert "onnxruntime" in loaded
+    assert there in loaded
     assert not {"torch", "onnx"} & set(loaded)
 
 
-def assert_missing(output: str, runtime: str) -> None:
-    (missing,) = [line for line in output.splitlines() if line.startswith("MISSING")]
-    assert missing.startswith(f"MISSING edgehr.runtimes.{runtime}")
-    assert f"edgehr[{runtime}]" in missing
+def test_every_module_for_devices_imports_without_torch(device_python: Path, tmp_path: Path) -> None:
+    assert_device_imports(device_python, tmp_path, "onnxruntime", "openvino")
 
 
 def test_the_same_with_openvino(wheel: Path, tmp_path: Path, sample_ir: Path) -> None:
     python = make_device(wheel, tmp_path / "device", "openvino")
-    names = [name for name in modules() if not name.startswith(WORKSTATION)]
-    done = run(python, "-c", IMPORT_ALL, *names, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert_missing(done.stdout, "onnxruntime")
-    loaded = next(line for line in done.stdout.splitlines() if line.startswith("LOADED")).split()
-    assert "openvino" in loaded
-    assert not {"torch", "onnx"} & set(loaded)
+    assert_device_imports(python, tmp_path, "openvino", "onnxruntime")
     demo = run(python, "-m", "edgehr.cli.main", "demo", "--model", str(sample_ir), cwd=tmp_path)
     assert demo.returncode == 0, demo.stderr
 
