@@ -120,6 +120,7 @@ class TensorRTTarget(_GraphTarget):
 
     name, suffix = "tensorrt", ".plan"
     flavour: str | None = None
+    opens_here: bool = field(default=False, init=False)
 
     def files(self, path: Path) -> list[Path]:
         """The sidecar first: an old plan beside it is refused."""
@@ -133,15 +134,22 @@ class TensorRTTarget(_GraphTarget):
         """Build and write the plan."""
         flavour, gpu = choose_flavour(self.flavour)
         made = make_plan(self._bundle(model, artifact, path), path, flavour, gpu)
+        self.opens_here = made.opens_here
         report.nodes["parsed network"] = made.plan.layers
         listed = ", ".join(f"{count} {name}" for name, count in made.sidecar.precisions.items())
         report.notes += [
             f"built by {flavour}, {made.sidecar.built_on}",
             f"convolutions by precision: {listed} ({made.sidecar.precision_source})",
-            "compared with PyTorch by running the very same graph on ONNX Runtime",
+            f"compared with PyTorch by running {'it' if made.opens_here else 'the very same graph on ONNX Runtime'}",
             *(f"warning: {warning}" for warning in made.plan.warnings[:2]),
         ]
+        if gpu is not None and flavour.is_rtx:
+            report.notes.append("there is a GPU here: `tensorrt`, if this environment had it, would build for it")
         return max(made.sidecar.precisions, key=lambda name: made.sidecar.precisions[name])
+
+    def open(self, path: Path) -> Runtime:
+        """The plan itself where the GPU here opens it."""
+        return load(path) if self.opens_here else super().open(path)
 
 
 def make_target(name: str, settings: BuildSettings | None = None, flavour: str | None = None) -> Target:

@@ -11,7 +11,7 @@ from edgehr.files import sha256_file
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.base import TensorSpec
 from edgehr.runtimes.tensorrt.bundle import SUFFIX, Bundle
-from edgehr.runtimes.tensorrt.sidecar import check_file, read_sidecar, sidecar_path
+from edgehr.runtimes.tensorrt.sidecar import read_plan, read_sidecar, sidecar_path
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _describe_plan(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ArtifactError(f"{path}: no such model file")
     sidecar = read_sidecar(path)
-    check_file(path, sidecar)
+    read_plan(path, sidecar)
     tensors = [
         [
             {"name": name, "shape": [None if size == -1 else size for size in shape], "dtype": "float32"}

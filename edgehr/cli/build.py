@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgehr.cli.output import SubParsers, print_json
 from edgehr.cli.tensorrt_options import add_tensorrt_options, with_options
 from edgehr.errors import EdgehrError
+from edgehr.files import check_writable
 
 if TYPE_CHECKING:
     from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -42,7 +43,13 @@ def run(args: argparse.Namespace) -> None:
     path = args.out or args.bundle.with_suffix(".plan")
     if path.suffix not in (".plan", ".engine"):
         raise EdgehrError(f"{path}: a plan must end in .plan or .engine")
+    check_writable(path)  # said now, not after the build
+    if bundle.settings.timing_cache:
+        check_writable(Path(bundle.settings.timing_cache))
     flavour, gpu = choose_flavour(args.trt)
+    if not flavour.is_rtx and not args.compute_capability:
+        # A bundle may name the GPUs that TensorRT-RTX is to build for; `tensorrt` builds for the one it is on.
+        bundle = replace(bundle, settings=replace(bundle.settings, compute_capabilities=()))
     if not args.json:
         print(f"building {bundle.artifact.card.name} with {flavour} ...", flush=True)
     started = time.perf_counter()

@@ -86,6 +86,10 @@ def run(args: argparse.Namespace) -> None:
     stray = given_options(args) if args.to in ("onnx", "openvino") else []
     if stray:
         raise EdgehrError(f"{', '.join(stray)} only go with --to tensorrt or trt-bundle")
+    if args.profile and args.batch is not None:
+        raise EdgehrError("--profile gives the batches of a dynamic model: it needs --batch dynamic")
+    if args.trt and args.to == "trt-bundle":
+        raise EdgehrError("--trt chooses who builds a plan; a bundle is built later: edgehr build BUNDLE --trt ...")
     target = make_target(args.to, with_options(BuildSettings(), args), args.trt)
     if isinstance(target, TensorRTTarget):
         target.check()  # a missing TensorRT is said now, not after the export

@@ -199,7 +199,8 @@ def _configure_rtx(config: Any, flavour: Flavour, settings: BuildSettings) -> No
                 raise EdgehrError(
                     f"{flavour} cannot build for compute capability {capability}: expected one of {listed}"
                 )
-            config.set_compute_capability(known[name], index)
+            if not config.set_compute_capability(known[name], index):
+                raise EdgehrError(f"{flavour} refuses compute capability {capability}")
 
 
 def _configure_tensorrt(builder: Any, config: Any, flavour: Flavour, settings: BuildSettings) -> None:
@@ -231,6 +232,10 @@ def _add_profile(builder: Any, network: Any, config: Any, settings: BuildSetting
             shapes = [[size, *rest] for size in (settings.min_batch, settings.opt_batch, settings.max_batch)]
             profile.set_shape(tensor.name, *shapes)
             profiles[tensor.name] = shapes
+    if settings.has_profile and not profiles:
+        raise EdgehrError("a batch profile needs a model converted with --batch dynamic: this one's batch is fixed")
+    if settings.dla_core >= 0 and profiles and settings.min_batch != settings.max_batch:
+        raise EdgehrError("a DLA core takes no dynamic batch: convert with --batch N, or give --profile N,N,N")
     if profiles:
         config.add_optimization_profile(profile)
     return profiles

@@ -9,6 +9,7 @@ from typing import Any
 from edgehr.errors import ArtifactError
 from edgehr.runtimes.tensorrt.build import library_logger
 from edgehr.runtimes.tensorrt.flavour import Flavour
+from edgehr.runtimes.tensorrt.settings import BuildSettings
 
 # In this order: "BFloat16" holds "Float16".
 _FORMATS = (
@@ -24,13 +25,14 @@ _FORMATS = (
 )
 
 
-def open_engine(data: bytes, flavour: Flavour, *, host_code: bool = False) -> tuple[Any, Any]:
+def open_engine(data: bytes, flavour: Flavour, settings: BuildSettings) -> tuple[Any, Any]:
     """Deserialise a plan whose sidecar was checked.
 
     Args:
         data: The plan.
         flavour: The TensorRT that built it.
-        host_code: Allow the lean runtime inside version-compatible plans.
+        settings: What it was built with: a version-compatible plan brings a lean runtime of its own, and a plan for a
+            DLA core opens on that core.
 
     Returns:
         TensorRT's runtime, which must live as long as the engine, and the engine.
@@ -41,28 +43,25 @@ def open_engine(data: bytes, flavour: Flavour, *, host_code: bool = False) -> tu
     log = library_logger(flavour.trt)
     log.clear()
     runtime = flavour.trt.Runtime(log)
-    if runtime is not None and host_code:
+    if runtime is not None and settings.version_compatible:
         runtime.engine_host_code_allowed = True
+    if runtime is not None and settings.dla_core >= 0:
+        runtime.DLA_core = settings.dla_core
     engine = runtime.deserialize_cuda_engine(data) if runtime is not None else None
     if engine is None:
         raise ArtifactError(f"{flavour} cannot open this plan: {log.last() or 'no reason given'}")
     return runtime, engine
 
 
-def records_graphs(trt: Any) -> bool:
-    """Whether this TensorRT records CUDA graphs by itself (TensorRT-RTX, dynamic shapes included)."""
-    return hasattr(trt, "CudaGraphStrategy")
-
-
-def make_context(engine: Any, trt: Any, *, cuda_graph: bool) -> Any:
-    """Make an execution context; with `cuda_graph`, one that records by itself where the library does that.
+def make_context(engine: Any, flavour: Flavour, *, cuda_graph: bool) -> Any:
+    """Make an execution context; with `cuda_graph`, TensorRT-RTX records by itself (dynamic shapes included).
 
     Raises:
         ArtifactError: TensorRT cannot make one.
     """
-    if cuda_graph and records_graphs(trt):
+    if cuda_graph and flavour.is_rtx:
         config = engine.create_runtime_config()
-        config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        config.cuda_graph_strategy = flavour.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         context = engine.create_execution_context(config)
     else:
         context = engine.create_execution_context()

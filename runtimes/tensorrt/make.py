@@ -13,6 +13,7 @@ from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu
 from edgehr.runtimes.tensorrt.engine import engine_precisions, open_engine
 from edgehr.runtimes.tensorrt.flavour import Flavour, check_can_build
+from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import Sidecar, sidecar_path
 
 
@@ -24,11 +25,13 @@ class MadePlan:
         path: The plan; its sidecar is beside it.
         sidecar: What the sidecar says.
         plan: What the builder reported.
+        opens_here: Whether the GPU here opened it.
     """
 
     path: Path
     sidecar: Sidecar
     plan: Plan
+    opens_here: bool
 
 
 def make_plan(bundle: Bundle, path: Path, flavour: Flavour, gpu: Gpu | None) -> MadePlan:
@@ -46,10 +49,9 @@ def make_plan(bundle: Bundle, path: Path, flavour: Flavour, gpu: Gpu | None) -> 
     check_can_build(flavour, gpu)
     plan = build_plan(bundle.onnx, flavour, bundle.settings)
     precisions, source = plan.precisions, "parsed network"
-    if gpu is not None:
-        found = _read_back(plan.data, flavour, version_compatible=bundle.settings.version_compatible)
-        if found:
-            precisions, source = found, "engine inspector"
+    found = None if gpu is None else _read_back(plan.data, flavour, bundle.settings)
+    if found:
+        precisions, source = found, "engine inspector"
     built_on_gpu = gpu is not None and not flavour.is_rtx  # TensorRT-RTX compiles ahead, without looking at the GPU
     sidecar = Sidecar(
         plan_sha256=hashlib.sha256(plan.data).hexdigest(),
@@ -70,15 +72,15 @@ def make_plan(bundle: Bundle, path: Path, flavour: Flavour, gpu: Gpu | None) -> 
     with atomic_write(sidecar_path(path), path) as (temporary_sidecar, temporary_plan):
         temporary_sidecar.write_text(sidecar.to_json(), encoding="utf-8")
         temporary_plan.write_bytes(plan.data)
-    return MadePlan(path, sidecar, plan)
+    return MadePlan(path, sidecar, plan, opens_here=found is not None)
 
 
-def _read_back(data: bytes, flavour: Flavour, *, version_compatible: bool) -> dict[str, int]:
-    """Precisions by the engine inspector; empty where the plan does not open here (it may be for other GPUs)."""
+def _read_back(data: bytes, flavour: Flavour, settings: BuildSettings) -> dict[str, int] | None:
+    """Precisions by the engine inspector; None where the plan does not open here (it may be for other GPUs)."""
     try:
-        runtime, engine = open_engine(data, flavour, host_code=version_compatible)
+        runtime, engine = open_engine(data, flavour, settings)
     except ArtifactError:
-        return {}
+        return None
     try:
         return engine_precisions(engine, flavour.trt)
     finally:

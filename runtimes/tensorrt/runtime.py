@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.tensorrt.cuda import call, cudart, find_gpu
-from edgehr.runtimes.tensorrt.engine import make_context, open_engine, records_graphs
+from edgehr.runtimes.tensorrt.engine import make_context, open_engine
 from edgehr.runtimes.tensorrt.flavour import import_flavour
-from edgehr.runtimes.tensorrt.sidecar import check_file, check_gpu, check_library, read_sidecar
+from edgehr.runtimes.tensorrt.sidecar import check_gpu, check_library, read_plan, read_sidecar
 from edgehr.runtimes.tensorrt.slot import Slot
 
 CONCURRENCY = 2
@@ -56,7 +56,7 @@ class TensorRTRuntime(Runtime):
                 "a TensorRT plan takes neither threads nor a precision: both are settled when it is built"
             )
         sidecar = read_sidecar(path)
-        check_file(path, sidecar)
+        data = read_plan(path, sidecar)
         index = _device_index(device)
         flavour = import_flavour(sidecar.flavour)
         check_library(path, sidecar, flavour.name, flavour.version)
@@ -66,17 +66,15 @@ class TensorRTRuntime(Runtime):
         check_gpu(path, sidecar, search.gpu)
 
         self._index = index
-        self._trt = flavour.trt
+        self._flavour = flavour
         call(cudart().cudaSetDevice, index)
-        self._runtime, self._engine = open_engine(
-            path.read_bytes(), flavour, host_code=sidecar.settings.version_compatible
-        )
+        self._runtime, self._engine = open_engine(data, flavour, sidecar.settings)
         self._graph = cuda_graph
         self._slots: list[Slot] = []
         self._free: deque[Slot] = deque()
         self._making = threading.Lock()
         inputs, outputs = self._read_tensors()
-        if cuda_graph and not records_graphs(flavour.trt) and any(None in spec.shape for spec in inputs):
+        if cuda_graph and not flavour.is_rtx and any(None in spec.shape for spec in inputs):
             raise ArtifactError(f"{path}: a CUDA graph needs static shapes, but this plan's batch is dynamic")
         super().__init__(
             inputs,
@@ -89,13 +87,14 @@ class TensorRTRuntime(Runtime):
         )
 
     def _read_tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
+        trt = self._flavour.trt
         inputs: list[TensorSpec] = []
         outputs: list[TensorSpec] = []
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             shape = tuple(None if size == -1 else int(size) for size in self._engine.get_tensor_shape(name))
-            dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
-            is_input = self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT
+            dtype = np.dtype(trt.nptype(self._engine.get_tensor_dtype(name)))
+            is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
             (inputs if is_input else outputs).append(TensorSpec(name, shape, dtype))
         return inputs, outputs
 
@@ -113,8 +112,8 @@ class TensorRTRuntime(Runtime):
             self._free.append(slot)
 
     def _make_slot(self) -> Slot:
-        context = make_context(self._engine, self._trt, cuda_graph=self._graph)
-        use_graph = self._graph and not records_graphs(self._trt)
+        context = make_context(self._engine, self._flavour, cuda_graph=self._graph)
+        use_graph = self._graph and not self._flavour.is_rtx
         return Slot(self._engine, context, self.inputs, self.outputs, use_graph=use_graph)
 
     def _close(self) -> None:

@@ -53,6 +53,13 @@ class BuildSettings:
             if not (major.isdigit() and minor.isdigit()):
                 raise EdgehrError(f"{capability!r} is no compute capability: 8.9 or 12.0 for example")
 
+    @property
+    def has_profile(self) -> bool:
+        """Whether the batches of a dynamic model were chosen."""
+        default = BuildSettings
+        chosen = (self.min_batch, self.opt_batch, self.max_batch)
+        return chosen != (default.min_batch, default.opt_batch, default.max_batch)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return {**asdict(self), "compute_capabilities": list(self.compute_capabilities)}

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from edgehr.errors import ArtifactError, EdgehrError
-from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.tensorrt.cuda import Gpu
 from edgehr.runtimes.tensorrt.settings import BuildSettings
@@ -113,16 +112,22 @@ def read_sidecar(plan: Path) -> Sidecar:
         raise ArtifactError(f"{path}: {error}") from None
 
 
-def check_file(plan: Path, sidecar: Sidecar) -> None:
-    """Refuse a plan that is not the one the sidecar was written for; raises ArtifactError."""
+def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
+    """Read a plan once, so that what was checked is what runs.
+
+    Raises:
+        ArtifactError: It is not the plan that the sidecar was written for.
+    """
     size = plan.stat().st_size
     if size != sidecar.plan_bytes:
         raise ArtifactError(f"{plan}: has {size} bytes, its sidecar says {sidecar.plan_bytes}: truncated or replaced")
-    digest = sha256_file(plan)
+    data = plan.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
     if digest != sidecar.plan_sha256:
         raise ArtifactError(
             f"{plan}: has SHA-256 {digest[:16]}..., its sidecar says {sidecar.plan_sha256[:16]}...: altered or replaced"
         )
+    return data
 
 
 def check_library(plan: Path, sidecar: Sidecar, flavour: str, version: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,13 +67,16 @@ class Slot:
             self._set_shape(spec, array.shape)
             np.copyto(self._buffers[spec.name].array(array.shape, spec.dtype), array)
         shapes = {spec.name: tuple(self._context.get_tensor_shape(spec.name)) for spec in self._outputs}
-        if self._graph is not None:
-            call(cudart().cudaGraphLaunch, self._graph, self._stream)
-        else:
-            self._enqueue({name: array.nbytes for name, array in inputs.items()}, shapes)
-        call(cudart().cudaStreamSynchronize, self._stream)
+        sizes = {name: array.nbytes for name, array in inputs.items()}
+        try:
+            if self._graph is not None:
+                call(cudart().cudaGraphLaunch, self._graph, self._stream)
+            else:
+                self._enqueue(sizes, shapes)
+        finally:  # also after a failure: copies that were started still use the buffers
+            call(cudart().cudaStreamSynchronize, self._stream)
         if self._use_graph and self._graph is None:  # the first, ordinary run has set everything up
-            self._record({name: array.nbytes for name, array in inputs.items()}, shapes)
+            self._use_graph = self._record(sizes, shapes)
         return {
             spec.name: self._buffers[spec.name].array(shapes[spec.name], spec.dtype).copy() for spec in self._outputs
         }
@@ -113,13 +117,21 @@ class Slot:
             size = int(np.prod(shapes[spec.name], dtype=np.int64)) * spec.dtype.itemsize
             self._buffers[spec.name].download(size, self._stream)
 
-    def _record(self, input_bytes: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
+    def _record(self, input_bytes: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> bool:
+        """Record an inference. False where the plan cannot be recorded: then inferences go on without a graph."""
         runtime = cudart()
         mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         call(runtime.cudaStreamBeginCapture, self._stream, mode)
         try:
             self._enqueue(input_bytes, shapes)
+        except EdgehrError as error:
+            runtime.cudaStreamEndCapture(self._stream)  # ends the recording; its own status repeats the error
+            runtime.cudaGetLastError()  # CUDA keeps it for the next caller otherwise
+            warnings.warn(f"this plan runs without a CUDA graph: {error}", RuntimeWarning, stacklevel=2)
+            return False
+        graph = call(runtime.cudaStreamEndCapture, self._stream)
+        try:
+            self._graph = call(runtime.cudaGraphInstantiate, graph, 0)
         finally:
-            graph = call(runtime.cudaStreamEndCapture, self._stream)
-        self._graph = call(runtime.cudaGraphInstantiate, graph, 0)
-        runtime.cudaGraphDestroy(graph)
+            runtime.cudaGraphDestroy(graph)
+        return True

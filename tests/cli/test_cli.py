@@ -69,6 +69,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--weights", "absent.pth"], "absent.pth: no such checkpoint"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--out", "a.xml"], "must end in .onnx"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--workspace", "5"], "--workspace only go with --to tensorrt"),
+        (["convert", DEFAULT_MODEL, "--to", "tensorrt", "--profile", "1,2,4"], "needs --batch dynamic"),
+        (["convert", DEFAULT_MODEL, "--to", "trt-bundle", "--trt", "tensorrt_rtx"], "--trt chooses who builds"),
         (["inspect", "absent.onnx"], "no such model file"),
         (["verify", "absent.onnx", "absent.xml"], "no such model file"),
         (["verify", "a.pth", "b.pth"], "say which model"),

@@ -29,9 +29,9 @@ from edgehr.runtimes.tensorrt.make import MadePlan, make_plan
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import (
     Sidecar,
-    check_file,
     check_gpu,
     check_library,
+    read_plan,
     read_sidecar,
     sidecar_path,
 )
@@ -109,7 +109,7 @@ def _written(folder: Path) -> Path:
 def test_a_plan_has_its_sidecar(made: MadePlan, rtx: Flavour) -> None:
     sidecar = read_sidecar(made.path)
     assert sidecar == made.sidecar
-    check_file(made.path, sidecar)
+    read_plan(made.path, sidecar)
     assert (sidecar.flavour, sidecar.version) == ("tensorrt_rtx", rtx.version)
     assert sidecar.precisions == {"fp32": 1}
     assert sidecar.precision_source == "parsed network"
@@ -222,6 +222,12 @@ def test_dynamic_batch_has_a_profile(rtx: Flavour) -> None:
     plan = build_plan(bundle(max_batch=8, opt_batch=4).onnx, rtx, BuildSettings(1, 4, 8))
     assert plan.inputs == {"image": [-1, 3, 8, 8]}
     assert plan.profiles == {"image": [[1, 3, 8, 8], [4, 3, 8, 8], [8, 3, 8, 8]]}
+
+
+def test_a_profile_needs_a_dynamic_batch(rtx: Flavour) -> None:
+    fixed = Bundle(conv_model(1).SerializeToString(), ARTIFACT, BuildSettings(max_batch=4))
+    with pytest.raises(EdgehrError, match="needs a model converted with --batch dynamic"):
+        build_plan(fixed.onnx, rtx, fixed.settings)
 
 
 def test_settings_reach_the_library_or_are_refused(rtx: Flavour) -> None:
