@@ -4,10 +4,12 @@ PRECISION ?= fp32
 WEIGHTS ?=
 SIZE ?=
 BATCH ?= 1
+CALIB ?=
 OUT ?=
 SOURCE ?=
 SAVE ?= out
 TRT_OPTIONS ?=
+TFLITE_OPTIONS ?=
 VENV_OPTIONS ?=
 PYTHON ?= python3
 
@@ -16,12 +18,13 @@ READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help onnx openvino trt trt-bundle wheel demo test test-fast lint format bench clean
+.PHONY: help onnx openvino trt trt-bundle tflite wheel demo test test-fast lint format bench clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE=)"
 	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16 SIZE=HxW BATCH=N|dynamic OUT=)"
 	@echo "make onnx       convert to ONNX       (the same)"
+	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8|int8, CALIB=, TFLITE_OPTIONS=)"
 	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"
 	@echo "make trt-bundle write what 'edgehr build' makes a plan of on a device"
 	@echo "make wheel      dist/*.whl, to install on a device"
@@ -56,6 +59,9 @@ ifdef BUNDLE
 else
 	$(call convert,tensorrt) $(TRT_OPTIONS)
 endif
+
+tflite: $(READY)
+	$(call convert,tflite) $(if $(CALIB),--calib "$(CALIB)") $(TFLITE_OPTIONS)
 
 trt-bundle: $(READY)
 	$(call convert,trt-bundle) $(TRT_OPTIONS)

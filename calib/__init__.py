@@ -1,1 +1,1 @@
-"""Calibration: nothing here yet. The INT8 converters will take their sets, recipes and sensitivity from it."""
+"""Calibration: what the ranges of quantised activations are taken from."""

@@ -67,7 +67,7 @@ def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.
         EdgehrError: They do not return the same shape.
     """
     name = card.outputs[0].name
-    one, two = (infer_batched(runtime, batch)[name].astype(np.float32) for runtime in (first, second))
+    one, two = (_heatmaps(runtime, batch, name) for runtime in (first, second))
     if one.shape != two.shape:
         raise EdgehrError(
             f"the models return {one.shape[1:]} and {two.shape[1:]} for each crop: they cannot be compared"
@@ -87,3 +87,11 @@ def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.
         keypoints=len(moved),
         crops=len(batch),
     )
+
+
+def _heatmaps(runtime: Runtime, batch: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """What a model returns for a batch (N, 3, H, W), as (N, K, H, W), whatever its own layout is."""
+    channels_last = runtime.artifact is not None and runtime.artifact.card.layout == "nhwc"
+    fed = np.ascontiguousarray(batch.transpose(0, 2, 3, 1)) if channels_last else batch
+    maps = infer_batched(runtime, fed)[name].astype(np.float32)
+    return np.ascontiguousarray(maps.transpose(0, 3, 1, 2)) if channels_last else maps

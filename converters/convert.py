@@ -8,21 +8,18 @@ from pathlib import Path
 from edgehr.card import ModelCard, WeightsInfo
 from edgehr.converters.compare import compare
 from edgehr.converters.crops import comparison_batch, describe
-from edgehr.converters.export import export_onnx
-from edgehr.converters.half import to_fp16
 from edgehr.converters.report import Listener, Report
-from edgehr.converters.simplify import simplify
-from edgehr.converters.targets import Target, make_target
+from edgehr.converters.target import Job, Target
+from edgehr.converters.targets import make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, check_writable, sha256_file
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.artifact import Artifact
 
-PRECISIONS = ("fp32", "fp16")
 # Mean difference to PyTorch, in standard deviations of its output, beyond which something is wrong. The largest is
 # only reported: rounding alone takes single pixels far (PP-TinyPose's weights: PyTorch's float32 up to 2e-3 from its
 # float64, OpenVINO's float16 up to 1.5, where the means are 3e-6 and 3e-3).
-TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "dynamic-int8": 0.5, "int8": 0.5}
 
 
 def convert(
@@ -32,7 +29,6 @@ def convert(
     *,
     precision: str = "fp32",
     batch: int | None = 1,
-    fp16_io: bool = False,
     out: Path | None = None,
     images: Path | None = None,
     listener: Listener | None = None,
@@ -42,10 +38,9 @@ def convert(
     Args:
         card: The model, at the wanted input size.
         weights: Its checkpoint.
-        target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, or a `Target` with settings of its own.
-        precision: ``fp32`` or ``fp16``.
+        target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, ``tflite``, or a `Target` with its own settings.
+        precision: ``fp32`` or ``fp16``; for ``tflite`` also ``dynamic-int8`` and ``int8``.
         batch: Images per inference, or None for any number.
-        fp16_io: With ``fp16``, also take and return float16 (not for ``openvino``).
         out: The artifact; by default `artifacts/<model>-<precision>` with the target's suffix.
         images: Folder of images to compare on; by default the photographs that ship with edgehr.
         listener: Told of each stage as it starts and ends.
@@ -54,13 +49,11 @@ def convert(
         EdgehrError: A step failed; nothing is left behind, and an older artifact of that name stays as it was.
     """
     target = make_target(target) if isinstance(target, str) else target
-    _check_options(precision, batch)
-    if fp16_io and not (precision == "fp16" and target.casts_graph):
-        raise EdgehrError("float16 input and output need --precision fp16 and a target other than openvino")
+    target.check(precision, batch)
     path = out or default_path(card, target, precision, batch)
     if path.suffix != target.suffix:
         raise EdgehrError(f"{path}: the output for {target.name} must end in {target.suffix}")
-    card = card.with_weights(_weights_info(card, weights))
+    card = card.with_layout("nchw").with_weights(_weights_info(card, weights))
     crops = comparison_batch(card, images)
     check_writable(path)
     report = Report(card.name, f"{card.weights.file} ({card.weights.origin} weights)", path, target.name)
@@ -68,24 +61,11 @@ def convert(
     with report.stage("load checkpoint", listener) as stage:
         reference = TorchRuntime(card, weights)
         stage.detail = report.weights
-    with report.stage("export to ONNX", listener) as stage:
-        model = export_onnx(reference.network, card, batch)
-        report.nodes["exported"] = len(model.graph.node)
-        stage.detail = f"opset {model.opset_import[0].version}, {len(model.graph.node)} nodes, checked"
-    with report.stage("simplify", listener) as stage:
-        model, failure = simplify(model)
-        report.nodes["simplified"] = len(model.graph.node)
-        stage.detail = failure or f"{len(model.graph.node)} nodes"
-        if failure:
-            report.notes.append(f"kept the unsimplified graph: {failure}")
-    if precision == "fp16" and target.casts_graph:
-        with report.stage("cast to fp16", listener) as stage:
-            model, kept = to_fp16(model, crops, keep_io=not fp16_io)
-            stage.detail = f"{len(kept)} nodes stay in fp32: their values would overflow" if kept else "every node"
+    model = target.build(Job(card, reference, precision, batch, crops), report, listener)
     with atomic_write(*target.files(path)) as temporary:
         with report.stage(f"write {target.name} {precision}", listener) as stage:
-            tools = {name: version(name) for name in ("edgehr", "torch", "onnx", "onnxsim", *target.tools)}
-            artifact = Artifact(card, precision, card.weights.sha256, tools)
+            tools = {name: version(name) for name in ("edgehr", "torch", *target.tools)}
+            artifact = target.described(Artifact(card, precision, card.weights.sha256, tools))
             report.precision = target.write(model, artifact, temporary[-1], report)
             report.size_bytes = sum(file.stat().st_size for file in temporary)
             stage.detail = f"{report.size_bytes / 1e6:.1f} MB, weights {report.precision}"
@@ -106,13 +86,6 @@ def default_path(card: ModelCard, target: Target, precision: str, batch: int | N
     """Where an artifact goes unless the user says otherwise."""
     suffix = {1: "", None: "-dynamic"}.get(batch, f"-batch{batch}")
     return Path("artifacts", f"{card.name}-{precision}{suffix}{target.suffix}")
-
-
-def _check_options(precision: str, batch: int | None) -> None:
-    if precision not in PRECISIONS:
-        raise EdgehrError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-    if batch is not None and batch < 1:
-        raise EdgehrError(f"batch must be at least 1 or dynamic, got {batch}")
 
 
 def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:

@@ -27,7 +27,7 @@ def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.
     Raises:
         EdgehrError: The folder holds no readable image.
     """
-    task = Task.for_card(card)
+    task = Task.for_card(card.with_layout("nchw"))
     parts = []
     for path in image_files(images)[:MOST_IMAGES] if images else photographs():
         pixels = read_image(path)

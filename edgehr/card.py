@@ -18,6 +18,7 @@ from edgehr.errors import EdgehrError
 SCHEMA = 1
 DECODINGS = ("msra", "dark", "udp")
 WARPS = ("affine", "udp")
+LAYOUTS = ("nchw", "nhwc")
 
 T = TypeVar("T")
 
@@ -155,6 +156,7 @@ class ModelCard:
         architecture: ``hrnet``, ``hrnetv2`` or ``lite_hrnet``; the builders are in `edgehr.models`.
         parameters: What that builder takes besides the number of outputs.
         category: What the keypoints are on: ``body``, ``wholebody``, ``hand``, ``animal`` or ``fashion``.
+        layout: Order of the dimensions of the image and of the maps: ``nchw``, or ``nhwc`` (channels last).
         dataset: Training data set.
         input: The image it takes.
         outputs: The tensors it returns.
@@ -174,6 +176,7 @@ class ModelCard:
     weights: WeightsInfo
     parameters: Mapping[str, Any] = field(default_factory=dict)
     category: str = "body"
+    layout: str = "nchw"
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -182,6 +185,8 @@ class ModelCard:
             raise EdgehrError(f"{self.name}: the card names no outputs")
         if not isinstance(self.parameters, Mapping):
             raise EdgehrError(f"{self.name}: parameters must be an object, got {self.parameters!r}")
+        if self.layout not in LAYOUTS:
+            raise EdgehrError(f"{self.name}: layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
 
     def with_size(self, height: int, width: int) -> ModelCard:
         """The same model for another input size; the size at the end of the name follows."""
@@ -193,6 +198,10 @@ class ModelCard:
     def with_weights(self, weights: WeightsInfo) -> ModelCard:
         """The same model with other weights."""
         return replace(self, weights=weights)
+
+    def with_layout(self, layout: str) -> ModelCard:
+        """The same model with its dimensions in another order."""
+        return replace(self, layout=layout)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, with the schema number."""

@@ -22,7 +22,8 @@ def load(
     """Load a model for inference.
 
     Args:
-        path: `.onnx` (ONNX Runtime), `.xml` with its `.bin` beside it (OpenVINO), `.plan` with its `.json` (TensorRT).
+        path: `.onnx` (ONNX Runtime), `.xml` with its `.bin` beside it (OpenVINO), `.plan` with its `.json` (TensorRT),
+            `.tflite`.
         device: ``auto`` for the CPU (TensorRT: the first GPU), or the backend's name of a device.
         threads: Threads of one inference; None leaves it to the backend.
         precision: Arithmetic to ask for (OpenVINO only: ``fp32``, ``bf16``, ``fp16``); None keeps what the artifact
@@ -52,4 +53,10 @@ def load(
         from edgehr.runtimes.tensorrt.runtime import TensorRTRuntime
 
         return TensorRTRuntime(file, device, threads, precision)
-    raise ArtifactError(f"{file}: unknown kind of model: expected .onnx, .xml (OpenVINO IR) or .plan (TensorRT)")
+    if file.suffix == ".tflite":
+        from edgehr.runtimes.tflite.runtime import TFLiteRuntime
+
+        return TFLiteRuntime(file, device, threads, precision)
+    raise ArtifactError(
+        f"{file}: unknown kind of model: expected .onnx, .xml (OpenVINO IR), .plan (TensorRT) or .tflite"
+    )

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from edgehr.errors import ArtifactError
+from edgehr.errors import ArtifactError, MissingDependencyError
 from edgehr.files import sha256_file
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.base import TensorSpec
@@ -77,6 +77,13 @@ def operators(path: Path) -> dict[str, int] | None:
         counts = Counter(node.get_type_name() for node in ov.Core().read_model(str(path)).get_ops())
         for passive in ("Constant", "Parameter", "Result"):
             del counts[passive]
+    elif path.suffix == ".tflite":
+        from edgehr.runtimes.tflite.graph import read_graph
+
+        try:
+            counts = Counter(operator.name for operator in read_graph(path).operators)
+        except MissingDependencyError:  # an old board: tflite-runtime does not show the graph
+            return None
     else:
         try:
             import onnx

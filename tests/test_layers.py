@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "pose": BASE | {"files", "runtimes", "tasks"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them.
     "models": BASE | {"files", "runtimes"},
-    "calib": BASE | {"files", "tasks", "models", "runtimes"},
+    "calib": BASE | {"files", "tasks", "evaluation", "models", "runtimes"},
     "converters": BASE | {"files", "assets", "models", "calib", "runtimes", "tasks"},
 }
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}

@@ -18,21 +18,25 @@ from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.converters.report import Listener, Report, Stage
+    from edgehr.converters.target import Target
 
 
 MOST_IMAGES = 1024
-TARGETS = ("onnx", "openvino", "tensorrt", "trt-bundle")
+TARGETS = ("onnx", "openvino", "tensorrt", "trt-bundle", "tflite")
+PRECISIONS = ("fp32", "fp16", "dynamic-int8", "int8")
 
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("convert", help="convert a model to ONNX, OpenVINO or TensorRT")
+    parser = commands.add_parser("convert", help="convert a model to ONNX, OpenVINO, TensorRT or TFLite")
     parser.add_argument("model", help="a name from `edgehr models`, or a card of your own in a .json file")
     parser.add_argument("--to", required=True, choices=TARGETS, help="what to convert to")
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="checkpoint (default: the model's own, downloaded)"
     )
-    parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="default: fp32")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="default: fp32; the INT8 ones go with tflite"
+    )
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="input size, both divisible by 32")
     parser.add_argument("--fp16-io", action="store_true", help="with fp16: float16 input and output too")
     parser.add_argument("--batch", type=parse_batch, default=1, metavar="N|dynamic", help="images per inference")
@@ -45,6 +49,10 @@ def register(commands: SubParsers) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: artifacts/MODEL-PRECISION with its suffix")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    group = parser.add_argument_group("TFLite")
+    group.add_argument("--layout", choices=["nhwc", "nchw"], help="of input and output (default: nhwc, channels last)")
+    group.add_argument("--calib", type=Path, metavar="PATH", help="for int8: folder of images, or COCO keypoint file")
+    group.add_argument("--int8-io", action="store_true", help="with int8: INT8 input and output too")
     add_tensorrt_options(parser)
     parser.set_defaults(run=run)
 
@@ -69,30 +77,22 @@ def parse_batch(text: str) -> int | None:
 def run(args: argparse.Namespace) -> None:
     """Convert and print the report."""
     from edgehr.cli.fetch import fetch_with_progress
-    from edgehr.cli.opening import need_torch
+    from edgehr.cli.opening import need_tflite_converter, need_torch
     from edgehr.zoo import find_card
 
     need_torch()
+    if args.to == "tflite":
+        need_tflite_converter()
     from edgehr.converters.convert import convert
-    from edgehr.converters.targets import TensorRTTarget, make_target
     from edgehr.models.layers import check_size
-    from edgehr.runtimes.tensorrt.settings import BuildSettings
 
     card = find_card(args.model)
     if args.size:
         check_size(*args.size)
         card = card.with_size(*args.size)
     card = _with_decoding(card, args.decoding, args.warp)
-    stray = given_options(args) if args.to in ("onnx", "openvino") else []
-    if stray:
-        raise EdgehrError(f"{', '.join(stray)} only go with --to tensorrt or trt-bundle")
-    if args.profile and args.batch is not None:
-        raise EdgehrError("--profile gives the batches of a dynamic model: it needs --batch dynamic")
-    if args.trt and args.to == "trt-bundle":
-        raise EdgehrError("--trt chooses who builds a plan; a bundle is built later: edgehr build BUNDLE --trt ...")
-    target = make_target(args.to, with_options(BuildSettings(), args), args.trt)
-    if isinstance(target, TensorRTTarget):
-        target.check()  # a missing TensorRT is said now, not after the export
+    target = _target(args)
+    target.check(args.precision, args.batch)  # what is missing is said now, not after a download
     weights = args.weights or fetch_with_progress(card)
     with _stages(show=not args.json) as listener:
         report = convert(
@@ -101,7 +101,6 @@ def run(args: argparse.Namespace) -> None:
             target,
             precision=args.precision,
             batch=args.batch,
-            fp16_io=args.fp16_io,
             out=args.out,
             images=args.images,
             listener=listener,
@@ -110,6 +109,44 @@ def run(args: argparse.Namespace) -> None:
         print_json(report.to_dict())
     else:
         _print_report(report)
+
+
+def _target(args: argparse.Namespace) -> Target:
+    """The target with the options that were given; raises EdgehrError for options that would do nothing."""
+    from edgehr.converters.targets import make_target
+
+    target = make_target(args.to)
+    _refuse_stray(args)
+    if args.to in ("tensorrt", "trt-bundle"):
+        from edgehr.runtimes.tensorrt.settings import BuildSettings
+
+        target.settings = with_options(BuildSettings(), args)  # type: ignore[attr-defined]
+        if args.trt:
+            target.flavour = args.trt  # type: ignore[attr-defined]
+    if args.to == "tflite":
+        target.channels_last = args.layout != "nchw"  # type: ignore[attr-defined]
+        if args.calib:
+            from edgehr.calib.crops import CalibrationSet
+
+            target.calibration = CalibrationSet.of(args.calib)  # type: ignore[attr-defined]
+    target.native_io = args.fp16_io or args.int8_io
+    return target
+
+
+def _refuse_stray(args: argparse.Namespace) -> None:
+    stray = given_options(args) if args.to not in ("tensorrt", "trt-bundle") else []
+    if stray:
+        raise EdgehrError(f"{', '.join(stray)} only go with --to tensorrt or trt-bundle")
+    if args.profile and args.batch is not None:
+        raise EdgehrError("--profile gives the batches of a dynamic model: it needs --batch dynamic")
+    if args.trt and args.to == "trt-bundle":
+        raise EdgehrError("--trt chooses who builds a plan; a bundle is built later: edgehr build BUNDLE --trt ...")
+    if args.to != "tflite" and (args.layout or args.calib or args.int8_io):
+        raise EdgehrError("--layout, --calib and --int8-io only go with --to tflite")
+    if args.to == "tflite" and args.fp16_io:
+        raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
+    if args.calib and args.precision != "int8":
+        raise EdgehrError("--calib goes with --precision int8")
 
 
 def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> ModelCard:

@@ -14,7 +14,7 @@ from edgehr import __version__
 from edgehr.cli.output import SubParsers, print_json
 
 RUNTIMES = (("onnxruntime", "onnxruntime"), ("openvino", "openvino"))
-WORKSTATION = ("torch", "onnx", "onnxscript", "onnxsim", "safetensors")
+WORKSTATION = ("torch", "onnx", "onnxscript", "onnxsim", "safetensors", "litert-torch")
 JETSON_RELEASE = Path("/etc/nv_tegra_release")
 
 
@@ -43,6 +43,7 @@ def examine() -> list[dict[str, str]]:
         _entry("python", "ok", f"{platform.python_version()} at {sys.executable}, {platform.machine()}"),
         _opencv(),
         *(_package(name, f"pip install 'edgehr[{extra}]'") for name, extra in RUNTIMES),
+        _tflite(),
         *_tensorrt(),
         _workstation(),
     ]
@@ -81,6 +82,17 @@ def _opencv() -> dict[str, str]:
         streaming = any("GStreamer" in line and "YES" in line for line in cv2.getBuildInformation().splitlines())
         entry["detail"] += f" at {Path(cv2.__file__).parent}, {'with' if streaming else 'without'} GStreamer"
     return {**entry, "name": "opencv"}
+
+
+def _tflite() -> dict[str, str]:
+    from edgehr.errors import EdgehrError
+    from edgehr.runtimes.tflite.library import PACKAGES, import_library
+
+    try:
+        return _entry("tflite", "ok", str(import_library()))
+    except EdgehrError as error:
+        installed = any(_installed(package) for package, _ in PACKAGES.values())
+        return _entry("tflite", "broken" if installed else "missing", str(error))
 
 
 def _tensorrt() -> list[dict[str, str]]:

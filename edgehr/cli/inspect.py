@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgehr.cli.output import SubParsers, print_json
+from edgehr.cli.output import SubParsers, print_json, print_table
+from edgehr.errors import EdgehrError
+
+if TYPE_CHECKING:
+    from edgehr.runtimes.tflite.delegates import DelegateReport
 
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("inspect", help="show what a converted model is")
-    parser.add_argument("file", type=Path, help=".onnx, .xml, .plan or .trtbundle")
+    parser.add_argument("file", type=Path, help=".onnx, .xml, .tflite, .plan or .trtbundle")
+    parser.add_argument(
+        "--delegate",
+        choices=["gpu", "nnapi", "edgetpu", "xnnpack"],
+        help="of a .tflite: what this delegate would leave to the CPU, and why",
+    )
     parser.add_argument("--json", action="store_true", help="print everything, the full card too, as JSON")
     parser.set_defaults(run=run)
 
@@ -21,12 +31,42 @@ def run(args: argparse.Namespace) -> None:
     """Describe the file."""
     from edgehr.runtimes.describe import describe
 
+    if args.delegate and args.file.suffix != ".tflite":
+        raise EdgehrError(f"{args.file}: delegates are TFLite's: --delegate goes with a .tflite")
     description = describe(args.file)
+    report = _delegate_report(args.file, args.delegate) if args.delegate else None
     if args.json:
-        print_json(description)
+        delegate = {"delegate": {**asdict(report), "refused_share": report.refused_share}} if report else {}
+        print_json({**description, **delegate})
         return
     for label, value in _lines(description):
         print(f"{label:<12} {value}")
+    if report:
+        _print_delegate(report)
+
+
+def _delegate_report(path: Path, delegate: str) -> DelegateReport:
+    from edgehr.runtimes.tflite.delegates import check_delegate
+    from edgehr.runtimes.tflite.graph import read_graph
+
+    return check_delegate(read_graph(path), delegate)
+
+
+def _print_delegate(report: DelegateReport) -> None:
+    taken = report.operators - len(report.refused)
+    print(f"\n{report.delegate} takes {taken} of {report.operators} operators in {report.partitions} parts")
+    print(f"left to the CPU: {report.refused_share:.1%} of {report.macs / 1e6:.1f} million multiply-adds\n")
+    groups: dict[tuple[str, str], list[int]] = {}
+    for refusal in report.refused:
+        groups.setdefault((refusal.operator, refusal.reason), []).append(refusal.macs)
+    if groups:
+        ranked = sorted(groups.items(), key=lambda group: (-sum(group[1]), -len(group[1])))
+        rows = [[len(macs), name, f"{sum(macs) / max(report.macs, 1):.1%}", why] for (name, why), macs in ranked]
+        print_table(["", "OPERATOR", "WORK", "WHY"], rows)
+        print()
+    for note in report.notes:
+        print(f"note: {note}")
+    print(f"list: {report.source}")
 
 
 def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
@@ -44,7 +84,9 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
         return [*lines, ("graph", f"sha256 {description['onnx_sha256']}")]
     counts = description["operators"]
     listed = (
-        ", ".join(f"{count} {name}" for name, count in counts.items()) if counts else "pip install onnx to see them"
+        ", ".join(f"{count} {name}" for name, count in counts.items())
+        if counts
+        else "not shown here: pip install 'edgehr[convert]'"
     )
     lines.append(("operators", f"{sum(counts.values())}: {listed}" if counts else listed))
     return lines
@@ -68,6 +110,7 @@ def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
         ("precision", artifact["precision"]),
         ("weights", f"{weights['origin']}: {weights['file']}  sha256 {artifact['weights_sha256']}"),
         ("normalise", f"{spec['color']}, mean {values[0]}, std {values[1]} (0-255 scale)"),
+        ("layout", f"{card['layout']} (image and heatmaps)"),
         ("decoding", f"{decoding['method']}, warp {decoding['warp']}, blur {decoding['blur_kernel']}"),
         ("keypoints", f"{len(card['keypoints']['names'])}: {', '.join(card['keypoints']['names'])}"),
         ("made by", ", ".join(f"{name} {version}" for name, version in artifact["tools"].items())),

@@ -9,7 +9,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.runtimes import Runtime, load
 
-ARTIFACTS = (".onnx", ".xml", ".plan", ".engine")
+ARTIFACTS = (".onnx", ".xml", ".plan", ".engine", ".tflite")
 CHECKPOINTS = (".pth", ".pt", ".tar", ".bin", ".safetensors")
 
 
@@ -18,11 +18,16 @@ def need_torch() -> None:
     need_packages("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "safetensors", "rich")
 
 
-def need_packages(*names: str) -> None:
+def need_tflite_converter() -> None:
+    """Raise MissingDependencyError where what converts to TFLite is not installed."""
+    need_packages("litert_torch", "ai_edge_litert", "ai_edge_quantizer", extra="convert-tflite")
+
+
+def need_packages(*names: str, extra: str = "convert") -> None:
     """Raise MissingDependencyError where one of these workstation packages is not installed."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingDependencyError(f"this needs {', '.join(missing)}: pip install 'edgehr[convert]'")
+        raise MissingDependencyError(f"this needs {', '.join(missing)}: pip install 'edgehr[{extra}]'")
 
 
 def open_artifact(

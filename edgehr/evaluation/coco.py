@@ -61,7 +61,7 @@ def estimate(runtime: Runtime, card: ModelCard, image: PeopleImage, *, flip: boo
     batch, context = task.preprocess(read_image(image.path), image.boxes)
     outputs: dict[str, NDArray[Any]] = infer_batched(runtime, batch)
     if flip:
-        mirrored = infer_batched(runtime, np.ascontiguousarray(batch[..., ::-1]))
+        mirrored = infer_batched(runtime, task.mirror(batch))
         outputs = task.average_flipped(outputs, mirrored)
     return task.postprocess(outputs, context)
 

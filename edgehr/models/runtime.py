@@ -32,6 +32,7 @@ class TorchRuntime(Runtime):
     def __init__(self, card: ModelCard, path: Path, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise EdgehrError(f"threads must be at least 1, got {threads}")
+        card = card.with_layout("nchw")
         self.network = load(card, path)
         if threads is not None:
             torch.set_num_threads(threads)

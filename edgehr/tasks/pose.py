@@ -30,7 +30,9 @@ class PoseTask:
         self.card = card
         spec = card.input
         self._size = (spec.width, spec.height)
-        mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in (spec.mean, spec.std))
+        self._channels_last = card.layout == "nhwc"
+        shape = (1, 1, 3) if self._channels_last else (3, 1, 1)
+        mean, std = (np.array(values, np.float32).reshape(shape) for values in (spec.mean, spec.std))
         self._scale, self._bias = np.reciprocal(std), mean / std
 
     def preprocess(self, image: NDArray[Any], boxes: ArrayLike) -> tuple[NDArray[np.float32], PoseContext]:
@@ -41,7 +43,8 @@ class PoseTask:
             boxes: (N, 4) xyxy in image pixels; they may reach over the image.
 
         Returns:
-            The batch (N, 3, height, width) float32, and the context that `postprocess` takes.
+            The batch (N, 3, height, width) float32, channels last where the card says so, and the context that
+            `postprocess` takes.
 
         Raises:
             TensorError: Image or boxes have another form.
@@ -49,13 +52,14 @@ class PoseTask:
         image, boxes = as_bgr(image), as_boxes(boxes)
         width, height = self._size
         windows = Windows.from_boxes(boxes, width / height)
-        batch = np.empty((len(boxes), 3, height, width), np.float32)
+        shape = (height, width, 3) if self._channels_last else (3, height, width)
+        batch = np.empty((len(boxes), *shape), np.float32)
         matrices = windows.matrices(width, height, self.card.decoding.warp)
         for crop, matrix in zip(batch, matrices, strict=True):
             pixels = cv2.warpAffine(image, matrix, self._size, flags=cv2.INTER_LINEAR)
             if self.card.input.color == "rgb":
                 pixels = pixels[..., ::-1]
-            np.multiply(pixels.transpose(2, 0, 1), self._scale, out=crop)
+            np.multiply(pixels if self._channels_last else pixels.transpose(2, 0, 1), self._scale, out=crop)
         batch -= self._bias
         return batch, PoseContext(boxes, windows)
 
@@ -63,7 +67,7 @@ class PoseTask:
         """Decode heatmaps into keypoints in image pixels.
 
         Args:
-            outputs: What the network returned: `heatmaps` (N, K, H, W).
+            outputs: What the network returned: `heatmaps` (N, K, H, W), channels last where the card says so.
             context: What `preprocess` returned with the batch.
 
         Raises:
@@ -72,21 +76,32 @@ class PoseTask:
         name = self.card.outputs[0].name
         if name not in outputs:
             raise TensorError(f"{self.card.name} returns {name!r}, got {', '.join(map(repr, outputs)) or 'nothing'}")
-        heatmaps = outputs[name]
+        heatmaps = self._channels_first(outputs[name])
         expected = (len(context.boxes), len(self.card.keypoints.names))
         if heatmaps.shape[:2] != expected:
-            raise TensorError(f"{name} must be {(*expected, 'H', 'W')}, got {heatmaps.shape}")
+            raise TensorError(
+                f"{name} must hold {expected[0]} items of {expected[1]} maps ({self.card.layout}), "
+                f"got {outputs[name].shape}"
+            )
         if not len(heatmaps):
             return Poses(context.boxes, np.zeros((0, expected[1], 2), np.float32), np.zeros(expected, np.float32))
         keypoints, scores = decode(heatmaps, self.card.decoding)
         grid = (heatmaps.shape[3], heatmaps.shape[2])
         return Poses(context.boxes, context.windows.to_image(keypoints, grid, self.card.decoding.warp), scores)
 
+    def mirror(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """A batch of crops with left and right exchanged."""
+        return np.ascontiguousarray(batch[:, :, ::-1] if self._channels_last else batch[..., ::-1])
+
     def average_flipped(self, outputs: Mapping[str, NDArray[Any]], flipped: Mapping[str, NDArray[Any]]) -> Any:
-        """Merge the outputs for a batch with those for its mirror image (`batch[..., ::-1]`), by name."""
+        """Merge the outputs for a batch with those for its mirror image, by name."""
         name = self.card.outputs[0].name
-        indices = self.card.keypoints.flip_indices
-        return {name: average_flipped(outputs[name], flipped[name], indices, self.card.decoding.shift_flipped)}
+        one, other = self._channels_first(outputs[name]), self._channels_first(flipped[name])
+        merged = average_flipped(one, other, self.card.keypoints.flip_indices, self.card.decoding.shift_flipped)
+        return {name: merged.transpose(0, 2, 3, 1) if self._channels_last else merged}
+
+    def _channels_first(self, maps: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(maps.transpose(0, 3, 1, 2)) if self._channels_last and maps.ndim == 4 else maps
 
 
 class PoseContext:

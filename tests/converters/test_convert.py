@@ -17,6 +17,7 @@ from edgehr.converters.compare import compare
 from edgehr.converters.convert import convert
 from edgehr.converters.crops import comparison_batch
 from edgehr.converters.graph import weight_precision
+from edgehr.converters.onnx_targets import OnnxTarget, OpenVINOTarget
 from edgehr.errors import EdgehrError
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
@@ -61,13 +62,15 @@ def test_fp16_is_half_the_size_and_near(
 def test_half_precision_input_and_output_where_asked(sample_card: Any, tmp_path: Path) -> None:
     path = tmp_path / "half.onnx"
     card = sample_card.with_size(64, 64)
-    report = convert(card, find_weights(sample_card), "onnx", precision="fp16", fp16_io=True, out=path)
+    report = convert(card, find_weights(sample_card), OnnxTarget(native_io=True), precision="fp16", out=path)
     assert report.difference is not None
     with load(path) as runtime:
         assert runtime.inputs[0].dtype == runtime.outputs[0].dtype == np.float16
-    for target, precision in (("onnx", "fp32"), ("openvino", "fp16")):
+    openvino = OpenVINOTarget()
+    openvino.native_io = True
+    for target, precision in ((OnnxTarget(native_io=True), "fp32"), (openvino, "fp16")):
         with pytest.raises(EdgehrError, match="need --precision fp16"):
-            convert(card, find_weights(sample_card), target, precision=precision, fp16_io=True)
+            convert(card, find_weights(sample_card), target, precision=precision)
 
 
 def test_the_artifact_describes_itself(sample_onnx: Path, sample_ir: Path, sample_card: Any) -> None:

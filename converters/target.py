@@ -1,0 +1,84 @@
+"""What every kind of artifact has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.card import ModelCard
+from edgehr.converters.report import Listener, Report
+from edgehr.errors import EdgehrError
+from edgehr.models.runtime import TorchRuntime
+from edgehr.runtimes import Runtime, load
+from edgehr.runtimes.artifact import Artifact
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be converted.
+
+    Attributes:
+        card: The model, channels first.
+        reference: It in PyTorch.
+        precision: The wanted one.
+        batch: Images per inference; None for any number.
+        crops: Real inputs (N, 3, H, W), to compare on.
+    """
+
+    card: ModelCard
+    reference: TorchRuntime
+    precision: str
+    batch: int | None
+    crops: NDArray[np.float32]
+
+
+class Target(ABC):
+    """A kind of artifact.
+
+    Attributes:
+        name: As users name it.
+        suffix: Of its main file.
+        tools: Packages whose versions its artifacts record, besides edgehr and torch.
+        precisions: Those it can be written in.
+        native_io: Input and output in the artifact's precision, float16 or INT8, in place of float32.
+    """
+
+    name = ""
+    suffix = ""
+    tools: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ("fp32", "fp16")
+    native_io: bool = False
+
+    def files(self, path: Path) -> list[Path]:
+        """All files of an artifact, the main one last."""
+        return [path]
+
+    def check(self, precision: str, batch: int | None) -> None:
+        """Raise EdgehrError, before any work is done, for what this target cannot do."""
+        if precision not in self.precisions:
+            raise EdgehrError(
+                f"unknown precision {precision!r} for {self.name}: expected one of {', '.join(self.precisions)}"
+            )
+        if batch is not None and batch < 1:
+            raise EdgehrError(f"batch must be at least 1 or dynamic, got {batch}")
+
+    def described(self, artifact: Artifact) -> Artifact:
+        """The artifact's description with what this target changes."""
+        return artifact
+
+    @abstractmethod
+    def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
+        """Make the model in memory, in stages."""
+
+    @abstractmethod
+    def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
+        """Write the artifact to `path` and its neighbours; returns the precision found in it."""
+
+    def open(self, path: Path) -> Runtime:
+        """Open what was written, or failing that the very same graph, for comparison."""
+        return load(path)

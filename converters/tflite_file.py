@@ -1,0 +1,97 @@
+"""Finishing a `.tflite`: description and hash in its metadata, and what it holds read back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from edgehr.runtimes.artifact import METADATA_KEY, Artifact
+from edgehr.runtimes.tflite.container import HASH_KEY, HASH_LENGTH, file_hash, metadata_spans
+
+COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_KINDS = {"FLOAT32": "fp32", "FLOAT16": "fp16", "INT8": "int8"}
+# The converter's own notes; the runtime needs neither.
+_STRIPPED = ("keep_stablehlo_constant",)
+
+
+def embed(content: bytes, artifact: Artifact) -> bytes:
+    """Put the artifact's description and the file's own hash into the metadata.
+
+    Args:
+        content: A `.tflite`.
+        artifact: What it says of itself; its precision is replaced by the one found in the file.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    artifact = replace(artifact, precision=precision(model))
+    model.metadata = [entry for entry in model.metadata or [] if _text(entry.name) not in _STRIPPED]
+    for name, text in ((METADATA_KEY, artifact.to_json()), (HASH_KEY, "0" * HASH_LENGTH)):
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = np.frombuffer(text.encode(), np.uint8)
+        model.buffers.append(buffer)
+        entry.name, entry.buffer = name, len(model.buffers) - 1
+        model.metadata.append(entry)
+    model.description = f"{artifact.card.name}, converted by edgehr"
+    written = bytearray(flatbuffer_utils.convert_object_to_bytearray(model))
+    place = metadata_spans(bytes(written), "the new file")[HASH_KEY]
+    written[place.start : place.stop] = file_hash(bytes(written), place)
+    return bytes(written)
+
+
+def precision(model: Any) -> str:
+    """What a model computes in, by its convolutions.
+
+    Returns:
+        ``fp32``; ``fp16`` (float16 weights); ``int8`` where most convolutions have INT8 weights and activations,
+        ``dynamic-int8`` where only the weights are INT8.
+    """
+    graph = model.subgraphs[0]
+    made_by = {index: operator for operator in graph.operators for index in operator.outputs}
+    counts: Counter[str] = Counter()
+    for operator in graph.operators:
+        if operator_name(model, operator) not in COMPUTING:
+            continue
+        image, weights = (graph.tensors[index] for index in operator.inputs[:2])
+        source = made_by.get(operator.inputs[1])
+        if source is not None and operator_name(model, source) == "DEQUANTIZE":
+            weights = graph.tensors[source.inputs[0]]
+        kind = _KINDS.get(tensor_type(weights), tensor_type(weights))
+        counts["dynamic-int8" if kind == "int8" and tensor_type(image) == "FLOAT32" else kind] += 1
+    return counts.most_common(1)[0][0] if counts else "fp32"
+
+
+def read_precision(path: Path) -> str:
+    """`precision` of a file."""
+    return precision(flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes())))
+
+
+def operator_counts(content: bytes) -> dict[str, int]:
+    """How many operators of each type a model has."""
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    return dict(Counter(operator_name(model, operator) for operator in model.subgraphs[0].operators).most_common())
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    """Type of an operator: ``CONV_2D``, ..."""
+    code = flatbuffer_utils.get_builtin_code_from_operator_code(model.operatorCodes[operator.opcodeIndex])
+    return _OPERATORS[int(code)]
+
+
+def tensor_type(tensor: Any) -> str:
+    """Type of a tensor: ``FLOAT32``, ..."""
+    return _TYPES[tensor.type]
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+_OPERATORS: dict[int, str] = {
+    value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)
+}
+_TYPES: dict[int, str] = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}

@@ -1,0 +1,90 @@
+"""Lower precisions of a float32 `.tflite`, by `ai-edge-quantizer`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.converters.quiet import quiet
+from edgehr.converters.to_tflite import SIGNATURE
+from edgehr.errors import EdgehrError
+
+THREADS = 4
+
+
+def half_weights(content: bytes) -> bytes:
+    """Weights as float16; delegates that compute in float16 take them as they are, others widen them once."""
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    config = qtyping.OpQuantizationConfig(
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
+    )
+    return _quantise(content, [("*", config, AlgorithmName.FLOAT_CASTING)])
+
+
+def dynamic_range(content: bytes) -> bytes:
+    """Weights as INT8, one scale an output channel; activations are quantised while the model runs."""
+    from ai_edge_quantizer import recipe
+
+    return _apply(content, recipe.dynamic_wi8_afp32())
+
+
+def full_integer(content: bytes, samples: Iterable[NDArray[np.float32]], input_name: str, *, integer_io: bool) -> bytes:
+    """Weights and activations as INT8.
+
+    Args:
+        content: A float32 `.tflite`.
+        samples: Calibration inputs, each of the model's input shape: the ranges of activations are theirs.
+        input_name: Of the signature.
+        integer_io: INT8 input and output; otherwise both stay float32, with the conversion inside the model.
+    """
+    from ai_edge_quantizer import qtyping, recipe
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    rules = recipe.static_wi8_ai8()
+    if not integer_io:
+        for operation in ("INPUT", "OUTPUT"):
+            rules.append(
+                {
+                    "regex": ".*",
+                    "operation": qtyping.TFLOperationName(operation),
+                    "algorithm_key": AlgorithmName.NO_QUANTIZE,
+                    "op_config": {},
+                }
+            )
+    return _apply(content, rules, [{input_name: sample} for sample in samples])
+
+
+def _quantise(content: bytes, rules: list[tuple[str, Any, str]]) -> bytes:
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+    manager = RecipeManager()
+    for operation, config, algorithm in rules:
+        manager.add_quantization_config(".*", qtyping.TFLOperationName(operation), config, algorithm)
+    return _apply(content, manager.get_quantization_recipe())
+
+
+def _apply(content: bytes, recipe: Any, samples: list[dict[str, Any]] | None = None) -> bytes:
+    from ai_edge_quantizer import quantizer
+
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the calibrator's own use of an experimental option
+        try:
+            work = quantizer.Quantizer(bytearray(content))
+            work.load_quantization_recipe(recipe)
+            ranges = work.calibrate({SIGNATURE: samples}, num_threads=THREADS) if samples else None
+            result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+            quantised = result.quantized_model
+        except (ValueError, RuntimeError) as error:
+            failure = EdgehrError(f"ai-edge-quantizer cannot quantise the model: {str(error).strip().splitlines()[0]}")
+        else:
+            return bytes(quantised)
+    raise failure

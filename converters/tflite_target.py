@@ -1,0 +1,84 @@
+"""TFLite as a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.converters import tflite_precision
+from edgehr.converters.report import Listener, Report
+from edgehr.converters.target import Job, Target
+from edgehr.converters.tflite_file import embed, operator_counts, read_precision
+from edgehr.converters.to_tflite import to_tflite
+from edgehr.errors import EdgehrError
+from edgehr.models.deploy import deploy
+from edgehr.runtimes.artifact import Artifact
+
+
+@dataclass
+class TFLiteTarget(Target):
+    """`.tflite`.
+
+    Attributes:
+        channels_last: Input (N, H, W, 3) and output (N, H / 4, W / 4, K), what mobile cameras and delegates want;
+            otherwise both channels first.
+        native_io: With ``int8``, INT8 input and output.
+        calibration: Real crops for ``int8``.
+    """
+
+    name, suffix = "tflite", ".tflite"
+    tools = ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert")
+    precisions = ("fp32", "fp16", "dynamic-int8", "int8")
+    channels_last: bool = True
+    native_io: bool = False
+    calibration: CalibrationSet | None = None
+
+    def check(self, precision: str, batch: int | None) -> None:
+        """Also dynamic batch, which TFLite files have not, and INT8 without calibration."""
+        super().check(precision, batch)
+        if batch is None:
+            raise EdgehrError("a TFLite file has a fixed batch: give --batch N")
+        if self.native_io and precision != "int8":
+            raise EdgehrError("integer input and output need --precision int8")
+        if precision == "int8" and self.calibration is None:
+            raise EdgehrError(
+                "int8 needs real images for the ranges of its activations: --calib with a folder of images, or with a "
+                "COCO keypoint file (dynamic-int8 needs none)"
+            )
+
+    def described(self, artifact: Artifact) -> Artifact:
+        """Its layout, and what it was calibrated with."""
+        card = artifact.card.with_layout("nhwc" if self.channels_last else "nchw")
+        digest = self.calibration.sha256 if self.calibration and artifact.precision == "int8" else ""
+        return replace(artifact, card=card, calibration_sha256=digest)
+
+    def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
+        """Bring the network into its deploy form, convert it, and quantise the result."""
+        card = job.card.with_layout("nhwc" if self.channels_last else "nchw")
+        with report.stage("deploy form", listener) as stage:
+            network, changes = deploy(job.reference.network)
+            stage.detail = changes
+        with report.stage("convert to TFLite", listener) as stage:
+            content = to_tflite(network, card, job.batch or 1)
+            stage.detail = f"{sum(operator_counts(content).values())} operators"
+        if job.precision == "fp32":
+            return content
+        with report.stage(f"quantise to {job.precision}", listener) as stage:
+            if job.precision == "fp16":
+                content, stage.detail = tflite_precision.half_weights(content), "float16 weights"
+            elif job.precision == "dynamic-int8":
+                content, stage.detail = tflite_precision.dynamic_range(content), "INT8 weights"
+            elif self.calibration is not None:
+                samples = self.calibration.batches(card, job.batch or 1)
+                content = tflite_precision.full_integer(content, samples, card.input.name, integer_io=self.native_io)
+                stage.detail = f"calibrated on {self.calibration}"
+        return content
+
+    def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
+        """Write with the description and a hash in the metadata."""
+        content = embed(model, artifact)
+        path.write_bytes(content)
+        report.nodes["artifact"] = sum(operator_counts(content).values())
+        return read_precision(path)

@@ -1,0 +1,196 @@
+"""Lite-HRNet in the form made for inference: the same function of the same weights.
+
+What is gone: batch norm (folded), every shuffle (`layout`), splits and concatenations of the blocks (`deploy_blocks`),
+and the doubling of branch 0 in each fusion, which becomes a power of two in the weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgehr.models.deploy_blocks import conditional_blocks, naive_blocks
+from edgehr.models.folded import Folded, pair
+from edgehr.models.layers import check_input
+from edgehr.models.layout import Stream, by_fate, natural
+from edgehr.models.lite_hrnet import STEM_CHANNELS, IterativeHead, LiteHRModule, LiteHRNet, Stem
+
+# Branch 0 is carried at a fraction of its values, halved by each fusion. Beyond this, float16 would lose small values.
+LARGEST_SCALE = 16.0
+
+
+class DeployStem(nn.Module):
+    """The stem; its first convolution is cut in two, so that no tensor has to be split."""
+
+    def __init__(self, original: Stem) -> None:
+        super().__init__()
+        half = STEM_CHANNELS // 2
+        entry = Folded.of_module(original.conv1)
+        depthwise, pointwise = (Folded.of_module(layer) for layer in original.branch1)  # type: ignore[arg-type]
+        inner = Stream(natural(half))
+        self.passing = nn.Sequential(
+            entry.writing(tuple(range(half))).build(), nn.ReLU(), pair(depthwise, pointwise, inner, inner)
+        )
+        depthwise, pointwise = Folded.of_module(original.depthwise_conv), Folded.of_module(original.linear_conv)
+        self.working = nn.Sequential(
+            entry.writing(tuple(range(half, STEM_CHANNELS))).build(), nn.ReLU(),
+            Folded.of_module(original.expand_conv).build(), nn.ReLU(),
+            pair(depthwise, pointwise, Stream(natural(STEM_CHANNELS)), inner),
+        )  # fmt: skip
+        self.output = Stream((*range(0, STEM_CHANNELS, 2), *range(1, STEM_CHANNELS, 2)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 32, H / 4, W / 4)."""
+        return torch.cat([self.passing(image), self.working(image)], dim=1)
+
+
+def separable(original: Any, source: Stream, output: Stream, *, relu: bool) -> nn.Sequential:
+    """Depthwise and pointwise convolution, each with a batch norm, from one stream to another."""
+    return pair(Folded.of(original[0], original[1]), Folded.of(original[2], original[3]), source, output, relu=relu)
+
+
+class DeployModule(nn.Module):
+    """A fusion module.
+
+    Shares from lower branches are summed on their way up, since nearest upsampling by 4 is upsampling by 2 twice: each
+    branch receives one upsampled tensor and not one from every branch below it.
+    """
+
+    def __init__(self, original: LiteHRModule, streams: list[Stream]) -> None:
+        super().__init__()
+        make = naive_blocks if original.naive else conditional_blocks
+        self.blocks, streams = make(original.layers, streams)
+        top = streams[0]
+        self.doubles = top.scale >= LARGEST_SCALE
+        fused = top if self.doubles else Stream(top.layout, 2 * top.scale)
+        self.streams = [fused, *streams[1:]]
+        branches = range(len(streams))
+        layers: Any = original.fuse_layers
+        self.down = nn.ModuleList(
+            nn.ModuleList(
+                # Branch 0 counts twice, so its share is written half as small as it would be.
+                self._down(
+                    layers[target][source], self.streams[source], Stream(streams[target].layout, 0.5 ** (not source))
+                )
+                for source in range(target)
+            )
+            for target in branches
+        )
+        self.up = nn.ModuleList(
+            nn.ModuleList(
+                Folded.of(layers[target][source][0], layers[target][source][1])
+                .reading(streams[source].layout, streams[source].scale)
+                .writing(self.streams[target].layout, self.streams[target].scale)
+                .build()
+                for source in branches if source > target
+            )
+            for target in branches
+        )  # fmt: skip
+
+    @staticmethod
+    def _down(steps: Any, source: Stream, target: Stream) -> nn.Sequential:
+        modules = []
+        for number, step in enumerate(steps):
+            last = number == len(steps) - 1
+            output = target if last else Stream(natural(source.channels))
+            modules.append(separable(step, source, output, relu=not last))
+            source = output
+        return nn.Sequential(*modules)
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """One tensor a branch -> the same shapes."""
+        branches = self.blocks(branches)
+        fused = []
+        for target, (down, up) in enumerate(zip(self.down, self.up, strict=True)):
+            total = branches[target]
+            if target == 0 and self.doubles:
+                total = total + total
+            for x, layer in zip(branches, down, strict=False):  # type: ignore[call-overload]
+                total = total + layer(x)
+            from_below: Tensor | None = None
+            for source in range(len(branches) - 1, target, -1):
+                share = up[source - target - 1](branches[source])  # type: ignore[index]
+                share = share if from_below is None else share + from_below
+                from_below = F.interpolate(share, scale_factor=2.0)
+            if from_below is not None:
+                total = total + from_below
+            if target == 0:
+                branches = [total, *branches[1:]]  # the branches below read it before its ReLU, as in the reference
+            fused.append(F.relu(total))
+        return fused
+
+
+class DeployHead(nn.Module):
+    """The iterative head."""
+
+    def __init__(self, original: IterativeHead, streams: list[Stream]) -> None:
+        super().__init__()
+        upwards = streams[::-1]
+        outputs = [*upwards[1:], Stream(natural(upwards[-1].channels))]
+        self.projects = nn.ModuleList()
+        for project, source, output in zip(original.projects, upwards, outputs, strict=True):
+            depthwise, pointwise = (Folded.of_module(part) for part in project.children())  # type: ignore[arg-type]
+            self.projects.append(pair(depthwise, pointwise, source, output))
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        """One tensor a branch, highest resolution first -> the same order."""
+        results: list[Tensor] = []
+        for project, x in zip(self.projects, branches[::-1], strict=True):
+            if results:
+                x = x + F.interpolate(results[-1], size=x.shape[2:], mode="bilinear", align_corners=True)
+            results.append(project(x))
+        return results[::-1]
+
+
+class DeployLiteHRNet(nn.Module):
+    """The backbone.
+
+    Args:
+        original: A trained `LiteHRNet`.
+    """
+
+    def __init__(self, original: LiteHRNet) -> None:
+        super().__init__()
+        self.stem = DeployStem(original.stem)
+        streams = [self.stem.output]
+        self.transitions = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        for stage in range(3):
+            transition, streams = self._transition(original.get_submodule(f"transition{stage}"), streams)
+            modules = nn.ModuleList()
+            for module in original.get_submodule(f"stage{stage}"):  # type: ignore[attr-defined]
+                modules.append(DeployModule(module, streams))
+                streams = modules[-1].streams  # type: ignore[assignment]
+            self.transitions.append(transition)
+            self.stages.append(modules)
+        self.head_layer = DeployHead(original.head_layer, streams)
+
+    @staticmethod
+    def _transition(original: Any, streams: list[Stream]) -> tuple[nn.ModuleList, list[Stream]]:
+        layers: list[nn.Module] = []
+        after: list[Stream] = []
+        for layer, source in zip(original, [*streams, streams[-1]], strict=True):
+            if isinstance(layer, nn.Identity):
+                layers.append(nn.Identity())
+                after.append(source)
+                continue
+            step: Any = layer[0] if isinstance(layer[0], nn.Sequential) else layer
+            channels = int(step[2].out_channels)
+            after.append(Stream(by_fate(range(channels), channels)))
+            layers.append(separable(step, source, after[-1], relu=True))
+        return nn.ModuleList(layers), after
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W), H and W divisible by 32 -> the branches, highest resolution (1/4) first."""
+        check_input(image)
+        branches = [self.stem(image)]
+        for transition, modules in zip(self.transitions, self.stages, strict=True):
+            entered = zip(transition, [*branches, branches[-1]], strict=True)  # type: ignore[call-overload]
+            branches = [layer(x) for layer, x in entered]
+            for module in modules:  # type: ignore[attr-defined]
+                branches = module(branches)
+        result: list[Tensor] = self.head_layer(branches)
+        return result

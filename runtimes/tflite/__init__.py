@@ -1,0 +1,1 @@
+"""TFLite: LiteRT (`ai-edge-litert`) and, on old boards, `tflite-runtime`."""

@@ -1,0 +1,96 @@
+"""Which TFLite is here: LiteRT (`ai-edge-litert`), or `tflite-runtime`, which old boards have."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+
+PACKAGES = {"litert": ("ai-edge-litert", "ai_edge_litert"), "tflite-runtime": ("tflite-runtime", "tflite_runtime")}
+# As in Google's guide to the Edge TPU; the system's loader finds them.
+EDGE_TPU = {"Linux": "libedgetpu.so.1", "Darwin": "libedgetpu.1.dylib", "Windows": "edgetpu.dll"}
+TRIAL_SECONDS = 120
+_TRIAL = """
+import sys, importlib, numpy
+interpreter = importlib.import_module(sys.argv[1]).Interpreter(sys.argv[2])
+interpreter.allocate_tensors()
+for entry in interpreter.get_input_details():
+    interpreter.set_tensor(entry["index"], numpy.zeros(entry["shape"], entry["dtype"]))
+interpreter.invoke()
+"""
+
+
+@dataclass(frozen=True)
+class Library:
+    """An installed TFLite.
+
+    Attributes:
+        name: ``litert`` or ``tflite-runtime``.
+        version: Of its package.
+        interpreter: Its module with `Interpreter` and `load_delegate`.
+    """
+
+    name: str
+    version: str
+    interpreter: Any
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def import_library() -> Library:
+    """Import LiteRT, or else `tflite-runtime`.
+
+    Raises:
+        MissingDependencyError: Neither is installed and works.
+    """
+    problems = []
+    for name, (package, module) in PACKAGES.items():
+        try:
+            return Library(name, version(package), importlib.import_module(f"{module}.interpreter"))
+        except (ImportError, OSError, AttributeError) as error:  # AttributeError: built for another NumPy
+            problems.append(f"{package}: {error}")
+    raise MissingDependencyError(f"no TFLite is usable ({'; '.join(problems)}): pip install 'edgehr[tflite]'")
+
+
+def load_delegate(library: Library, device: str) -> Any:
+    """Load a delegate.
+
+    Args:
+        library: The TFLite.
+        device: ``edgetpu``, or ``delegate:`` and the path of a delegate's shared library.
+
+    Raises:
+        EdgehrError: It is not there or does not start.
+    """
+    path = EDGE_TPU[platform.system()] if device == "edgetpu" else device.removeprefix("delegate:")
+    try:
+        return library.interpreter.load_delegate(path)
+    except (ValueError, OSError) as error:
+        reason = str(error).strip().split("\n")[0] or "no reason given"
+        advice = "; install Google's libedgetpu and plug the Edge TPU in" if device == "edgetpu" else ""
+        raise EdgehrError(f"the delegate {path} cannot be loaded: {reason}{advice}") from None
+
+
+def try_in_child(library: Library, path: Path) -> None:
+    """Load and run a foreign file once in a process of its own, since a malformed one can crash a runtime.
+
+    Raises:
+        ArtifactError: The process ended with an error or crashed.
+    """
+    command = [sys.executable, "-c", _TRIAL, library.interpreter.__name__, str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TRIAL_SECONDS)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise ArtifactError(f"{path}: {library} does not finish with it in {TRIAL_SECONDS} s") from None
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        reason = f"it crashes {library} (signal {-done.returncode})" if done.returncode < 0 else last[0][:200]
+        raise ArtifactError(f"{path}: cannot be loaded, truncated or foreign: {reason}")

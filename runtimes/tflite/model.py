@@ -1,0 +1,176 @@
+"""A `.tflite` in a library: its tensors, and running it once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.runtimes.base import Tensors
+from edgehr.runtimes.tflite.library import Library, load_delegate
+
+ACCELERATORS = ("gpu", "npu")
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """How integers stand for real values: real = (integer - zero_point) * scale."""
+
+    scale: float
+    zero_point: int
+    dtype: np.dtype[Any]
+
+    def quantise(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Real values to integers, rounded and clipped."""
+        limits = np.iinfo(self.dtype)
+        scaled: NDArray[np.float32] = np.multiply(array, np.float32(1 / self.scale), dtype=np.float32)
+        np.rint(scaled, out=scaled)
+        scaled += self.zero_point
+        return np.clip(scaled, limits.min, limits.max, out=scaled).astype(self.dtype)
+
+    def dequantise(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Integers to float32."""
+        real: NDArray[Any] = array.astype(np.float32)
+        real -= self.zero_point
+        real *= np.float32(self.scale)
+        return real
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An input or output.
+
+    Attributes:
+        name: In the file's signature; the tensor's own name where there is no signature.
+        index: The interpreter's number of the tensor.
+        shape: Its dimensions.
+        dtype: Its NumPy type in the file.
+        quantisation: Set where that type stands for real values.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    quantisation: Quantisation | None
+
+    @classmethod
+    def of(cls, name: str, details: dict[str, Any]) -> Entry:
+        """From what the interpreter says of a tensor."""
+        dtype = np.dtype(details["dtype"])
+        scale, zero_point = details["quantization"]
+        shape = tuple(int(size) for size in details["shape"])
+        quantised = Quantisation(float(scale), int(zero_point), dtype) if scale and dtype.kind in "iu" else None
+        return cls(name, int(details["index"]), shape, dtype, quantised)
+
+
+class Model(Protocol):
+    """A model in one of LiteRT's interfaces; one caller at a time."""
+
+    device: str
+    inputs: list[Entry]
+    outputs: list[Entry]
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Run once on arrays of the types in the file."""
+
+
+class InterpreterModel:
+    """A model in the interpreter."""
+
+    def __init__(self, interpreter: Any, device: str) -> None:
+        self._interpreter = interpreter
+        self.device = device
+        if interpreter.get_signature_list():
+            runner = interpreter.get_signature_runner()
+            inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        else:
+            inputs = {entry["name"]: entry for entry in interpreter.get_input_details()}
+            outputs = {entry["name"]: entry for entry in interpreter.get_output_details()}
+        self.inputs = [Entry.of(name, details) for name, details in inputs.items()]
+        self.outputs = [Entry.of(name, details) for name, details in outputs.items()]
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Run once."""
+        for entry in self.inputs:
+            self._interpreter.set_tensor(entry.index, inputs[entry.name])
+        self._interpreter.invoke()
+        return {entry.name: self._interpreter.get_tensor(entry.index) for entry in self.outputs}
+
+
+class AcceleratedModel:
+    """A model in LiteRT's compiled-model interface, which reaches its accelerators.
+
+    On the CPU it was measured no faster than the interpreter (docs/tflite.md), so only accelerators use it.
+    """
+
+    def __init__(self, compiled: Any, device: str, inputs: list[Entry], outputs: list[Entry]) -> None:
+        self._compiled = compiled
+        self.device = device if compiled.is_fully_accelerated() else f"{device} and CPU"
+        self.inputs, self.outputs = inputs, outputs
+        self._input_buffers = compiled.create_input_buffers(0)
+        self._output_buffers = compiled.create_output_buffers(0)
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Run once."""
+        for entry, buffer in zip(self.inputs, self._input_buffers, strict=True):
+            buffer.write(np.ascontiguousarray(inputs[entry.name]))
+        self._compiled.run_by_index(0, self._input_buffers, self._output_buffers)
+        return {
+            entry.name: buffer.read(int(np.prod(entry.shape)), entry.dtype.type).reshape(entry.shape)
+            for entry, buffer in zip(self.outputs, self._output_buffers, strict=True)
+        }
+
+
+def open_model(path: Path, data: bytes, library: Library, device: str, threads: int) -> Model:
+    """Load a model.
+
+    Args:
+        path: Its file, for messages and accelerators.
+        data: What the file holds; must outlive the model.
+        library: The TFLite.
+        device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``edgetpu`` or ``delegate:PATH``.
+        threads: Of one inference.
+
+    Raises:
+        ArtifactError: The library does not load it.
+        EdgehrError: The device is unknown or not there.
+    """
+    delegates = []
+    if device == "edgetpu" or device.startswith("delegate:"):
+        delegates.append(load_delegate(library, device))
+    elif device not in ("auto", "cpu", *ACCELERATORS):
+        raise EdgehrError(f"TFLite has no device {device!r}: expected auto, cpu, gpu, npu, edgetpu or delegate:PATH")
+    try:
+        interpreter = library.interpreter.Interpreter(
+            model_content=data, num_threads=threads, experimental_delegates=delegates
+        )
+        interpreter.allocate_tensors()
+        model = InterpreterModel(interpreter, "CPU" if device in ("auto", "cpu") else device)
+    except (ValueError, RuntimeError) as error:
+        raise ArtifactError(f"{path}: {library} cannot load it: {_first_line(error)}") from None
+    return _accelerate(path, library, device, threads, model) if device in ACCELERATORS else model
+
+
+def _accelerate(path: Path, library: Library, device: str, threads: int, described: InterpreterModel) -> Model:
+    if library.name != "litert":
+        raise EdgehrError(f"{library} has no device {device!r}: that needs ai-edge-litert")
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+    from ai_edge_litert.options import CpuOptions, Options
+
+    accelerators = HardwareAccelerator.CPU | HardwareAccelerator[device.upper()]
+    options = Options(hardware_accelerators=accelerators, cpu_options=CpuOptions(num_threads=threads))
+    try:
+        compiled = CompiledModel.from_file(str(path), options=options)
+        return AcceleratedModel(compiled, device, described.inputs, described.outputs)
+    except (RuntimeError, ValueError) as error:
+        raise EdgehrError(f"{path}: {library} cannot run it on {device}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200] or "no reason given"

@@ -1,0 +1,93 @@
+"""Running `.tflite` files."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.errors import EdgehrError
+from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.tflite.container import read_artifact
+from edgehr.runtimes.tflite.library import import_library, try_in_child
+from edgehr.runtimes.tflite.model import Entry, Quantisation, open_model
+
+# More threads do not make networks of this size faster on phones and boards.
+MOST_THREADS = 4
+
+
+class TFLiteRuntime(Runtime):
+    """Runs `.tflite` files on LiteRT (`ai-edge-litert`) or `tflite-runtime`.
+
+    Args:
+        path: The model.
+        device: ``auto`` and ``cpu`` are the CPU (XNNPACK); ``gpu`` and ``npu`` LiteRT's accelerators, with the CPU for
+            what they do not take; ``edgetpu`` or ``delegate:PATH`` a delegate's shared library.
+        threads: Threads of one inference; None is every core, four at most.
+        precision: Must be None: the precision is in the file.
+        integers: Take and return the integers of a model with quantised input and output as they are; by default the
+            runtime converts, and callers see float32.
+
+    Raises:
+        ArtifactError: The file is damaged, or the library does not load it.
+        EdgehrError: The device is not there.
+    """
+
+    backend = "tflite"
+
+    def __init__(
+        self,
+        path: Path,
+        device: str = "auto",
+        threads: int | None = None,
+        precision: str | None = None,
+        *,
+        integers: bool = False,
+    ) -> None:
+        if precision is not None:
+            raise EdgehrError("TFLite computes in the precision of the file: convert with --precision instead")
+        data = path.read_bytes()
+        artifact = read_artifact(data, str(path))
+        self.library = import_library()
+        if artifact is None:
+            try_in_child(self.library, path)
+        threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
+        self._lock = threading.Lock()
+        self._data = data  # the interpreter works in it
+        self._model = open_model(path, data, self.library, device if ":" in device else device.lower(), threads)
+        self._quantised: dict[str, Quantisation] = {}
+        super().__init__(
+            [self._spec(entry, integers) for entry in self._model.inputs],
+            [self._spec(entry, integers) for entry in self._model.outputs],
+            artifact=artifact,
+            device=self._model.device,
+            precision=artifact.precision if artifact else "",
+        )
+
+    def _spec(self, entry: Entry, integers: bool) -> TensorSpec:
+        if entry.quantisation is None or integers:
+            return TensorSpec(entry.name, entry.shape, entry.dtype)
+        self._quantised[entry.name] = entry.quantisation
+        return TensorSpec(entry.name, entry.shape, np.dtype(np.float32))
+
+    def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        fed = {
+            name: self._quantised[name].quantise(array) if name in self._quantised else array
+            for name, array in inputs.items()
+        }
+        try:
+            with self._lock:
+                outputs = self._model.run(fed)
+        except (RuntimeError, ValueError) as error:
+            raise EdgehrError(f"{self.library} failed: {str(error).strip().splitlines()[0]}") from error
+        return {
+            name: self._quantised[name].dequantise(array) if name in self._quantised else array
+            for name, array in outputs.items()
+        }
+
+    def _close(self) -> None:
+        del self._model, self._data
