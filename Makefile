@@ -14,11 +14,12 @@ VENV_OPTIONS ?=
 PYTHON ?= python3
 
 BIN := .venv/bin
+OLD := .venv-tflite-runtime
 READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help onnx openvino trt trt-bundle tflite wheel demo test test-fast lint format bench clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo test test-fast test-tflite-runtime lint format bench clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE=)"
@@ -29,6 +30,7 @@ help:
 	@echo "make trt-bundle write what 'edgehr build' makes a plan of on a device"
 	@echo "make wheel      dist/*.whl, to install on a device"
 	@echo "make test       lint, types and all tests;  make test-fast leaves the slow ones out"
+	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
 	@echo "make lint       lint and types;  make format rewrites the layout"
 	@echo "make bench      measure what docs/performance.md states"
 
@@ -37,6 +39,16 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV_OPTIONS) .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+# tflite-runtime 2.14, which old boards have, beside NumPy 1, which it was built for. OpenCV asks for NumPy 2 without
+# needing it; with the version of the other environment, crops are the same to the last bit.
+$(OLD)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(OLD)
+	$(OLD)/bin/python -m pip install --quiet --upgrade "pip>=24"
+	$(OLD)/bin/python -m pip install --quiet tflite-runtime==2.14.0 numpy==1.26.4 flatbuffers==25.12.19 \
+		faster-coco-eval==1.8.0 rich==15.0.0
+	$(OLD)/bin/python -m pip install --quiet --no-deps opencv-python==5.0.0.93 -e .
 	touch $@
 
 onnx: $(READY)
@@ -69,7 +81,15 @@ trt-bundle: $(READY)
 wheel: $(READY)
 	$(BIN)/python -m build --wheel
 
-test: lint
+# tflite-runtime has no build for Python 3.12 and later; its tests are skipped there.
+tflite-runtime-env:
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then $(MAKE) $(OLD)/.ready; \
+	else echo "no tflite-runtime for this Python"; fi
+
+test-tflite-runtime: $(READY) tflite-runtime-env
+	$(BIN)/python -m pytest tests/runtimes/test_tflite_runtime.py
+
+test: lint tflite-runtime-env
 	$(BIN)/python -m pytest
 
 test-fast: lint
@@ -91,4 +111,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv build dist out artifacts *.egg-info
+	rm -rf .venv $(OLD) build dist out artifacts *.egg-info

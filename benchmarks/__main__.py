@@ -2,5 +2,5 @@
 
 import importlib
 
-for name in ("import_time", "pose_task", "conversion", "latency"):
+for name in ("import_time", "pose_task", "conversion", "latency", "tflite"):
     importlib.import_module(f"benchmarks.{name}").main()

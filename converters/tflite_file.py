@@ -16,8 +16,8 @@ from edgehr.runtimes.tflite.container import HASH_KEY, HASH_LENGTH, file_hash, m
 
 COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _KINDS = {"FLOAT32": "fp32", "FLOAT16": "fp16", "INT8": "int8"}
-# The converter's own notes; the runtime needs neither.
-_STRIPPED = ("keep_stablehlo_constant",)
+# The converter's own note, and what an earlier `embed` left.
+_STRIPPED = ("keep_stablehlo_constant", METADATA_KEY, HASH_KEY)
 
 
 def embed(content: bytes, artifact: Artifact) -> bytes:

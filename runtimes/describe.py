@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgehr.errors import ArtifactError, MissingDependencyError
 from edgehr.files import sha256_file
-from edgehr.runtimes import Artifact, load
+from edgehr.runtimes import Artifact, Runtime, load
 from edgehr.runtimes.base import TensorSpec
 from edgehr.runtimes.tensorrt.bundle import SUFFIX, Bundle
 from edgehr.runtimes.tensorrt.sidecar import read_plan, read_sidecar, sidecar_path
@@ -18,8 +19,9 @@ def describe(path: Path) -> dict[str, Any]:
     """Describe a converted model in plain JSON types.
 
     Returns:
-        `files` (name, size, sha256), `backend`, `inputs`, `outputs`, `operators` (count by type; None where the package
-        that could tell is not installed) and `artifact` (None for a model that edgehr did not convert).
+        `files` (name, size, sha256), `backend`, `inputs` and `outputs` (integers of TFLite with scale and zero point),
+        `operators` (count by type; None where the package that could tell is not installed) and `artifact` (None for a
+        model that edgehr did not convert).
 
     Raises:
         EdgehrError: The file is missing, damaged or of an unknown kind.
@@ -28,14 +30,15 @@ def describe(path: Path) -> dict[str, Any]:
         return _describe_plan(path)
     if path.suffix == SUFFIX:
         return _describe_bundle(path)
-    with load(path) as runtime:
+    with _open(path) as runtime:
         artifact = runtime.artifact
+        quantisation = getattr(runtime, "quantisation", {})
         files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
         return {
             "files": [_file(file) for file in files],
             "backend": runtime.backend,
-            "inputs": [_tensor(spec) for spec in runtime.inputs],
-            "outputs": [_tensor(spec) for spec in runtime.outputs],
+            "inputs": [_tensor(spec, quantisation) for spec in runtime.inputs],
+            "outputs": [_tensor(spec, quantisation) for spec in runtime.outputs],
             "operators": operators(path),
             "artifact": None if artifact is None else _artifact(artifact),
         }
@@ -116,5 +119,16 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
     return {**vars(artifact), "card": artifact.card.to_dict()}
 
 
-def _tensor(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "shape": list(spec.shape), "dtype": str(spec.dtype)}
+def _open(path: Path) -> Runtime:
+    if path.suffix == ".tflite" and path.is_file():
+        from edgehr.runtimes.tflite.runtime import TFLiteRuntime
+
+        return TFLiteRuntime(path, integers=True)  # the types in the file, not those that callers see
+    return load(path)
+
+
+def _tensor(spec: TensorSpec, quantisation: Mapping[str, Any]) -> dict[str, Any]:
+    tensor: dict[str, Any] = {"name": spec.name, "shape": list(spec.shape), "dtype": str(spec.dtype)}
+    if spec.name in quantisation:
+        tensor |= {"scale": quantisation[spec.name].scale, "zero_point": quantisation[spec.name].zero_point}
+    return tensor

@@ -61,3 +61,14 @@ def sample_ir(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) -> Pat
     path = tmp_path_factory.mktemp("artifacts") / "sample.xml"
     convert(sample_card, find_weights(sample_card), "openvino", out=path)
     return path
+
+
+@pytest.fixture(scope="session")
+def sample_tflite(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) -> Path:
+    """The sample model as TFLite, float32, channels last. Tests that use it are slow."""
+    from edgehr.converters.convert import convert
+    from edgehr.zoo import find_weights
+
+    path = tmp_path_factory.mktemp("artifacts") / "sample.tflite"
+    convert(sample_card, find_weights(sample_card), "tflite", out=path)
+    return path

@@ -65,7 +65,7 @@ def default_model() -> Path:
     kinds = [
         Path("artifacts", f"{DEFAULT_MODEL}-{precision}{s}")
         for precision in ("fp32", "fp16")
-        for s in (".xml", ".onnx")
+        for s in (".xml", ".onnx", ".tflite")
     ]
     for path in kinds:
         if path.is_file():

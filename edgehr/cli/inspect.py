@@ -75,7 +75,7 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
     for kind in ("inputs", "outputs"):
         for tensor in description[kind]:
             shape = ", ".join("N" if size is None else str(size) for size in tensor["shape"])
-            lines.append((kind.removesuffix("s"), f"{tensor['name']} {tensor['dtype']} ({shape})"))
+            lines.append((kind.removesuffix("s"), f"{tensor['name']} {tensor['dtype']} ({shape}){_quantised(tensor)}"))
     artifact = description["artifact"]
     lines += _artifact_lines(artifact) if artifact else [("card", "none: edgehr did not convert this model")]
     if "built_on" in description:
@@ -90,6 +90,10 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
     )
     lines.append(("operators", f"{sum(counts.values())}: {listed}" if counts else listed))
     return lines
+
+
+def _quantised(tensor: dict[str, Any]) -> str:
+    return f"  real = (integer - {tensor['zero_point']}) * {tensor['scale']:.6g}" if "scale" in tensor else ""
 
 
 def _plan_lines(plan: dict[str, Any]) -> list[tuple[str, str]]:

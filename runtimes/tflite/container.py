@@ -39,12 +39,13 @@ class Span:
     stop: int
 
 
-def read_artifact(data: bytes, name: str) -> Artifact | None:
+def read_artifact(data: bytes, name: str, *, recompiled: bool = False) -> Artifact | None:
     """Check a file against its own hash and read its description.
 
     Args:
         data: The whole file.
         name: Of the file, for messages.
+        recompiled: A vendor's compiler has rewritten the file since, so its hash cannot fit.
 
     Returns:
         The description; None for a file that edgehr did not write, which is not checked.
@@ -54,9 +55,10 @@ def read_artifact(data: bytes, name: str) -> Artifact | None:
     """
     spans = metadata_spans(data, name)
     described, hashed = spans.get(METADATA_KEY), spans.get(HASH_KEY)
-    if described is None and hashed is None:
+    if described is None and (recompiled or hashed is None):
         return None
-    if described is None or hashed is None or file_hash(data, hashed) != data[hashed.start : hashed.stop]:
+    fits = recompiled or (hashed is not None and file_hash(data, hashed) == data[hashed.start : hashed.stop])
+    if described is None or not fits:
         raise ArtifactError(f"{name}: was damaged or altered: it is not the file that edgehr wrote; convert it again")
     return Artifact.from_json(data[described.start : described.stop].decode())
 

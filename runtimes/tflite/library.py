@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import platform
 import subprocess
@@ -72,6 +73,7 @@ def load_delegate(library: Library, device: str) -> Any:
     """
     path = EDGE_TPU[platform.system()] if device == "edgetpu" else device.removeprefix("delegate:")
     try:
+        ctypes.CDLL(path)  # its message says what is missing; the library's own delegate object does not
         return library.interpreter.load_delegate(path)
     except (ValueError, OSError) as error:
         reason = str(error).strip().split("\n")[0] or "no reason given"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
+from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import read_artifact
 from edgehr.runtimes.tflite.library import import_library, try_in_child
@@ -26,7 +27,8 @@ class TFLiteRuntime(Runtime):
     Args:
         path: The model.
         device: ``auto`` and ``cpu`` are the CPU (XNNPACK); ``gpu`` and ``npu`` LiteRT's accelerators, with the CPU for
-            what they do not take; ``edgetpu`` or ``delegate:PATH`` a delegate's shared library.
+            what they do not take; ``edgetpu`` runs what Google's `edgetpu_compiler` made of a file; ``delegate:PATH``
+            takes any delegate's shared library.
         threads: Threads of one inference; None is every core, four at most.
         precision: Must be None: the precision is in the file.
         integers: Take and return the integers of a model with quantised input and output as they are; by default the
@@ -51,15 +53,18 @@ class TFLiteRuntime(Runtime):
         if precision is not None:
             raise EdgehrError("TFLite computes in the precision of the file: convert with --precision instead")
         data = path.read_bytes()
-        artifact = read_artifact(data, str(path))
         self.library = import_library()
-        if artifact is None:
-            try_in_child(self.library, path)
+        if device == "edgetpu":  # its compiler has rewritten the file, into something that no CPU runs
+            artifact = read_artifact(data, str(path), recompiled=True) or _source_artifact(path)
+        else:
+            artifact = read_artifact(data, str(path))
+            if artifact is None:
+                try_in_child(self.library, path)
         threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
         self._lock = threading.Lock()
         self._data = data  # the interpreter works in it
         self._model = open_model(path, data, self.library, device if ":" in device else device.lower(), threads)
-        self._quantised: dict[str, Quantisation] = {}
+        self._converted: dict[str, Quantisation] = {}
         super().__init__(
             [self._spec(entry, integers) for entry in self._model.inputs],
             [self._spec(entry, integers) for entry in self._model.outputs],
@@ -68,15 +73,21 @@ class TFLiteRuntime(Runtime):
             precision=artifact.precision if artifact else "",
         )
 
+    @property
+    def quantisation(self) -> dict[str, Quantisation]:
+        """How the integers at both ends of the model stand for real values, by tensor; empty for a float model."""
+        ends = (*self._model.inputs, *self._model.outputs)
+        return {entry.name: entry.quantisation for entry in ends if entry.quantisation is not None}
+
     def _spec(self, entry: Entry, integers: bool) -> TensorSpec:
         if entry.quantisation is None or integers:
             return TensorSpec(entry.name, entry.shape, entry.dtype)
-        self._quantised[entry.name] = entry.quantisation
+        self._converted[entry.name] = entry.quantisation
         return TensorSpec(entry.name, entry.shape, np.dtype(np.float32))
 
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         fed = {
-            name: self._quantised[name].quantise(array) if name in self._quantised else array
+            name: self._converted[name].quantise(array) if name in self._converted else array
             for name, array in inputs.items()
         }
         try:
@@ -85,9 +96,15 @@ class TFLiteRuntime(Runtime):
         except (RuntimeError, ValueError) as error:
             raise EdgehrError(f"{self.library} failed: {str(error).strip().splitlines()[0]}") from error
         return {
-            name: self._quantised[name].dequantise(array) if name in self._quantised else array
+            name: self._converted[name].dequantise(array) if name in self._converted else array
             for name, array in outputs.items()
         }
 
     def _close(self) -> None:
         del self._model, self._data
+
+
+def _source_artifact(path: Path) -> Artifact | None:
+    """The description of the file that `X_edgetpu.tflite` was compiled from, where `X.tflite` is beside it."""
+    source = path.with_name(path.name.replace("_edgetpu", ""))
+    return read_artifact(source.read_bytes(), str(source)) if source != path and source.is_file() else None

@@ -9,6 +9,10 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from edgehr.converters.tflite_file import embed
+from edgehr.runtimes import Artifact
 
 IMAGE = (1, 8, 8, 4)
 
@@ -71,6 +75,27 @@ def nearest(data: T | None = None, out: T | None = None, version: int = 1) -> Op
     made = options("ResizeNearestNeighbor", halfPixelCenters=True)
     height, width = (out or T((1, 16, 16, 4))).shape[1:3]
     return Op("RESIZE_NEAREST_NEIGHBOR", [data or T(), ints(height, width)], [out or T((1, 16, 16, 4))], made, version)
+
+
+def doubling(path: Path, batch: int = 1, artifact: Artifact | None = None) -> Path:
+    """Doubles `image` (batch, 3, 8, 8) and adds one, to `y`; with a signature, and a description where one is given."""
+    image, doubled, result = (T((batch, 3, 8, 8)) for _ in range(3))
+    two, one = (T((1,), values=np.array([value], np.float32)) for value in (2, 1))
+    write(
+        path,
+        Op("MUL", [image, two], [doubled], options("Mul")),
+        Op("ADD", [doubled, one], [result], options("Add")),
+    )
+    model = flatbuffer_utils.read_model(str(path))
+    graph, signature = model.subgraphs[0], schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    signature.inputs, signature.outputs = [schema.TensorMapT()], [schema.TensorMapT()]
+    signature.inputs[0].name, signature.inputs[0].tensorIndex = "image", graph.inputs[0]
+    signature.outputs[0].name, signature.outputs[0].tensorIndex = "y", graph.outputs[0]
+    model.signatureDefs = [signature]
+    content = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    path.write_bytes(embed(content, artifact) if artifact else content)
+    return path
 
 
 def write(path: Path, *operators: Op) -> Path:

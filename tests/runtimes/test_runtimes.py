@@ -1,4 +1,4 @@
-"""The Runtime contract, on both backends, with a small network."""
+"""The Runtime contract, on every backend that runs here, with a small network."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
 from edgehr.runtimes.base import Tensors
 from edgehr.runtimes.batching import infer_batched
 from edgehr.zoo import get_card
+from tests.runtimes.small_tflite import doubling
 
 CARD = get_card("litehrnet-18-coco-256x192")
 
@@ -41,6 +42,9 @@ def small_model(batch: int | str) -> Any:
 def write(folder: Path, kind: str, batch: int | str = 1) -> Path:
     model, artifact = small_model(batch), Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"})
     path = folder / f"model{kind}"
+    if kind == ".tflite":
+        assert isinstance(batch, int)
+        return doubling(path, batch, artifact)
     if kind == ".xml":
         save_ir(to_ir(model), path, artifact, fp16_weights=False)
     else:
@@ -49,7 +53,7 @@ def write(folder: Path, kind: str, batch: int | str = 1) -> Path:
     return path
 
 
-@pytest.fixture(params=[".onnx", ".xml"])
+@pytest.fixture(params=[".onnx", ".xml", ".tflite"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(tmp_path, request.param)
 
@@ -143,8 +147,10 @@ def test_closing_waits_for_callers_in_other_threads(path: Path) -> None:
         assert all(count.result(timeout=20) > 0 for count in counts)
 
 
-@pytest.mark.parametrize("kind", [".onnx", ".xml"])
-@pytest.mark.parametrize("batch", [1, 4, "batch"])
+@pytest.mark.parametrize(
+    ("kind", "batch"),
+    [(kind, batch) for kind in (".onnx", ".xml", ".tflite") for batch in (1, 4, "batch")][:-1],  # TFLite's is fixed
+)
 def test_batches_of_any_size(tmp_path: Path, kind: str, batch: int | str) -> None:
     items = np.arange(7, dtype=np.float32)[:, None, None, None] * np.ones((1, 3, 8, 8), np.float32)
     with load(write(tmp_path, kind, batch)) as runtime:
@@ -170,7 +176,7 @@ def test_lots_stay_within_what_a_model_with_dynamic_batch_allows(count: int) -> 
     assert all(2 <= size <= 8 for size in seen)
 
 
-@pytest.mark.parametrize("kind", [".onnx", ".xml"])
+@pytest.mark.parametrize("kind", [".onnx", ".xml", ".tflite"])
 def test_damaged_and_foreign_files_give_one_line(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind)
     whole = path.read_bytes()

@@ -69,7 +69,7 @@ def test_no_boxes_give_no_poses(card: ModelCard, photograph: Any) -> None:
 def test_outputs_that_do_not_fit_are_refused(card: ModelCard, photograph: Any) -> None:
     task = PoseTask(card)
     _, context = task.preprocess(photograph, [10, 10, 50, 50])
-    with pytest.raises(TensorError, match=r"must be \(1, 17, 'H', 'W'\), got \(1, 5, 64, 48\)"):
+    with pytest.raises(TensorError, match=r"must hold 1 items of 17 maps \(nchw\), got \(1, 5, 64, 48\)"):
         task.postprocess({"heatmaps": np.zeros((1, 5, 64, 48), np.float32)}, context)
     with pytest.raises(TensorError, match="returns 'heatmaps', got 'logits'"):
         task.postprocess({"logits": np.zeros((1, 17, 64, 48), np.float32)}, context)
@@ -97,3 +97,24 @@ def test_other_images_are_refused(image: Any) -> None:
 def test_poses_check_their_shapes() -> None:
     with pytest.raises(TensorError, match=r"got \(2, 4\), \(1, 17, 2\)"):
         Poses(np.zeros((2, 4), np.float32), np.zeros((1, 17, 2), np.float32), np.zeros((1, 17), np.float32))
+
+
+def test_channels_last_gives_the_same_poses(card: ModelCard, photograph: Any) -> None:
+    first, last = PoseTask(card), PoseTask(card.with_layout("nhwc"))
+    boxes = [[10, 10, 50, 90], [30, 5, 60, 70]]
+    batch, context = first.preprocess(photograph, boxes)
+    other, other_context = last.preprocess(photograph, boxes)
+    np.testing.assert_array_equal(other.transpose(0, 3, 1, 2), batch)
+    np.testing.assert_array_equal(last.mirror(other).transpose(0, 3, 1, 2), first.mirror(batch))
+    maps = np.random.default_rng(0).random((2, 17, 64, 48), dtype=np.float32)
+    poses = first.postprocess({"heatmaps": maps}, context)
+    same = last.postprocess({"heatmaps": maps.transpose(0, 2, 3, 1)}, other_context)
+    np.testing.assert_array_equal(same.keypoints, poses.keypoints)
+    merged = first.average_flipped({"heatmaps": maps}, {"heatmaps": maps[::-1]})["heatmaps"]
+    swapped = {"heatmaps": maps.transpose(0, 2, 3, 1)}, {"heatmaps": maps[::-1].transpose(0, 2, 3, 1)}
+    np.testing.assert_array_equal(last.average_flipped(*swapped)["heatmaps"].transpose(0, 3, 1, 2), merged)
+
+
+def test_an_unknown_layout_is_refused(card: ModelCard) -> None:
+    with pytest.raises(EdgehrError, match="layout must be one of nchw, nhwc"):
+        card.with_layout("chwn")

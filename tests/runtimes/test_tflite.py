@@ -1,0 +1,176 @@
+"""What is particular to TFLite: damage, foreign files, integers at both ends, devices."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.runtimes import Artifact, load
+from edgehr.runtimes.describe import describe
+from edgehr.runtimes.tflite import library as library_module
+from edgehr.runtimes.tflite.container import HASH_KEY, metadata_spans, read_artifact
+from edgehr.runtimes.tflite.library import Library, import_library, try_in_child
+from edgehr.runtimes.tflite.model import Quantisation
+from edgehr.runtimes.tflite.runtime import TFLiteRuntime, _source_artifact
+from edgehr.zoo import get_card
+from tests.runtimes.small_tflite import IMAGE, Op, T, doubling, int8, write
+
+ARTIFACT = Artifact(get_card("litehrnet-18-coco-256x192"), "fp32", "ab" * 32, {"edgehr": "test"})
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return doubling(tmp_path / "model.tflite", artifact=ARTIFACT)
+
+
+def test_the_description_and_the_hash_are_read_back(model: Path) -> None:
+    data = model.read_bytes()
+    assert read_artifact(data, "it") == ARTIFACT
+    assert len(data[slice(*vars(metadata_spans(data, "it")[HASH_KEY]).values())]) == 64
+
+
+def test_any_changed_byte_is_found(model: Path) -> None:
+    """Before the library sees the file: tflite-runtime 2.14 crashes on damaged ones."""
+    whole = model.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 0x55
+        try:
+            artifact = read_artifact(bytes(changed), "it")
+        except ArtifactError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+        else:
+            assert artifact is None  # the entry's own name was hit: then it is a foreign file, and treated as one
+
+
+def test_every_length_is_survived(model: Path) -> None:
+    whole = model.read_bytes()
+    for length in range(0, len(whole), 5):
+        try:
+            artifact = read_artifact(whole[:length], "it")
+        except ArtifactError:
+            continue
+        assert artifact is None
+
+
+def test_noise_is_survived() -> None:
+    chance = random.Random(7)  # noqa: S311
+    for _ in range(300):
+        noise = bytearray(chance.randbytes(chance.randrange(8, 400)))
+        noise[4:8] = b"TFL3"
+        try:
+            assert read_artifact(bytes(noise), "it") is None
+        except ArtifactError:
+            continue
+
+
+def test_a_foreign_file_runs_after_a_trial_in_a_process_of_its_own(tmp_path: Path) -> None:
+    with load(doubling(tmp_path / "foreign.tflite")) as runtime:
+        assert runtime.artifact is None
+        assert (runtime.infer({"image": np.full((1, 3, 8, 8), 3, np.float32)})["y"] == 7).all()
+
+
+def test_a_file_without_a_signature_has_the_names_of_its_tensors(tmp_path: Path) -> None:
+    path = write(tmp_path / "plain.tflite", Op("RELU", [T()], [T()]))
+    with load(path) as runtime:
+        assert [spec.name for spec in (*runtime.inputs, *runtime.outputs)] == ["t0", "t1"]
+
+
+def test_a_foreign_file_that_crashes_the_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = doubling(tmp_path / "foreign.tflite")
+    monkeypatch.setattr(library_module, "_TRIAL", "import os; os.abort()")
+    with pytest.raises(ArtifactError, match=r"foreign\.tflite: cannot be loaded.*crashes litert .*signal 6"):
+        load(path)
+    monkeypatch.setattr(library_module, "_TRIAL", "import time; time.sleep(60)")
+    monkeypatch.setattr(library_module, "TRIAL_SECONDS", 0.5)
+    with pytest.raises(ArtifactError, match="does not finish"):
+        try_in_child(import_library(), path)
+
+
+def test_a_foreign_file_that_the_library_refuses_gives_its_reason(tmp_path: Path) -> None:
+    path = write(tmp_path / "odd.tflite", Op("SPARKLE", [T()], [T()]))
+    with pytest.raises(ArtifactError, match=r"odd\.tflite: cannot be loaded.*SPARKLE") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def integers(tmp_path: Path) -> Path:
+    """A ReLU on INT8: real = integer / 2."""
+    return write(tmp_path / "int8.tflite", Op("RELU", [int8(scale=0.5)], [int8(scale=0.5)]))
+
+
+def test_integers_at_both_ends_are_converted_inside(integers: Path) -> None:
+    values = np.linspace(-3, 3, np.prod(IMAGE), dtype=np.float32).reshape(IMAGE)
+    with load(integers) as runtime:
+        assert runtime.inputs[0].dtype == runtime.outputs[0].dtype == np.float32
+        result = runtime.infer({"t0": values})["t1"]
+    np.testing.assert_allclose(result, np.maximum(values, 0), atol=0.25)
+    with TFLiteRuntime(integers, integers=True) as runtime:
+        assert runtime.inputs[0].dtype == runtime.outputs[0].dtype == np.int8
+        assert (runtime.infer({"t0": np.full(IMAGE, 4, np.int8)})["t1"] == 4).all()
+
+
+def test_quantisation_rounds_and_clips() -> None:
+    kind = Quantisation(0.5, -3, np.dtype(np.int8))
+    np.testing.assert_array_equal(kind.quantise(np.array([0, 1, 0.26, 1e9, -1e9])), [-3, -1, -2, 127, -128])
+    np.testing.assert_array_equal(kind.dequantise(np.array([-3, -1, 127], np.int8)), [0, 1, 65])
+
+
+def test_a_file_that_the_edge_tpu_s_compiler_rewrote_keeps_its_description(model: Path) -> None:
+    data = bytearray(model.read_bytes())
+    data[-1] ^= 1
+    with pytest.raises(ArtifactError, match="damaged or altered"):
+        read_artifact(bytes(data), "it")
+    assert read_artifact(bytes(data), "it", recompiled=True) == ARTIFACT
+    compiled = model.with_name("model_edgetpu.tflite")
+    doubling(compiled)  # a compiler that drops it: then the file it was made from tells
+    assert _source_artifact(compiled) == ARTIFACT
+    assert _source_artifact(model) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("tpu", "no device 'tpu': expected auto, cpu, gpu"),
+        ("edgetpu", r"libedgetpu.* cannot be loaded: .*install Google's libedgetpu"),
+        ("delegate:/nowhere/lib.so", r"the delegate /nowhere/lib\.so cannot be loaded"),
+    ],
+)
+def test_devices_that_are_not_there(device: str, message: str, model: Path) -> None:
+    with pytest.raises(EdgehrError, match=message) as caught:
+        load(model, device)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_precision_is_refused(model: Path) -> None:
+    with pytest.raises(EdgehrError, match="precision of the file"):
+        load(model, precision="fp16")
+
+
+def test_without_a_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingDependencyError, match=r"no TFLite is usable .*pip install 'edgehr\[tflite\]'"):
+        import_library()
+
+
+def test_accelerators_need_litert(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = import_library()
+    old = Library("tflite-runtime", "2.14.0", real.interpreter)
+    monkeypatch.setattr("edgehr.runtimes.tflite.runtime.import_library", lambda: old)
+    with pytest.raises(EdgehrError, match=r"tflite-runtime 2\.14\.0 has no device 'gpu'"):
+        load(model, "gpu")
+
+
+def test_a_model_is_described(model: Path) -> None:
+    about: dict[str, Any] = describe(model)
+    assert about["operators"] == {"MUL": 1, "ADD": 1}
+    assert about["inputs"] == [{"name": "image", "shape": [1, 3, 8, 8], "dtype": "float32"}]
+    assert about["artifact"]["precision"] == "fp32"

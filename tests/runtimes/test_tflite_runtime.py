@@ -1,0 +1,118 @@
+"""TFLite files on `tflite-runtime` 2.14, in the environment that `make tflite-runtime-env` brings up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.converters import tflite_precision
+from edgehr.converters.convert import convert
+from edgehr.converters.crops import comparison_batch
+from edgehr.converters.tflite_file import embed
+from edgehr.runtimes import load
+from edgehr.runtimes.batching import infer_batched
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+PYTHON = ROOT / ".venv-tflite-runtime" / "bin" / "python"
+INFER = """
+import sys, numpy as np, edgehr
+from edgehr.runtimes.batching import infer_batched
+with edgehr.load(sys.argv[1], threads=2) as runtime:
+    assert str(runtime.library) == "tflite-runtime 2.14.0", runtime.library
+    np.save(sys.argv[3], infer_batched(runtime, np.load(sys.argv[2]))["heatmaps"])
+"""
+
+
+def old(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the other environment's Python."""
+    if not PYTHON.exists():
+        pytest.skip("no environment with tflite-runtime here: make tflite-runtime-env (Python 3.11 at most)")
+    environment = {**os.environ, "PYTHONPATH": ""}
+    command = [str(PYTHON), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+
+
+@pytest.fixture(scope="module")
+def crops(sample_card: Any) -> np.ndarray:
+    return np.ascontiguousarray(comparison_batch(sample_card)[:4].transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("precision", "most"), [("fp32", 1e-5), ("fp16", 1e-5), ("dynamic-int8", 0.2), ("int8", 0.2), ("int8-io", 0.2)]
+)
+def test_every_precision_loads_and_agrees_with_litert(
+    precision: str, most: float, sample_tflite: Path, crops: np.ndarray, tmp_path: Path, shared: Path, sample_card: Any
+) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(_in(precision, sample_tflite, shared, sample_card))
+    np.save(tmp_path / "in.npy", crops)
+    done = old("-c", INFER, path, tmp_path / "in.npy", tmp_path / "out.npy")
+    assert done.returncode == 0, done.stderr
+    with load(path) as runtime:
+        expected = infer_batched(runtime, crops)["heatmaps"]
+    # Mean difference in standard deviations. Both compute INT8 in integers, but round differently here and there.
+    assert np.abs(np.load(tmp_path / "out.npy") - expected).mean() <= most * expected.std()
+
+
+def test_accuracy_of_the_reference_weights(shared: Path, tmp_path: Path, sample_card: Any) -> None:
+    """AP of PyTorch is 60.02 (tests/evaluation); float32 may be 0.1 from that, float16 0.2."""
+    weights = shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors"
+    people = shared / "data" / "coco-val2017-people"
+    single = tmp_path / "single.tflite"
+    convert(sample_card, weights, "tflite", out=single)
+    half = tmp_path / "half.tflite"
+    half.write_bytes(_in("fp16", single, shared, sample_card))
+    for path, most in ((single, 0.001), (half, 0.002)):
+        files = ("--annotations", people / "person_keypoints.json", "--images", people / "images")
+        done = old("-m", "edgehr.cli.main", "eval", path, *files, "--json")
+        assert done.returncode == 0, done.stderr
+        assert abs(json.loads(done.stdout)["ap"] - 0.6002) <= most
+
+
+def test_damage_gives_one_line_and_no_crash(sample_tflite: Path, tmp_path: Path) -> None:
+    """The library itself dies of such files."""
+    whole = sample_tflite.read_bytes()
+    changed = bytearray(whole)
+    changed[len(changed) - 1000] ^= 0xFF
+    foreign = bytearray(whole.replace(b"edgehr", b"edgeHR"))  # no description: a file from elsewhere
+    foreign[-5000:] = os.urandom(5000)
+    for name, content in (
+        ("short", whole[: len(whole) // 2]),
+        ("changed", changed),
+        ("foreign", foreign),
+        ("empty", b""),
+        ("text", b"hello"),
+    ):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(content)
+        done = old("-m", "edgehr.cli.main", "inspect", path)
+        assert done.returncode == 1, (name, done)
+        lines = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]
+        assert len(lines) == 1
+        assert f"{name}.tflite" in lines[0]
+
+
+def _in(precision: str, float_file: Path, shared: Path, card: Any) -> bytes:
+    content = float_file.read_bytes()
+    if precision == "fp32":
+        return content
+    if precision == "fp16":
+        made = tflite_precision.half_weights(content)
+    elif precision == "dynamic-int8":
+        made = tflite_precision.dynamic_range(content)
+    else:
+        source = shared / "data" / "coco-train2017-people" / "person_keypoints.json"
+        samples = CalibrationSet.of(source, most=16).batches(card.with_layout("nhwc"))
+        made = tflite_precision.full_integer(content, samples, "image", integer_io=precision == "int8-io")
+    with load(float_file) as runtime:
+        assert runtime.artifact is not None
+        return embed(made, runtime.artifact)
