@@ -1,4 +1,4 @@
-"""TFLite beside what `litert_torch.convert` makes of the same network: size, operators, latency; LiteRT and old boards'.
+"""TFLite files beside what `litert_torch.convert` alone makes of the same network: size, operators, latency.
 
 Latency does not depend on weights, so networks without sample weights keep their initial ones.
 """
@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.timing import interleaved, report
 from edgehr.converters import tflite_precision
+from edgehr.converters.crops import comparison_batch
 from edgehr.converters.quiet import quiet
 from edgehr.converters.to_tflite import to_tflite
 from edgehr.models.build import build
@@ -83,7 +84,7 @@ def main() -> None:
             files["edgehr fp32"] = to_tflite(deploy(network)[0], card.with_layout("nhwc"), 1)
             files["edgehr fp16"] = tflite_precision.half_weights(files["edgehr fp32"])
             files["edgehr dynamic-int8"] = tflite_precision.dynamic_range(files["edgehr fp32"])
-            samples = [np.random.default_rng(0).random((1, card.input.height, card.input.width, 3), np.float32)]
+            samples = np.ascontiguousarray(comparison_batch(card).transpose(0, 2, 3, 1))[:, None]
             files["edgehr int8"] = tflite_precision.full_integer(
                 files["edgehr fp32"], samples, card.input.name, integer_io=False
             )
