@@ -6,14 +6,13 @@ Latency does not depend on weights, so networks without sample weights keep thei
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.timing import interleaved, report
 from edgehr.converters import tflite_precision
 from edgehr.converters.crops import comparison_batch
 from edgehr.converters.quiet import quiet
@@ -26,21 +25,7 @@ from edgehr.zoo import get_card
 THREADS = 2
 MODELS = ("litehrnet-18-wider-naive-coco-256x192", "litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192")
 OLD = Path(".venv-tflite-runtime/bin/python")
-OLD_SCRIPT = """
-import sys, time, numpy as np
-from tflite_runtime.interpreter import Interpreter
-for path in sys.argv[2:]:
-    model = Interpreter(path, num_threads=int(sys.argv[1]))
-    model.allocate_tensors()
-    entry = model.get_input_details()[0]
-    model.set_tensor(entry["index"], np.zeros(entry["shape"], entry["dtype"]))
-    times = []
-    for _ in range(15):
-        started = time.perf_counter()
-        model.invoke()
-        times.append(1000 * (time.perf_counter() - started))
-    print(f"  {path.rsplit('/', 1)[-1]:<44} p50 {np.median(times[3:]):8.3f} ms")
-"""
+SCRIPT = Path(__file__).with_name("tflite_latency.py")
 
 
 def plain(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
@@ -50,29 +35,6 @@ def plain(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
 
         content: bytes = litert_torch.convert(network.eval(), (torch.zeros(shape),)).model_content()
     return content
-
-
-def runner(path: Path) -> Any:
-    """One inference in LiteRT's interpreter."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    model = Interpreter(str(path), num_threads=THREADS)
-    model.allocate_tensors()
-    entry = model.get_input_details()[0]
-    model.set_tensor(entry["index"], np.zeros(entry["shape"], entry["dtype"]))
-    return model.invoke
-
-
-def compiled_runner(path: Path) -> Any:
-    """One inference in LiteRT's compiled-model interface, on the CPU."""
-    from ai_edge_litert.compiled_model import CompiledModel
-    from ai_edge_litert.hardware_accelerator import HardwareAccelerator
-    from ai_edge_litert.options import CpuOptions, Options
-
-    options = Options(hardware_accelerators=HardwareAccelerator.CPU, cpu_options=CpuOptions(num_threads=THREADS))
-    model = CompiledModel.from_file(str(path), options=options)
-    inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
-    return lambda: model.run_by_index(0, inputs, outputs)
 
 
 def main() -> None:
@@ -88,7 +50,7 @@ def main() -> None:
             files["edgehr int8"] = tflite_precision.full_integer(
                 files["edgehr fp32"], samples, card.input.name, integer_io=False
             )
-            paths = {label: Path(name, f"{model} {label}.tflite") for label in files}
+            paths = {label: Path(name, label) for label in files}
             for label, content in files.items():
                 paths[label].write_bytes(content)
                 graph = read_graph(paths[label])
@@ -98,14 +60,13 @@ def main() -> None:
                     f"  {label:<24} {len(content) / 1e6:7.1f} MB  {len(graph.operators):5} operators  "
                     f"{transposes:4} transposes  rank {rank}"
                 )
-            calls = {label: runner(path) for label, path in paths.items()}
-            calls["edgehr fp32, compiled-model interface"] = compiled_runner(paths["edgehr fp32"])
-            rounds = 15 if card.architecture == "hrnet" else 50
-            times = interleaved(calls, rounds=rounds, warm_up=3, pause_s=0.02)
-            report(f"{model}, LiteRT, batch 1, {THREADS} threads", times, "plain")
-            if OLD.exists():
-                print(f"\n{model}, tflite-runtime 2.14, batch 1, {THREADS} threads", flush=True)
-                subprocess.run([OLD, "-c", OLD_SCRIPT, str(THREADS), *map(str, paths.values())], check=True)
+            pythons = {"ai_edge_litert": Path(sys.executable), "tflite_runtime": OLD}
+            for module, python in pythons.items():
+                if python.exists():
+                    print(f"\n{model}, {module}, batch 1, {THREADS} threads", flush=True)
+                    rounds = 15 if card.architecture == "hrnet" or module == "tflite_runtime" else 60
+                    command = [python, SCRIPT, module, THREADS, rounds, *paths.values()]
+                    subprocess.run(list(map(str, command)), check=True, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
