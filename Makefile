@@ -5,6 +5,8 @@ WEIGHTS ?=
 SIZE ?=
 BATCH ?= 1
 CALIB ?=
+ANNOTATIONS ?=
+IMAGES ?=
 OUT ?=
 SOURCE ?=
 SAVE ?= out
@@ -25,7 +27,7 @@ help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE=)"
 	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16 SIZE=HxW BATCH=N|dynamic OUT=)"
 	@echo "make onnx       convert to ONNX       (the same)"
-	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8|int8, CALIB=, TFLITE_OPTIONS=)"
+	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8|int8, CALIB=, TFLITE_OPTIONS=; ANNOTATIONS= IMAGES=)"
 	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"
 	@echo "make trt-bundle write what 'edgehr build' makes a plan of on a device"
 	@echo "make wheel      dist/*.whl, to install on a device"
@@ -72,8 +74,13 @@ else
 	$(call convert,tensorrt) $(TRT_OPTIONS)
 endif
 
+# Converts, runs the result on a photograph and, where ANNOTATIONS= and IMAGES= name COCO people, evaluates it. The file
+# is named here, so that it is known what to run.
+tflite: OUT := $(if $(OUT),$(OUT),artifacts/$(MODEL)-$(PRECISION).tflite)
 tflite: $(READY)
 	$(call convert,tflite) $(if $(CALIB),--calib "$(CALIB)") $(TFLITE_OPTIONS)
+	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
+	$(if $(ANNOTATIONS),$(BIN)/edgehr eval "$(OUT)" --annotations "$(ANNOTATIONS)" --images "$(IMAGES)")
 
 trt-bundle: $(READY)
 	$(call convert,trt-bundle) $(TRT_OPTIONS)

@@ -54,20 +54,24 @@ class CalibrationSet:
     crops: tuple[Crop, ...]
 
     @classmethod
-    def of(cls, source: Path, most: int = MOST_CROPS) -> CalibrationSet:
+    def of(cls, source: Path, images: Path | None = None, most: int = MOST_CROPS) -> CalibrationSet:
         """Choose crops.
 
         Args:
             source: A folder of images, which are taken whole, or a COCO keypoint file, whose people are taken by their
-                boxes, as many images as possible first. Its images are in `images/` beside it, or beside it.
+                boxes, as many images as possible first.
+            images: The folder of the annotated images; by default `images/` beside the file, or the file's own folder.
             most: How many crops to take.
 
         Raises:
-            EdgehrError: There is no such set, or it holds too few crops to calibrate with.
+            EdgehrError: There is no such set, an image of it cannot be read, or it holds too few crops.
         """
-        crops = _people(source) if source.suffix == ".json" else [Crop(path, None) for path in image_files(source)]
+        whole = source.suffix != ".json"
+        crops = [Crop(path, None) for path in image_files(source)] if whole else _people(source, images)
         if len(crops) < FEWEST_CROPS:
             raise EdgehrError(f"{source}: holds {len(crops)} crops, calibration needs at least {FEWEST_CROPS}")
+        for image in {crop.image for crop in crops[:most]}:
+            read_image(image)  # said now, not after the conversion
         return cls(source, tuple(crops[:most]))
 
     @cached_property
@@ -86,28 +90,25 @@ class CalibrationSet:
 
         Args:
             card: The model, in the layout of the artifact.
-            size: Crops a batch; those that do not fill the last one are left out.
+            size: Its batch, which is filled with one crop, so that ranges do not depend on it.
         """
         task = Task.for_card(card)
-        filled: list[NDArray[np.float32]] = []
         for crop in self.crops:
             pixels = read_image(crop.image)
             height, width = pixels.shape[:2]
             box = crop.box or (0.0, 0.0, float(width), float(height))
-            filled.append(task.preprocess(pixels, np.array([box], np.float32))[0])
-            if len(filled) == size:
-                yield np.concatenate(filled)
-                filled.clear()
+            yield np.repeat(task.preprocess(pixels, np.array([box], np.float32))[0], size, axis=0)
 
     def __str__(self) -> str:
         images = len({crop.image for crop in self.crops})
         return f"{len(self.crops)} crops of {images} images of {self.source.name}"
 
 
-def _people(source: Path) -> list[Crop]:
+def _people(source: Path, folder: Path | None) -> list[Crop]:
     """Everybody, image after image taking turns, the largest of each image first: variety before number."""
-    folder = source.parent / "images"
-    images = Annotations.read(source).ground_truth(folder if folder.is_dir() else source.parent)
+    beside = source.parent / "images"
+    folder = folder or (beside if beside.is_dir() else source.parent)
+    images = Annotations.read(source).ground_truth(folder)
     turns: list[list[Crop]] = []
     for image in sorted(images, key=lambda image: image.path.name):
         areas = (image.boxes[:, 2] - image.boxes[:, 0]) * (image.boxes[:, 3] - image.boxes[:, 1])

@@ -27,6 +27,7 @@ class Difference:
         reference_std: Standard deviation of the first model's output, to judge the others by.
         relative: `largest` over `reference_std`.
         relative_mean: `mean` over `reference_std`.
+        correlation: Pearson's, of all heatmap values; 0 for a model that returns nothing of it.
         keypoints_largest: Largest distance between keypoints that the first model scores above 0.2, heatmap pixels.
         keypoints_mean: Mean of those distances; NaN where there is no such keypoint.
         keypoints: How many those are.
@@ -38,6 +39,7 @@ class Difference:
     reference_std: float
     relative: float
     relative_mean: float
+    correlation: float
     keypoints_largest: float
     keypoints_mean: float
     keypoints: int
@@ -82,11 +84,18 @@ def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.
         reference_std=std,
         relative=float(distance.max()) / unit,
         relative_mean=float(distance.mean()) / unit,
+        correlation=_correlation(one, two),
         keypoints_largest=float(moved.max(initial=0)),
         keypoints_mean=float(moved.mean()) if len(moved) else float("nan"),
         keypoints=len(moved),
         crops=len(batch),
     )
+
+
+def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    centred = [maps.astype(np.float64) - maps.mean(dtype=np.float64) for maps in (one, two)]
+    lengths = np.prod([np.linalg.norm(maps) for maps in centred])
+    return float(np.vdot(*centred) / lengths) if lengths else 0.0
 
 
 def _heatmaps(runtime: Runtime, batch: NDArray[np.float32], name: str) -> NDArray[np.float32]:

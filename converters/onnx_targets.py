@@ -36,6 +36,11 @@ class FromOnnx(Target):
 
     casts_graph = True
 
+    @property
+    def variant(self) -> str:
+        """Float16 ends."""
+        return "-fp16-io" if self.native_io else ""
+
     def check(self, precision: str, batch: int | None) -> None:
         """Also float16 input and output, which only a graph in float16 has."""
         super().check(precision, batch)

@@ -5,27 +5,36 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+
+# Two at once would each take the other's file for the terminal, and the terminal would be lost.
+_ONE_AT_A_TIME = threading.RLock()
+_DESCRIPTORS = (1, 2)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Send what the process writes to stdout and stderr, from native code too, to a file that is thrown away.
 
-    For the whole process: threads that print meanwhile are not seen either.
+    For the whole process: other threads that print meanwhile are not seen either, and wait to be quiet themselves.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        try:
-            os.dup2(sink.fileno(), 1)
-            os.dup2(sink.fileno(), 2)
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, copy in enumerate(saved, start=1):
-                os.dup2(copy, number)
-                os.close(copy)
+    with _ONE_AT_A_TIME, tempfile.TemporaryFile() as sink, ExitStack() as restoring:
+        _flush()
+        for descriptor in _DESCRIPTORS:
+            try:
+                saved = os.dup(descriptor)
+            except OSError:  # closed, as in a service
+                continue
+            restoring.callback(os.close, saved)
+            restoring.callback(os.dup2, saved, descriptor)
+            os.dup2(sink.fileno(), descriptor)
+        restoring.callback(_flush)
+        yield
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # full, closed or not there
+            stream.flush()

@@ -58,6 +58,11 @@ class Target(ABC):
         """All files of an artifact, the main one last."""
         return [path]
 
+    @property
+    def variant(self) -> str:
+        """What the default file name says of settings that make another artifact."""
+        return ""
+
     def check(self, precision: str, batch: int | None) -> None:
         """Raise EdgehrError, before any work is done, for what this target cannot do."""
         if precision not in self.precisions:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgehr.converters.quiet import quiet
 from edgehr.converters.to_tflite import SIGNATURE
-from edgehr.errors import EdgehrError
+from edgehr.errors import EdgehrError, first_line
 
 THREADS = 4
 
@@ -80,11 +80,8 @@ def _apply(content: bytes, recipe: Any, samples: list[dict[str, Any]] | None = N
         try:
             work = quantizer.Quantizer(bytearray(content))
             work.load_quantization_recipe(recipe)
-            ranges = work.calibrate({SIGNATURE: samples}, num_threads=THREADS) if samples else None
+            ranges = None if samples is None else work.calibrate({SIGNATURE: samples}, num_threads=THREADS)
             result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-            quantised = result.quantized_model
-        except (ValueError, RuntimeError) as error:
-            failure = EdgehrError(f"ai-edge-quantizer cannot quantise the model: {str(error).strip().splitlines()[0]}")
-        else:
-            return bytes(quantised)
-    raise failure
+        except (ValueError, RuntimeError, TypeError, KeyError) as error:
+            raise EdgehrError(f"ai-edge-quantizer cannot quantise the model: {first_line(error)}") from error
+    return bytes(result.quantized_model)

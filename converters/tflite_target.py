@@ -35,6 +35,11 @@ class TFLiteTarget(Target):
     native_io: bool = False
     calibration: CalibrationSet | None = None
 
+    @property
+    def variant(self) -> str:
+        """Layout and integer ends."""
+        return ("" if self.channels_last else "-nchw") + ("-int8-io" if self.native_io else "")
+
     def check(self, precision: str, batch: int | None) -> None:
         """Also dynamic batch, which TFLite files have not, and INT8 without calibration."""
         super().check(precision, batch)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edgehr.card import ModelCard
 from edgehr.converters.quiet import quiet
-from edgehr.errors import EdgehrError
+from edgehr.errors import EdgehrError, first_line
 
 SIGNATURE = "serving_default"  # what runtimes look for when no name is given
 
@@ -55,10 +55,6 @@ def to_tflite(network: nn.Module, card: ModelCard, batch: int) -> bytes:
 
         try:
             model: Any = litert_torch.convert(wrapped, sample_kwargs={card.input.name: torch.zeros(shape)})
-            content: bytes = model.model_content()
+            return bytes(model.model_content())
         except Exception as error:  # of torch.export, MLIR and the converter; they share no base class
-            reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-            failure = EdgehrError(f"{card.name}: litert-torch cannot convert it: {reason}")
-        else:
-            return content
-    raise failure
+            raise EdgehrError(f"{card.name}: litert-torch cannot convert it: {first_line(error, 300)}") from error

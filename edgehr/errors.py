@@ -1,5 +1,7 @@
 """The errors edgehr raises on purpose. The command line prints them as one line; anything else is a bug."""
 
+import re
+
 
 class EdgehrError(Exception):
     """An expected failure: the message says what is wrong and what to do about it."""
@@ -19,3 +21,12 @@ class MissingDependencyError(EdgehrError):
 
 class TensorError(EdgehrError, ValueError):
     """An array has another name, shape or dtype than the model expects."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """The first line of another library's message that says something, without the place in its source."""
+    for line in str(error).splitlines():
+        said = re.sub(r"^(ERROR|WARNING): \[[^\]]*\]", "", line.strip(" \t└")).strip(" :")
+        if said:
+            return said[:most]
+    return type(error).__name__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,6 +51,7 @@ def register(commands: SubParsers) -> None:
     group = parser.add_argument_group("TFLite")
     group.add_argument("--layout", choices=["nhwc", "nchw"], help="of input and output (default: nhwc, channels last)")
     group.add_argument("--calib", type=Path, metavar="PATH", help="for int8: folder of images, or COCO keypoint file")
+    group.add_argument("--calib-images", type=Path, metavar="DIR", help="images of that file (default: beside it)")
     group.add_argument("--int8-io", action="store_true", help="with int8: INT8 input and output too")
     add_tensorrt_options(parser)
     parser.set_defaults(run=run)
@@ -128,7 +128,7 @@ def _target(args: argparse.Namespace) -> Target:
         if args.calib:
             from edgehr.calib.crops import CalibrationSet
 
-            target.calibration = CalibrationSet.of(args.calib)  # type: ignore[attr-defined]
+            target.calibration = CalibrationSet.of(args.calib, args.calib_images)  # type: ignore[attr-defined]
     target.native_io = args.fp16_io or args.int8_io
     return target
 
@@ -147,6 +147,8 @@ def _refuse_stray(args: argparse.Namespace) -> None:
         raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
     if args.calib and args.precision != "int8":
         raise EdgehrError("--calib goes with --precision int8")
+    if args.calib_images and not (args.calib and args.calib.suffix == ".json"):
+        raise EdgehrError("--calib-images goes with --calib ANNOTATIONS.json")
 
 
 def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> ModelCard:
@@ -169,7 +171,7 @@ def _stages(show: bool) -> Iterator[Listener | None]:
     def listen(name: str, stage: Stage | None) -> None:
         if stage is None:
             status.update(f"{name} ...")
-            if sys.stdout.isatty():
+            if console.is_terminal:
                 status.start()
         else:
             status.stop()

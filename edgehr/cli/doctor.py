@@ -127,6 +127,6 @@ def _workstation() -> dict[str, str]:
     versions = {name: _installed(name) for name in WORKSTATION}
     missing = [name for name, found in versions.items() if not found]
     if missing:
-        detail = f"{', '.join(missing)} not installed (not needed on a device): pip install 'edgehr[convert]'"
+        detail = f"{', '.join(missing)} not installed (not needed on a device): pip install 'edgehr[convert-tflite]'"
         return _entry("conversion", "missing", detail)
     return _entry("conversion", "ok", ", ".join(f"{name} {found}" for name, found in versions.items()))

@@ -54,8 +54,10 @@ def _delegate_report(path: Path, delegate: str) -> DelegateReport:
 
 def _print_delegate(report: DelegateReport) -> None:
     taken = report.operators - len(report.refused)
-    print(f"\n{report.delegate} takes {taken} of {report.operators} operators in {report.partitions} parts")
-    print(f"left to the CPU: {report.refused_share:.1%} of {report.macs / 1e6:.1f} million multiply-adds\n")
+    parts = f"{report.partitions} part{'' if report.partitions == 1 else 's'}"
+    print(f"\n{report.delegate} takes {taken} of {report.operators} operators in {parts}")
+    rest = "TFLite's own kernels" if report.delegate == "xnnpack" else "the CPU"
+    print(f"left to {rest}: {report.refused_share:.1%} of {report.macs / 1e6:.1f} million multiply-adds\n")
     groups: dict[tuple[str, str], list[int]] = {}
     for refusal in report.refused:
         groups.setdefault((refusal.operator, refusal.reason), []).append(refusal.macs)

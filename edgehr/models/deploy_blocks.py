@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -116,16 +116,21 @@ class ShuffleUnits(nn.Module):
         return result
 
 
-# sigmoid(40) is 1 in float32: a weight of one, for channels that a block lets pass.
-PASS = 40.0
+# sigmoid(20) is 1 in float32: a weight of one, for channels that a block lets pass.
+PASS = 20.0
 
 
 def masked(conv: Folded, layout: Sequence[int | None]) -> Folded:
-    """A convolution before a sigmoid, writing the given channels; None for a position whose weight must be one."""
-    rows = torch.tensor([0 if channel is None else channel for channel in layout])
+    """A convolution before a sigmoid, writing the given channels; None for a position whose weight must be one.
+
+    Such a row has weights like the others and not zeros: its inputs come from a ReLU, so they can only add to what is
+    beyond one already, and a quantiser, which gives each row a scale by its weights, could not express the bias of an
+    empty one.
+    """
     passed = torch.tensor([channel is None for channel in layout])
-    weight = conv.weight[rows].masked_fill(passed.reshape(-1, 1, 1, 1), 0.0)
-    return Folded(weight, conv.bias[rows].masked_fill(passed, PASS), 1, depthwise=False)
+    rows = conv.writing(tuple(0 if channel is None else channel for channel in layout))
+    weight = rows.weight.masked_fill(passed.reshape(-1, 1, 1, 1), float(conv.weight.abs().mean()))
+    return replace(rows, weight=weight, bias=rows.bias.masked_fill(passed, PASS))
 
 
 class Weighting(nn.Module):

@@ -60,7 +60,11 @@ def read_artifact(data: bytes, name: str, *, recompiled: bool = False) -> Artifa
     fits = recompiled or (hashed is not None and file_hash(data, hashed) == data[hashed.start : hashed.stop])
     if described is None or not fits:
         raise ArtifactError(f"{name}: was damaged or altered: it is not the file that edgehr wrote; convert it again")
-    return Artifact.from_json(data[described.start : described.stop].decode())
+    try:
+        text = data[described.start : described.stop].decode()
+    except UnicodeDecodeError:
+        raise ArtifactError(f"{name}: its edgehr description is damaged") from None
+    return Artifact.from_json(text)
 
 
 def metadata_spans(data: bytes, name: str) -> dict[str, Span]:

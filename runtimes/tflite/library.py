@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError, first_line
 
 PACKAGES = {"litert": ("ai-edge-litert", "ai_edge_litert"), "tflite-runtime": ("tflite-runtime", "tflite_runtime")}
 # As in Google's guide to the Edge TPU; the system's loader finds them.
@@ -76,9 +76,8 @@ def load_delegate(library: Library, device: str) -> Any:
         ctypes.CDLL(path)  # its message says what is missing; the library's own delegate object does not
         return library.interpreter.load_delegate(path)
     except (ValueError, OSError) as error:
-        reason = str(error).strip().split("\n")[0] or "no reason given"
         advice = "; install Google's libedgetpu and plug the Edge TPU in" if device == "edgetpu" else ""
-        raise EdgehrError(f"the delegate {path} cannot be loaded: {reason}{advice}") from None
+        raise EdgehrError(f"the delegate {path} cannot be loaded: {first_line(error)}{advice}") from None
 
 
 def try_in_child(library: Library, path: Path) -> None:

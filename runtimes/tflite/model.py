@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.errors import ArtifactError, EdgehrError, first_line
 from edgehr.runtimes.base import Tensors
 from edgehr.runtimes.tflite.library import Library, load_delegate
 
@@ -110,7 +110,8 @@ class AcceleratedModel:
 
     def __init__(self, compiled: Any, device: str, inputs: list[Entry], outputs: list[Entry]) -> None:
         self._compiled = compiled
-        self.device = device if compiled.is_fully_accelerated() else f"{device} and CPU"
+        # LiteRT does not tell how much the accelerator took, and takes all of it to the CPU without a word.
+        self.device = device if compiled.is_fully_accelerated() else f"{device} in part or not at all, else CPU"
         self.inputs, self.outputs = inputs, outputs
         self._input_buffers = compiled.create_input_buffers(0)
         self._output_buffers = compiled.create_output_buffers(0)
@@ -130,7 +131,7 @@ def open_model(path: Path, data: bytes, library: Library, device: str, threads: 
     """Load a model.
 
     Args:
-        path: Its file, for messages and accelerators.
+        path: Its file, for messages.
         data: What the file holds; must outlive the model.
         library: The TFLite.
         device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``edgetpu`` or ``delegate:PATH``.
@@ -152,25 +153,23 @@ def open_model(path: Path, data: bytes, library: Library, device: str, threads: 
         interpreter.allocate_tensors()
         model = InterpreterModel(interpreter, "CPU" if device in ("auto", "cpu") else device)
     except (ValueError, RuntimeError) as error:
-        raise ArtifactError(f"{path}: {library} cannot load it: {_first_line(error)}") from None
-    return _accelerate(path, library, device, threads, model) if device in ACCELERATORS else model
+        raise ArtifactError(f"{path}: {library} cannot load it: {first_line(error)}") from None
+    return _accelerate(path, data, library, device, threads, model) if device in ACCELERATORS else model
 
 
-def _accelerate(path: Path, library: Library, device: str, threads: int, described: InterpreterModel) -> Model:
+def _accelerate(
+    path: Path, data: bytes, library: Library, device: str, threads: int, described: InterpreterModel
+) -> Model:
     if library.name != "litert":
         raise EdgehrError(f"{library} has no device {device!r}: that needs ai-edge-litert")
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.hardware_accelerator import HardwareAccelerator
     from ai_edge_litert.options import CpuOptions, Options
 
-    accelerators = HardwareAccelerator.CPU | HardwareAccelerator[device.upper()]
-    options = Options(hardware_accelerators=accelerators, cpu_options=CpuOptions(num_threads=threads))
+    accelerators = HardwareAccelerator[device.upper()] | HardwareAccelerator.CPU
     try:
-        compiled = CompiledModel.from_file(str(path), options=options)
+        options = Options(hardware_accelerators=accelerators, cpu_options=CpuOptions(num_threads=threads))
+        compiled = CompiledModel.from_buffer(data, options=options)
         return AcceleratedModel(compiled, device, described.inputs, described.outputs)
     except (RuntimeError, ValueError) as error:
-        raise EdgehrError(f"{path}: {library} cannot run it on {device}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200] or "no reason given"
+        raise EdgehrError(f"{path}: {library} cannot run it on {device}, is there one? ({first_line(error)})") from None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import EdgehrError
+from edgehr.errors import EdgehrError, first_line
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import read_artifact
@@ -64,10 +64,12 @@ class TFLiteRuntime(Runtime):
         self._lock = threading.Lock()
         self._data = data  # the interpreter works in it
         self._model = open_model(path, data, self.library, device if ":" in device else device.lower(), threads)
-        self._converted: dict[str, Quantisation] = {}
+        ends = (*self._model.inputs, *self._model.outputs)
+        self._quantisation = {entry.name: entry.quantisation for entry in ends if entry.quantisation is not None}
+        self._converted = {} if integers else self._quantisation
         super().__init__(
-            [self._spec(entry, integers) for entry in self._model.inputs],
-            [self._spec(entry, integers) for entry in self._model.outputs],
+            [self._spec(entry) for entry in self._model.inputs],
+            [self._spec(entry) for entry in self._model.outputs],
             artifact=artifact,
             device=self._model.device,
             precision=artifact.precision if artifact else "",
@@ -76,14 +78,11 @@ class TFLiteRuntime(Runtime):
     @property
     def quantisation(self) -> dict[str, Quantisation]:
         """How the integers at both ends of the model stand for real values, by tensor; empty for a float model."""
-        ends = (*self._model.inputs, *self._model.outputs)
-        return {entry.name: entry.quantisation for entry in ends if entry.quantisation is not None}
+        return dict(self._quantisation)
 
-    def _spec(self, entry: Entry, integers: bool) -> TensorSpec:
-        if entry.quantisation is None or integers:
-            return TensorSpec(entry.name, entry.shape, entry.dtype)
-        self._converted[entry.name] = entry.quantisation
-        return TensorSpec(entry.name, entry.shape, np.dtype(np.float32))
+    def _spec(self, entry: Entry) -> TensorSpec:
+        dtype = np.dtype(np.float32) if entry.name in self._converted else entry.dtype
+        return TensorSpec(entry.name, entry.shape, dtype)
 
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         fed = {
@@ -94,7 +93,7 @@ class TFLiteRuntime(Runtime):
             with self._lock:
                 outputs = self._model.run(fed)
         except (RuntimeError, ValueError) as error:
-            raise EdgehrError(f"{self.library} failed: {str(error).strip().splitlines()[0]}") from error
+            raise EdgehrError(f"{self.library} failed: {first_line(error)}") from error
         return {
             name: self._converted[name].dequantise(array) if name in self._converted else array
             for name, array in outputs.items()

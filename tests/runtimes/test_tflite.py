@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgehr.converters.quiet import quiet
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.describe import describe
@@ -174,3 +177,28 @@ def test_a_model_is_described(model: Path) -> None:
     assert about["operators"] == {"MUL": 1, "ADD": 1}
     assert about["inputs"] == [{"name": "image", "shape": [1, 3, 8, 8], "dtype": "float32"}]
     assert about["artifact"]["precision"] == "fp32"
+
+
+def test_a_description_that_is_no_text_is_refused(model: Path) -> None:
+    data = bytearray(model.read_bytes())
+    place = metadata_spans(bytes(data), "it")["edgehr"]
+    data[place.start] = 0xFF
+    with pytest.raises(ArtifactError, match="description is damaged"):
+        read_artifact(bytes(data), "it", recompiled=True)
+
+
+def test_quiet_threads_give_the_terminal_back(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        for _ in range(20):
+            with quiet():
+                os.write(1, b"noise")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with pytest.raises(KeyError), quiet():
+        raise KeyError
+    os.write(1, b"heard")
+    assert capfd.readouterr().out == "heard"

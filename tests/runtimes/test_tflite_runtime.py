@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ with edgehr.load(sys.argv[1], threads=2) as runtime:
 
 def old(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the other environment's Python."""
-    if not PYTHON.exists():
+    expected = os.environ.get("CI") and sys.version_info < (3, 12)
+    if not PYTHON.exists() and not expected:
         pytest.skip("no environment with tflite-runtime here: make tflite-runtime-env (Python 3.11 at most)")
     environment = {**os.environ, "PYTHONPATH": ""}
     command = [str(PYTHON), *map(str, arguments)]
@@ -47,7 +49,7 @@ def crops(sample_card: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("precision", "most"), [("fp32", 1e-5), ("fp16", 1e-5), ("dynamic-int8", 0.2), ("int8", 0.2), ("int8-io", 0.2)]
+    ("precision", "most"), [("fp32", 1e-5), ("fp16", 1e-5), ("dynamic-int8", 0.05), ("int8", 0.05), ("int8-io", 0.05)]
 )
 def test_every_precision_loads_and_agrees_with_litert(
     precision: str, most: float, sample_tflite: Path, crops: np.ndarray, tmp_path: Path, shared: Path, sample_card: Any
