@@ -1,1 +1,1 @@
-"""From PyTorch to what devices run: ONNX, OpenVINO; compared with PyTorch before anything is written."""
+"""From PyTorch, or a finished ONNX graph, to what devices run; compared with that before anything is written."""

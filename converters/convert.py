@@ -1,4 +1,4 @@
-"""The whole way from a checkpoint to an artifact."""
+"""The whole way from a checkpoint, or a finished ONNX graph, to an artifact."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 from edgehr.card import ModelCard, WeightsInfo
 from edgehr.converters.compare import compare
+from edgehr.converters.compare_boxes import compare_boxes
 from edgehr.converters.crops import comparison_batch, describe
+from edgehr.converters.origin import check_origin, open_origin
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.target import Job, Target
 from edgehr.converters.targets import make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, check_writable, sha256_file
-from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.artifact import Artifact
 
-# Mean difference to PyTorch, in standard deviations of its output, beyond which something is wrong. The largest is
+# Mean difference to the origin, in standard deviations of its output, beyond which something is wrong. The largest is
 # only reported: rounding alone takes single pixels far (PP-TinyPose's weights: PyTorch's float32 up to 2e-3 from its
 # float64, OpenVINO's float16 up to 1.5, where the means are 3e-6 and 3e-3).
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
@@ -36,11 +37,11 @@ def convert(
     images: Path | None = None,
     listener: Listener | None = None,
 ) -> Report:
-    """Convert a checkpoint, compare the result with PyTorch on real images, and only then move it into place.
+    """Convert a checkpoint, compare the result with it on real images, and only then move it into place.
 
     Args:
         card: The model, at the wanted input size.
-        weights: Its checkpoint.
+        weights: Its checkpoint; of a detector, its ONNX file.
         target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, ``tflite``, or a `Target` with its own settings.
         precision: ``fp32`` or ``fp16``; for ``tflite`` also ``dynamic-int8`` and ``int8``.
         batch: Images per inference, or None for any number.
@@ -53,6 +54,7 @@ def convert(
     """
     target = make_target(target) if isinstance(target, str) else target
     target.check(precision, batch)
+    check_origin(card, target.name, needs_network=target.needs_network)
     path = out or default_path(card, target, precision, batch)
     if path.suffix != target.suffix:
         raise EdgehrError(f"{path}: the output for {target.name} must end in {target.suffix}")
@@ -62,12 +64,13 @@ def convert(
     report = Report(card.name, f"{card.weights.file} ({card.weights.origin} weights)", path, target.name)
 
     with report.stage("load checkpoint", listener) as stage:
-        reference = TorchRuntime(card, weights)
+        origin = open_origin(card, weights)
+        report.reference = origin.name
         stage.detail = report.weights
-    model = target.build(Job(card, reference, precision, batch, crops), report, listener)
+    model = target.build(Job(card, origin, precision, batch, crops), report, listener)
     with atomic_write(*target.files(path)) as temporary:
         with report.stage(f"write {target.name} {precision}", listener) as stage:
-            tools = {name: version(name) for name in ("edgehr", "torch", *target.tools)}
+            tools = {name: version(name) for name in ("edgehr", *origin.tools, *target.tools)}
             artifact = target.described(Artifact(card, precision, card.weights.sha256, tools))
             report.precision = target.write(model, artifact, temporary[-1], report)
             report.size_bytes = sum(file.stat().st_size for file in temporary)
@@ -76,10 +79,11 @@ def convert(
             raise EdgehrError(
                 f"{card.name}: asked for {precision}, but what was written has {report.precision} weights"
             )
-        with report.stage("compare with PyTorch", listener) as stage:
+        with report.stage(f"compare with {origin.name}", listener) as stage:
             report.compared_on = describe(crops, images)
+            measure = compare_boxes if card.task == "detection" else compare
             with target.open(temporary[-1]) as converted:
-                report.difference = compare(card, reference, converted, crops)
+                report.difference = measure(card, origin.reference, converted, crops)
             stage.detail = str(report.difference)
         _check_difference(report)
     return report
@@ -105,7 +109,9 @@ def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:
 def _check_difference(report: Report) -> None:
     difference = report.difference
     if difference is None:
-        raise EdgehrError(f"{report.model}: the converted model was not compared with PyTorch; it was not written")
+        raise EdgehrError(
+            f"{report.model}: the converted model was not compared with {report.reference}; it was not written"
+        )
     limit = TOLERANCE.get(report.precision)
     if limit is None:
         if not difference.correlation >= LEAST_CORRELATION:  # also catches NaN
@@ -119,7 +125,7 @@ def _check_difference(report: Report) -> None:
         )
     elif not difference.relative_mean <= limit:
         raise EdgehrError(
-            f"{report.model}: the converted model differs from PyTorch by {difference.relative_mean:.2g} standard "
-            f"deviations of its output on average, more than the {limit:g} allowed for {report.precision}; it was not "
-            "written"
+            f"{report.model}: what was converted differs from {report.reference} by {difference.relative_mean:.2g} "
+            f"standard deviations of its output on average, more than the {limit:g} allowed for {report.precision}; "
+            "it was not written"
         )

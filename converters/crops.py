@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
-from edgehr.tasks import Task
+from edgehr.tasks import DetectionTask, Task
 from edgehr.tasks.images import image_files, read_image
 
 MOST_IMAGES = 16
@@ -20,22 +21,33 @@ def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.
     """Crops through the model's own preprocessing, (N, 3, H, W).
 
     Args:
-        card: The model.
+        card: The model, for pose or for detection.
         images: A folder, of which the first 16 images by name are taken whole; by default several windows of the
             photographs that ship with edgehr.
 
     Raises:
         EdgehrError: The folder holds no readable image.
     """
-    task = Task.for_card(card.with_layout("nchw"))
+    preprocess = _cut(card) if card.task == "detection" else Task.for_card(card.with_layout("nchw")).preprocess
     parts = []
     for path in image_files(images)[:MOST_IMAGES] if images else photographs():
         pixels = read_image(path)
         height, width = pixels.shape[:2]
         windows = [(0.0, 0.0, 1.0, 1.0)] if images else _WINDOWS
         boxes = np.array(windows, np.float32) * np.array([width, height, width, height], np.float32)
-        parts.append(task.preprocess(pixels, boxes)[0])
+        parts.append(preprocess(pixels, boxes)[0])
     return np.concatenate(parts)
+
+
+def _cut(card: ModelCard) -> Callable[[NDArray[Any], NDArray[Any]], tuple[NDArray[np.float32], Any]]:
+    """For a detector, every window is a picture of its own."""
+    task = DetectionTask(card)
+
+    def preprocess(pixels: NDArray[Any], boxes: NDArray[Any]) -> tuple[NDArray[np.float32], Any]:
+        pictures = [pixels[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes.astype(int)]
+        return np.concatenate([task.preprocess(picture)[0] for picture in pictures]), None
+
+    return preprocess
 
 
 # Whole picture, head and shoulders, left, right, middle: fractions of width and height.

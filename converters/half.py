@@ -75,6 +75,8 @@ def overflowing_nodes(model: Any, crops: NDArray[np.float32], largest: float = L
             if value.dtype == np.float32 and value.size and not np.abs(value).max() <= largest:
                 beyond.add(name)
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT and np.abs(onnx.numpy_helper.to_array(tensor)).max() > largest:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        if np.abs(onnx.numpy_helper.to_array(tensor)).max(initial=0) > largest:
             beyond.add(tensor.name)
     return [node.name for node in model.graph.node if beyond & {*node.input, *node.output}]

@@ -8,7 +8,6 @@ from typing import Any
 
 import onnx
 
-from edgehr.converters.export import export_onnx
 from edgehr.converters.graph import embed, weight_precision
 from edgehr.converters.half import to_fp16
 from edgehr.converters.qdq import fold_integer_biases
@@ -28,12 +27,13 @@ TOOLS = ("onnx", "onnxsim")
 
 
 class FromOnnx(Target):
-    """A target that starts from the exported graph.
+    """A target that starts from a graph.
 
     Attributes:
         casts_graph: Whether the graph itself must be in the artifact's precision.
     """
 
+    needs_network = False
     casts_graph = True
 
     @property
@@ -48,9 +48,9 @@ class FromOnnx(Target):
             raise EdgehrError("float16 input and output need --precision fp16 and a target other than openvino")
 
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
-        """Export, simplify and, for float16, cast."""
-        with report.stage("export to ONNX", listener) as stage:
-            model = export_onnx(job.reference.network, job.card, job.batch)
+        """Get the graph, simplify it and, for float16, cast it."""
+        with report.stage(job.origin.step, listener) as stage:
+            model = job.origin.graph(job.batch)
             report.nodes["exported"] = len(model.graph.node)
             stage.detail = f"opset {model.opset_import[0].version}, {len(model.graph.node)} nodes, checked"
         with report.stage("simplify", listener) as stage:
@@ -158,10 +158,11 @@ class TensorRTTarget(_GraphTarget):
         self.opens_here = made.opens_here
         report.nodes["parsed network"] = made.plan.layers
         listed = ", ".join(f"{count} {name}" for name, count in made.sidecar.precisions.items())
+        ran = "it" if made.opens_here else "the very same graph on ONNX Runtime"
         report.notes += [
             f"built by {flavour}, {made.sidecar.built_on}",
             f"convolutions by precision: {listed} ({made.sidecar.precision_source})",
-            f"compared with PyTorch by running {'it' if made.opens_here else 'the very same graph on ONNX Runtime'}",
+            f"compared with {report.reference} by running {ran}",
             *(f"warning: {warning}" for warning in made.plan.warnings[:2]),
         ]
         if gpu is not None and flavour.is_rtx:

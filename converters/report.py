@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgehr.converters.compare import Difference
+from edgehr.converters.difference import OutputDifference
 
 # Called at the start of a stage with its name and None, and at its end with its name and the finished Stage.
 Listener = Callable[[str, "Stage | None"], None]
@@ -38,11 +38,12 @@ class Report:
         model: Name of the model.
         weights: The checkpoint, and whether it is the sample.
         path: The artifact (for OpenVINO the `.xml`).
-        target: ``onnx`` or ``openvino``.
+        target: ``onnx``, ``openvino``, ...
+        reference: What the artifact was compared with, in words.
         precision: As read back from the artifact.
         size_bytes: Of all its files.
         nodes: Operators in the exported graph, after simplification and in the artifact.
-        difference: To PyTorch in float32, on `compared_on`.
+        difference: To the reference in float32, on `compared_on`.
         compared_on: What the crops were.
         stages: In order.
         notes: What the user should know besides.
@@ -52,10 +53,11 @@ class Report:
     weights: str
     path: Path
     target: str
+    reference: str = "PyTorch"
     precision: str = ""
     size_bytes: int = 0
     nodes: dict[str, int] = field(default_factory=dict)
-    difference: Difference | None = None
+    difference: OutputDifference | None = None
     compared_on: str = ""
     stages: list[Stage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
+from edgehr.converters.origin import Origin, TorchOrigin
 from edgehr.converters.report import Listener, Report
 from edgehr.errors import EdgehrError
 from edgehr.models.runtime import TorchRuntime
@@ -24,17 +25,24 @@ class Job:
 
     Attributes:
         card: The model, channels first.
-        reference: It in PyTorch.
+        origin: What it is converted from.
         precision: The wanted one.
         batch: Images per inference; None for any number.
         crops: Real inputs (N, 3, H, W), to compare on.
     """
 
     card: ModelCard
-    reference: TorchRuntime
+    origin: Origin
     precision: str
     batch: int | None
     crops: NDArray[np.float32]
+
+    @property
+    def reference(self) -> TorchRuntime:
+        """It in PyTorch; raises EdgehrError for a model that comes as ONNX."""
+        if not isinstance(self.origin, TorchOrigin):
+            raise EdgehrError(f"{self.card.name} comes as {self.origin.name}, not as a PyTorch network")
+        return self.origin.reference
 
 
 class Target(ABC):
@@ -43,8 +51,9 @@ class Target(ABC):
     Attributes:
         name: As users name it.
         suffix: Of its main file.
-        tools: Packages whose versions its artifacts record, besides edgehr and torch.
+        tools: Packages whose versions its artifacts record, besides edgehr and what the origin needs.
         precisions: Those it can be written in.
+        needs_network: Whether it starts from the PyTorch network itself, not from its graph.
         native_io: Input and output in the artifact's precision, float16 or INT8, in place of float32.
     """
 
@@ -52,6 +61,7 @@ class Target(ABC):
     suffix = ""
     tools: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32", "fp16")
+    needs_network: bool = True
     native_io: bool = False
 
     def files(self, path: Path) -> list[Path]:

@@ -119,6 +119,31 @@ class KeypointSet:
 
 
 @dataclass(frozen=True)
+class DetectionSpec:
+    """What a detector tells apart, and how pictures go in and boxes come out; see `edgehr.tasks.detection`.
+
+    Attributes:
+        classes: Names, in the order of the network's class scores.
+        person: Index of the class that is people.
+        strides: Pixels between the places at which each of the network's grids looks for objects, finest grid first.
+        letterbox: Grey level (0-255) right of and below a picture that does not fill the input.
+    """
+
+    classes: tuple[str, ...]
+    person: int = 0
+    strides: tuple[int, ...] = (8, 16, 32)
+    letterbox: int = 114
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.person < len(self.classes):
+            raise EdgehrError(f"person class {self.person} is not one of {len(self.classes)} classes")
+        if not self.strides or not all(isinstance(stride, int) and stride > 0 for stride in self.strides):
+            raise EdgehrError(f"strides must be positive whole numbers, got {self.strides}")
+        if not 0 <= self.letterbox <= 255:
+            raise EdgehrError(f"letterbox must be a grey level of 0 to 255, got {self.letterbox}")
+
+
+@dataclass(frozen=True)
 class WeightsInfo:
     """Where weights come from.
 
@@ -146,22 +171,29 @@ class WeightsInfo:
             raise EdgehrError(f"weights address must be http or https, got {self.url!r}")
 
 
-@dataclass(frozen=True)
+# What a card of each task must hold and others must not.
+_TASK_FIELDS = {"pose": ("decoding", "keypoints"), "detection": ("detection",)}
+_NESTED = {"input": InputSpec, "weights": WeightsInfo}
+_NESTED |= {"decoding": Decoding, "keypoints": KeypointSet, "detection": DetectionSpec}
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What a model is, expects and returns.
 
     Attributes:
         name: ``<architecture>-<dataset>-<height>x<width>``.
-        task: ``pose``.
-        architecture: ``hrnet``, ``hrnetv2`` or ``lite_hrnet``; the builders are in `edgehr.models`.
+        task: ``pose`` or ``detection``.
+        architecture: ``hrnet``, ``hrnetv2``, ``lite_hrnet`` (built by `edgehr.models`) or ``yolox`` (comes as ONNX).
         parameters: What that builder takes besides the number of outputs.
-        category: What the keypoints are on: ``body``, ``wholebody``, ``hand``, ``animal`` or ``fashion``.
+        category: What the keypoints are on: ``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``; or ``person``.
         layout: Order of the dimensions of the image and of the maps: ``nchw``, or ``nhwc`` (channels last).
         dataset: Training data set.
         input: The image it takes.
         outputs: The tensors it returns.
-        decoding: How to read them.
-        keypoints: What they stand for.
+        decoding: Of a pose model, how to read them.
+        keypoints: Of a pose model, what they stand for; no names in other cards.
+        detection: Of a detector, how to read them and what they stand for; None in other cards.
         weights: Where the weights come from.
     """
 
@@ -171,8 +203,9 @@ class ModelCard:
     dataset: str
     input: InputSpec
     outputs: tuple[OutputSpec, ...]
-    decoding: Decoding
-    keypoints: KeypointSet
+    decoding: Decoding = Decoding()
+    keypoints: KeypointSet = KeypointSet(())
+    detection: DetectionSpec | None = None
     weights: WeightsInfo
     parameters: Mapping[str, Any] = field(default_factory=dict)
     category: str = "body"
@@ -187,6 +220,8 @@ class ModelCard:
             raise EdgehrError(f"{self.name}: parameters must be an object, got {self.parameters!r}")
         if self.layout not in LAYOUTS:
             raise EdgehrError(f"{self.name}: layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
+        if (self.task == "pose") != bool(self.keypoints.names) or (self.task == "detection") != bool(self.detection):
+            raise EdgehrError(f"{self.name}: keypoints go with task pose and detection with task detection only")
 
     def with_size(self, height: int, width: int) -> ModelCard:
         """The same model for another input size; the size at the end of the name follows."""
@@ -204,8 +239,9 @@ class ModelCard:
         return replace(self, layout=layout)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, with the schema number."""
-        return {"schema": SCHEMA, **asdict(self)}
+        """Plain JSON types, with the schema number and without what belongs to other tasks."""
+        others = {name for task, names in _TASK_FIELDS.items() if task != self.task for name in names}
+        return {"schema": SCHEMA, **{name: value for name, value in asdict(self).items() if name not in others}}
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -222,8 +258,10 @@ class ModelCard:
         schema = values.pop("schema", None)
         if schema != SCHEMA:
             raise EdgehrError(f"model card has schema {schema}, this edgehr reads {SCHEMA}: use a matching edgehr")
-        nested = {"input": InputSpec, "decoding": Decoding, "keypoints": KeypointSet, "weights": WeightsInfo}
-        for name, kind in nested.items():
+        missing = [name for name in _TASK_FIELDS.get(str(values.get("task")), ()) if name not in values]
+        if missing:
+            raise EdgehrError(f"model card is incomplete: a card of task {values['task']} has {' and '.join(missing)}")
+        for name, kind in _NESTED.items():
             if name in values:
                 values[name] = _build(kind, values[name])
         outputs = values.get("outputs", ())

@@ -72,3 +72,14 @@ def sample_tflite(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) ->
     path = tmp_path_factory.mktemp("artifacts") / "sample.tflite"
     convert(sample_card, find_weights(sample_card), "tflite", out=path)
     return path
+
+
+@pytest.fixture(scope="session")
+def detector_ir(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
+    """The person detector as OpenVINO IR. Tests that use it are slow."""
+    from edgehr.converters.convert import convert
+    from edgehr.zoo import DEFAULT_DETECTOR, get_card
+
+    path = tmp_path_factory.mktemp("artifacts") / "detector.xml"
+    convert(get_card(DEFAULT_DETECTOR), shared / "detectors" / "yolox_nano_416.onnx", "openvino", out=path)
+    return path

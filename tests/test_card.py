@@ -4,7 +4,7 @@ import pytest
 
 from edgehr.card import Decoding, InputSpec, KeypointSet, ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.zoo import all_cards, get_card
+from edgehr.zoo import DEFAULT_DETECTOR, all_cards, get_card
 
 
 def test_every_card_survives_json() -> None:
@@ -38,12 +38,40 @@ def test_with_size_renames_and_keeps_the_rest() -> None:
         ({"outputs": []}, "no outputs"),
         ({"parameters": [1]}, "must be an object"),
         ({"input": {"height": 256.5, "width": 192}}, "whole numbers"),
+        ({"detection": {"classes": ["person"]}}, "detection with task detection only"),
+        ({"task": "detection"}, "task detection has detection"),
+        ({"keypoints": {"names": []}}, "keypoints go with task pose"),
     ],
 )
 def test_damaged_cards_are_refused(change: dict[str, object], message: str) -> None:
     data = {**get_card("litehrnet-18-coco-256x192").to_dict(), **change}
     with pytest.raises(EdgehrError, match=message):
         ModelCard.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": []}, "not one of 0 classes"),
+        ({"classes": ["a"], "person": 1}, "not one of 1 classes"),
+        ({"strides": [8, 0]}, "strides must be"),
+        ({"letterbox": 256}, "letterbox must be"),
+        ({"anchors": 3}, "anchors"),
+    ],
+)
+def test_damaged_detection_cards_are_refused(change: dict[str, object], message: str) -> None:
+    data = get_card(DEFAULT_DETECTOR).to_dict()
+    with pytest.raises(EdgehrError, match=message):
+        ModelCard.from_dict({**data, "detection": {**data["detection"], **change}})
+
+
+def test_cards_hold_what_their_task_needs_and_no_more() -> None:
+    detector, pose = get_card(DEFAULT_DETECTOR).to_dict(), get_card("litehrnet-18-coco-256x192").to_dict()
+    assert not {"decoding", "keypoints"} & set(detector)
+    assert "detection" not in pose  # as in every card written before there were detectors
+    for field in ("decoding", "keypoints"):
+        with pytest.raises(EdgehrError, match="incomplete"):
+            ModelCard.from_dict({name: value for name, value in pose.items() if name != field})
 
 
 def test_text_that_is_no_card_is_refused() -> None:

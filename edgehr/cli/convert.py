@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
     if args.to == "tflite":
         need_tflite_converter()
     from edgehr.converters.convert import convert
+    from edgehr.converters.origin import check_origin
     from edgehr.models.layers import check_size
 
     card = find_card(args.model)
@@ -93,6 +94,7 @@ def run(args: argparse.Namespace) -> None:
     card = _with_decoding(card, args.decoding, args.warp)
     target = _target(args)
     target.check(args.precision, args.batch)  # what is missing is said now, not after a download
+    check_origin(card, target.name, needs_network=target.needs_network)
     weights = args.weights or fetch_with_progress(card)
     with _stages(show=not args.json) as listener:
         report = convert(
@@ -152,6 +154,8 @@ def _refuse_stray(args: argparse.Namespace) -> None:
 
 
 def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> ModelCard:
+    if card.task != "pose" and (method or warp):
+        raise EdgehrError(f"{card.name} returns no heatmaps: --decoding and --warp go with pose models")
     decoding = card.decoding
     changed = replace(decoding, method=method or decoding.method, warp=warp or decoding.warp)
     return replace(card, decoding=changed)
@@ -175,7 +179,7 @@ def _stages(show: bool) -> Iterator[Listener | None]:
                 status.start()
         else:
             status.stop()
-            console.print(f"  {name:<22} {stage.seconds:6.1f} s  {stage.detail}", markup=False)
+            console.print(f"  {name:<27} {stage.seconds:6.1f} s  {stage.detail}", markup=False)
 
     try:
         yield listen
@@ -192,9 +196,9 @@ def _print_report(report: Report) -> None:
         ("precision", report.precision),
         ("size", f"{report.size_bytes / 1e6:.1f} MB"),
         ("nodes", nodes),
-        ("against PyTorch", report.difference),
+        (f"against {report.reference}", report.difference),
         ("compared on", report.compared_on),
         ("time", f"{report.seconds:.1f} s"),
         *(("note", note) for note in report.notes),
     ):
-        print(f"  {label:<16} {value}")
+        print(f"  {label:<22} {value}")

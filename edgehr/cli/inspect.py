@@ -109,16 +109,14 @@ def _plan_lines(plan: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
     card = artifact["card"]
-    spec, decoding, weights = card["input"], card["decoding"], card["weights"]
+    spec, weights = card["input"], card["weights"]
     values = ", ".join(f"{value:g}" for value in spec["mean"]), ", ".join(f"{value:g}" for value in spec["std"])
     lines = [
         ("model", f"{card['name']} ({card['task']}, {card['architecture']} {card['parameters']})"),
         ("precision", artifact["precision"]),
         ("weights", f"{weights['origin']}: {weights['file']}  sha256 {artifact['weights_sha256']}"),
         ("normalise", f"{spec['color']}, mean {values[0]}, std {values[1]} (0-255 scale)"),
-        ("layout", f"{card['layout']} (image and heatmaps)"),
-        ("decoding", f"{decoding['method']}, warp {decoding['warp']}, blur {decoding['blur_kernel']}"),
-        ("keypoints", f"{len(card['keypoints']['names'])}: {', '.join(card['keypoints']['names'])}"),
+        *(_detection_lines(card["detection"]) if card["task"] == "detection" else _pose_lines(card)),
         ("made by", ", ".join(f"{name} {version}" for name, version in artifact["tools"].items())),
     ]
     if weights["metric"]:
@@ -126,3 +124,22 @@ def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
     if artifact["calibration_sha256"]:
         lines.append(("calibrated", f"manifest sha256 {artifact['calibration_sha256']}"))
     return lines
+
+
+def _pose_lines(card: dict[str, Any]) -> list[tuple[str, str]]:
+    decoding, names = card["decoding"], card["keypoints"]["names"]
+    return [
+        ("layout", f"{card['layout']} (image and heatmaps)"),
+        ("decoding", f"{decoding['method']}, warp {decoding['warp']}, blur {decoding['blur_kernel']}"),
+        ("keypoints", f"{len(names)}: {', '.join(names)}"),
+    ]
+
+
+def _detection_lines(detection: dict[str, Any]) -> list[tuple[str, str]]:
+    classes, person = detection["classes"], detection["person"]
+    strides = ", ".join(map(str, detection["strides"]))
+    return [
+        ("letterbox", f"upper left, padded with grey {detection['letterbox']}"),
+        ("boxes", f"strides {strides}"),
+        ("finds", f"{classes[person]} (class {person} of {len(classes)})"),
+    ]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from edgehr.cli.output import SubParsers, print_json, print_table
+
+if TYPE_CHECKING:
+    from edgehr.card import ModelCard
 
 
 def register(commands: SubParsers) -> None:
@@ -13,8 +17,8 @@ def register(commands: SubParsers) -> None:
     parser.add_argument(
         "filter",
         nargs="*",
-        help="show models that match all these words: body, wholebody, hand, animal, fashion, or a part of a name, "
-        "data set, architecture, decoding or origin of weights",
+        help="show models that match all these words: body, wholebody, hand, animal, fashion, person (detectors), or a "
+        "part of a name, task, data set, architecture, decoding or origin of weights",
     )
     parser.add_argument("--json", action="store_true", help="print the models' full cards as JSON")
     parser.set_defaults(run=run)
@@ -29,7 +33,8 @@ def run(args: argparse.Namespace) -> None:
     words = [word.lower() for word in args.filter]
     found = []
     for card in all_cards():
-        text = f"{card.name} {card.architecture} {card.dataset} {card.decoding.method} {card.weights.origin}".lower()
+        words_of = (card.name, card.task, card.architecture, card.dataset, _decoding(card), card.weights.origin)
+        text = " ".join(words_of).lower()
         if all(word == card.category if word in categories else word in text for word in words):
             found.append(card)
     if not found:
@@ -43,11 +48,15 @@ def run(args: argparse.Namespace) -> None:
             [
                 card.name,
                 card.category,
-                len(card.keypoints.names),
-                card.decoding.method,
+                len(card.keypoints.names) or "-",
+                _decoding(card),
                 card.weights.origin,
                 card.weights.metric or "-",
             ]
             for card in found
         ],
     )
+
+
+def _decoding(card: ModelCard) -> str:
+    return card.decoding.method if card.task == "pose" else "boxes"

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
+from edgehr.tasks.detection import DetectionTask
+from edgehr.tasks.detections import Detections
 from edgehr.tasks.pose import PoseTask
 from edgehr.tasks.poses import Poses
 
-__all__ = ["PoseTask", "Poses", "Task"]
+__all__ = ["DetectionTask", "Detections", "PoseTask", "Poses", "Task"]
 
 _TASKS = {"pose": PoseTask}
 
 
 class Task:
-    """Finds the task that a card asks for."""
+    """Finds the task that a card asks for, of those that take an image with boxes.
+
+    A detector takes the image alone, and has settings of its own: `DetectionTask(card, threshold, nms)`.
+    """
 
     @staticmethod
     def for_card(card: ModelCard) -> PoseTask:
@@ -25,6 +30,8 @@ class Task:
         Raises:
             EdgehrError: The card's task is unknown to this version.
         """
+        if card.task == "detection":
+            raise EdgehrError(f"{card.name} finds people (task detection) where a pose model is needed")
         kind = _TASKS.get(card.task)
         if kind is None:
             raise EdgehrError(f"{card.name}: task {card.task!r} is unknown: expected one of {', '.join(_TASKS)}")

@@ -1,6 +1,16 @@
 """The known models: one card each, and where their weights are."""
 
 from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, find_card, get_card
+from edgehr.zoo.detectors import DEFAULT_DETECTOR
 from edgehr.zoo.fetch import cached_path, fetch, find_weights
 
-__all__ = ["DEFAULT_MODEL", "all_cards", "cached_path", "fetch", "find_card", "find_weights", "get_card"]
+__all__ = [
+    "DEFAULT_DETECTOR",
+    "DEFAULT_MODEL",
+    "all_cards",
+    "cached_path",
+    "fetch",
+    "find_card",
+    "find_weights",
+    "get_card",
+]

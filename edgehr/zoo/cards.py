@@ -1,7 +1,8 @@
 """Cards from the tables in `data/`.
 
-`models.tsv` has one line a model: facts as mmpose 1.x publishes them (its configs, model index and READMEs), and the
-sample model that ships with edgehr. `keypoints/*.json` has one keypoint set a file.
+`models.tsv` has one line a pose model: facts as mmpose 1.x publishes them (its configs, model index and READMEs), and
+the sample model that ships with edgehr. `keypoints/*.json` has one keypoint set a file. `detectors.tsv` has one line a
+detector; see `edgehr.zoo.detectors`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from edgehr.card import Decoding, InputSpec, KeypointSet, ModelCard, OutputSpec, WeightsInfo
 from edgehr.errors import EdgehrError
+from edgehr.zoo.detectors import detector_cards
 
 DEFAULT_MODEL = "litehrnet-18-wider-naive-coco-256x192"
 
@@ -24,9 +26,10 @@ _HEATMAPS = OutputSpec("heatmaps", "(N, K, H / 4, W / 4) float: how likely each 
 
 @cache
 def all_cards() -> tuple[ModelCard, ...]:
-    """Every known model, sorted by name."""
+    """Every known model: for pose, sorted by name, then detectors."""
     with (_DATA / "models.tsv").open(newline="", encoding="utf-8") as file:
-        return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+        poses = tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+    return poses + detector_cards()
 
 
 def get_card(name: str) -> ModelCard:

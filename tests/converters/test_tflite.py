@@ -205,7 +205,18 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
 def test_empty_and_mixed_up_heatmaps_do_not_pass_as_quantised() -> None:
     for correlation in (0.0, 0.3, float("nan")):
         report = Report("some model", "", Path("a"), "tflite", precision="int8")
-        report.difference = Difference(1, 0.1, 1, 1, 0.1, correlation, 0, 0, 5, 10)
+        report.difference = Difference(
+            largest=1,
+            mean=0.1,
+            reference_std=1,
+            relative=1,
+            relative_mean=0.1,
+            correlation=correlation,
+            keypoints_largest=0,
+            keypoints_mean=0,
+            keypoints=5,
+            crops=10,
+        )
         with pytest.raises(EdgehrError, match="correlate with PyTorch's by"):
             _check_difference(report)
 

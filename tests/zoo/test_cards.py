@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.models.layers import check_size
-from edgehr.zoo import DEFAULT_MODEL, all_cards, find_card, get_card
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, all_cards, find_card, get_card
 
 # Not top-down heatmaps (bottom-up: ae, cid, dekr), another head (udp-regress), or faces, which are not here yet.
 NOT_SUPPORTED = ("ae_", "cid_", "dekr_")
+
+
+def pose_cards() -> list[ModelCard]:
+    return [card for card in all_cards() if card.task == "pose"]
 
 
 def figures(metrics: str) -> set[float]:
@@ -29,7 +34,7 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
 
 
 def test_decoding_follows_the_name() -> None:
-    for card in all_cards():
+    for card in pose_cards():
         words = card.name.split("-")
         expected = next((word for word in ("dark", "udp") if word in words), "msra")
         assert card.decoding.method == expected, card.name
@@ -39,7 +44,7 @@ def test_decoding_follows_the_name() -> None:
 def test_every_supported_checkpoint_of_mmpose_has_its_card(shared: Path) -> None:
     with (shared / "zoo" / "mmpose_hrnet_zoo.tsv").open(newline="") as file:
         published = list(csv.DictReader(file, delimiter="\t"))
-    cards = {card.weights.url: card for card in all_cards() if card.weights.url}
+    cards = {card.weights.url: card for card in pose_cards() if card.weights.url}
     figures_of: dict[str, set[float]] = defaultdict(set)
     for row in published:
         supported = (
@@ -83,6 +88,18 @@ def test_coco_is_coco() -> None:
     assert keypoints.names[-1] == "right_ankle"
     assert len(keypoints.skeleton) == 19
     assert keypoints.sigmas[:3] == (0.026, 0.025, 0.025)
+
+
+def test_the_detector_is_coco_s_and_published_with_a_whole_hash() -> None:
+    card = get_card(DEFAULT_DETECTOR)
+    assert card.detection is not None
+    assert len(set(card.detection.classes)) == len(card.detection.classes) == 80
+    assert card.detection.classes[card.detection.person] == "person"
+    assert (card.detection.classes[16], card.detection.classes[79]) == ("dog", "toothbrush")
+    assert len(card.weights.sha256) == 64
+    assert card.weights.url.startswith("https://github.com/Megvii-BaseDetection/YOLOX/releases/download/")
+    assert card.weights.url.endswith(f"/{card.weights.file}")
+    assert card.keypoints.names == ()
 
 
 def test_the_sample_model_is_marked_as_such() -> None:

@@ -1,0 +1,50 @@
+"""Cards of detectors, from `data/detectors.tsv`: models that are published as finished ONNX graphs.
+
+The facts on YOLOX are from its repository (Megvii-BaseDetection/YOLOX, Apache-2.0): address and metric from
+`demo/ONNXRuntime/README.md`, input and output from `demo/ONNXRuntime/onnx_inference.py` and
+`yolox/data/data_augment.py`, classes from `yolox/data/datasets/coco_classes.py`. Megvii publishes no hash: the one in
+the table is of the release's file (3,659,407 bytes) as independent public projects record it. Other exports of the same
+network convert too (`--weights`), as weights of the user's.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from edgehr.card import DetectionSpec, InputSpec, ModelCard, OutputSpec, WeightsInfo
+
+DEFAULT_DETECTOR = "yolox-nano-coco-416x416"
+
+_TABLE = Path(__file__).parent / "data" / "detectors.tsv"
+_MEANING = (
+    "(N, A, 5 + C) float, for each of A places: box centre and logarithm of its size in units of the place's stride, "
+    "probability of an object, probability of each class"
+)
+
+
+def detector_cards() -> tuple[ModelCard, ...]:
+    """Every known detector, sorted by name."""
+    with _TABLE.open(newline="", encoding="utf-8") as file:
+        return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+
+
+def _card(row: dict[str, str]) -> ModelCard:
+    mean, std = (tuple(float(value) for value in row[name].split(",")) for name in ("mean", "std"))
+    return ModelCard(
+        name=row["name"],
+        task="detection",
+        architecture=row["architecture"],
+        parameters={"variant": row["variant"]},
+        dataset=row["dataset"],
+        input=InputSpec(int(row["height"]), int(row["width"]), row["color"], mean, std, row["input"]),
+        outputs=(OutputSpec(row["output"], _MEANING),),
+        detection=DetectionSpec(
+            classes=tuple(row["classes"].split(",")),
+            person=int(row["person"]),
+            strides=tuple(int(stride) for stride in row["strides"].split(",")),
+            letterbox=int(row["letterbox"]),
+        ),
+        weights=WeightsInfo("published", row["file"], row["url"], row["sha256"], row["licence"], row["metric"]),
+        category="person",
+    )
