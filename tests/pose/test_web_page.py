@@ -1,0 +1,148 @@
+"""The page itself, in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgehr.pose.web import WebServer, feed
+from tests.pose import chromium
+from tests.pose.web_clients import port_of, publishing
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium.PATH is None, reason="no Chromium here to open the page with"),
+]
+
+STATUS = {
+    "model": "litehrnet-18-wider-naive-coco-256x192",
+    "weights": "sample",
+    "runtime": "openvino CPU fp32",
+    "source": "<b>camera 0</b>",
+    "people": 2,
+    "dropped": 5,
+    "board": {"power_mode": "15W", "clocks": {"cpu": "1.5 GHz"}},
+}
+GREY = "document.getElementById('picture').getContext('2d').getImageData(5, 5, 1, 1).data[0]"
+LIVE = "document.body.dataset.state === 'live' && !document.getElementById('notice').innerText"
+CAPTION = "document.querySelector('figcaption')?.innerText"
+INK = (  # how much is drawn on a chart
+    "(() => { const c = document.querySelector('#charts canvas'), all = [0, 0, c.width, c.height];"
+    "return c.getContext('2d').getImageData(...all).data.filter((value, at) => at % 4 === 3 && value).length })()"
+)
+
+
+def text(of: str) -> str:
+    return f"document.querySelector('{of}').innerText"
+
+
+@contextmanager
+def moving(web: WebServer, fps: float = 30) -> Iterator[None]:
+    """Publish pictures and figures that change."""
+
+    def status(number: int) -> dict[str, Any]:
+        times = {name: {"p50": 3 + number % 7, "p95": 9 + number % 5} for name in ("capture", "pose")}
+        return {**STATUS, "stages": times, "fps": fps, "frame": number}
+
+    with publishing(web, fps=fps, status=status):
+        yield
+
+
+@asynccontextmanager
+async def opened(web: WebServer, folder: Path) -> AsyncIterator[tuple[chromium.Browser, chromium.Page]]:
+    async with chromium.browser(folder) as browser, browser.page(web.url) as page:
+        await page.wait_for(LIVE)
+        yield browser, page
+
+
+async def assert_moves(page: chromium.Page) -> None:
+    grey, caption = await page.evaluate(GREY), await page.wait_for(CAPTION)
+    await page.wait_for(f"{GREY} !== {grey}")
+    await page.wait_for(f"{CAPTION} !== {json.dumps(caption)}")
+
+
+def test_shows_pictures_and_figures_and_stands_still_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = []
+    encode = feed.encode
+    monkeypatch.setattr(feed, "encode", lambda *arguments: (encoded.append(1), encode(*arguments))[1])
+
+    async def look(web: WebServer) -> None:
+        async with opened(web, tmp_path) as (_, page):
+            await assert_moves(page)
+            ink = await page.evaluate(INK)
+            await page.wait_for(f"{INK} > {ink} + 20")
+            assert await page.evaluate(text("#fps")) == "30.0"
+            assert await page.evaluate(text("#people")) == "2"
+            details = await page.evaluate(text("#details"))
+            for shown in (
+                "sample weights",
+                "openvino CPU fp32",
+                "litehrnet-18",
+                "<b>camera 0</b>",
+                "15W",
+                "cpu 1.5 GHz",
+            ):
+                assert shown in details
+            await page.evaluate("document.getElementById('pause').click()")
+            assert await page.evaluate(text("#state")) == "Paused"
+            await asyncio.sleep(0.5)
+            before, grey = len(encoded), await page.evaluate(GREY)
+            await asyncio.sleep(1)
+            assert (len(encoded), await page.evaluate(GREY)) == (before, grey)
+            await page.evaluate("document.getElementById('pause').click()")
+            await page.wait_for(LIVE)
+            await assert_moves(page)
+            for size in ((1440, 900, "light"), (390, 844, "dark", 2), (320, 560, "light", 2)):
+                await page.show(*size)
+                await asyncio.sleep(0.5)
+                assert await page.evaluate("document.documentElement.scrollWidth") <= size[0]
+            assert page.complaints == []
+
+    with WebServer(port=0) as web, moving(web):
+        asyncio.run(look(web))
+
+
+def test_comes_back_when_the_server_does(tmp_path: Path) -> None:
+    async def look(web: WebServer) -> None:
+        async with opened(web, tmp_path) as (_, page):
+            port = port_of(web)
+            web.close()
+            await page.wait_for("document.body.dataset.state === 'lost'")
+            assert await page.evaluate(text("#state")) == "Connection lost, retrying"
+            await page.wait_for(f"{text('#notice')}.startsWith('Connection lost. Trying again')")
+            with WebServer(port=port) as again:
+                await page.wait_for(f"{text('#notice')} === 'Connected. Waiting for the first picture.'")
+                with moving(again):
+                    await page.wait_for(LIVE)
+                    await assert_moves(page)
+                await page.wait_for(f"{text('#notice')}.startsWith('No new picture for')")
+
+    with WebServer(port=0) as web, moving(web):
+        asyncio.run(look(web))
+
+
+def test_the_token_leaves_the_address_and_other_refusals_are_explained(tmp_path: Path) -> None:
+    async def look(web: WebServer) -> None:
+        async with opened(web, tmp_path) as (browser, page):
+            assert await page.evaluate("location.href") == web.url.partition("?")[0]
+            assert await page.evaluate("document.cookie") == ""
+            await assert_moves(page)
+            await page.call("Page.reload")
+            await page.wait_for(LIVE)
+            async with browser.page(web.url) as second:
+                await second.wait_for(f"{text('#notice')}.startsWith('All 1 places for viewers are taken')")
+            web.close()
+            await page.wait_for("document.body.dataset.state === 'lost'")
+            with WebServer(port=port_of(web), token="another-token"):  # noqa: S106
+                await page.wait_for(f"{text('#notice')}.startsWith('This token is not, or no longer, valid')")
+
+    with WebServer(port=0, token="a-token-of-mine", max_clients=1) as web, moving(web):  # noqa: S106
+        asyncio.run(look(web))
