@@ -12,17 +12,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgehr.card import ModelCard
     from edgehr.errors import EdgehrError
+    from edgehr.pose.estimator import PoseEstimator
     from edgehr.runtimes import Runtime, load
     from edgehr.runtimes.batching import infer_batched
     from edgehr.tasks import Poses, Task
 
 __version__ = "0.1.0"
 
-__all__ = ["EdgehrError", "ModelCard", "Poses", "Runtime", "Task", "__version__", "infer_batched", "load"]
+__all__ = [
+    "EdgehrError",
+    "ModelCard",
+    "PoseEstimator",
+    "Poses",
+    "Runtime",
+    "Task",
+    "__version__",
+    "infer_batched",
+    "load",
+]
 
 _HOMES = {
     "EdgehrError": "edgehr.errors",
     "ModelCard": "edgehr.card",
+    "PoseEstimator": "edgehr.pose.estimator",
     "Poses": "edgehr.tasks",
     "Runtime": "edgehr.runtimes",
     "Task": "edgehr.tasks",

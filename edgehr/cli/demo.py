@@ -1,60 +1,96 @@
-"""`edgehr demo`: find a person in pictures or a video and draw the skeleton."""
+"""`edgehr demo`: live poses from a camera, a stream, a video or pictures."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgehr.cli.output import SubParsers, print_json, progress_bar
+from edgehr.cli.output import SubParsers, print_json
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
-    from edgehr.card import ModelCard
-    from edgehr.runtimes import Runtime
-
-
-WINDOWS_PER_FRAME = 8
+    from edgehr.pose.web import WebServer
 
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "demo",
-        help="draw the skeleton of a person in pictures or a video",
-        description="One person a picture, found without a detector: the crop follows the person's own keypoints.",
+        help="draw the skeletons of people in pictures, a video or a live camera",
+        description="Without --detector one person is found and followed by the keypoints; with it, several.",
     )
     parser.add_argument("--model", type=Path, metavar="ARTIFACT", help="default: the sample model as converted last")
-    parser.add_argument("--source", type=Path, metavar="PATH", help="image, folder or video; default: a shipped photo")
-    parser.add_argument("--save", type=Path, default=Path("out"), metavar="OUT", help="file or folder; default: out")
-    parser.add_argument("--device", default="auto", help="where the model runs")
+    parser.add_argument("--detector", type=Path, metavar="ARTIFACT", help="a converted person detector")
+    parser.add_argument(
+        "--source",
+        metavar="SOURCE",
+        help="image, folder, video, camera (0, /dev/video0, csi:0) or address (rtsp://, http://); default: a photo",
+    )
+    parser.add_argument("--save", type=Path, metavar="OUT", help="file or folder; default: out, for a camera nothing")
+    parser.add_argument("--window", action="store_true", help="show the picture in a window; q ends")
+    parser.add_argument("--jsonl", metavar="FILE", help="write the poses of each frame as a line of JSON; - for stdout")
+    parser.add_argument("--serve", metavar="[HOST:]PORT", help="show the picture in a browser (loopback unless HOST)")
+    parser.add_argument("--token", help="what the page asks for when it is not on loopback; default: a random one")
+    parser.add_argument("--device", default="auto", help="where the models run")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference")
+    parser.add_argument("--detect-every", type=int, default=5, metavar="N", help="frames between detections (5)")
+    parser.add_argument("--no-smooth", action="store_true", help="do not smooth keypoints from frame to frame")
+    parser.add_argument("--loop", action="store_true", help="repeat a video until Ctrl-C")
+    parser.add_argument("--realtime", action="store_true", help="play a video as a camera would deliver it")
+    parser.add_argument("--frames", type=int, metavar="N", help="stop after so many frames")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Go through the source, draw, save, and say what was found."""
+    """Go through the source, draw, show, save, and say what was found."""
+    from contextlib import ExitStack
+
     from edgehr.assets import photographs
-    from edgehr.cli.opening import open_artifact
-    from edgehr.pose.sinks import open_sink
+    from edgehr.cli.live import go_through
+    from edgehr.pose.estimator import PoseEstimator
+    from edgehr.pose.sinks import open_sinks
     from edgehr.pose.sources import open_source
 
-    source = open_source(args.source or photographs()[0])
-    sink = open_sink(args.save, source)
-    runtime, card = open_artifact(str(args.model or default_model()), args.device, args.threads)
-    with runtime:
+    if args.frames is not None and args.frames < 1:
+        raise EdgehrError(f"--frames must be at least 1, got {args.frames}")
+    with ExitStack() as stack:
+        source = open_source(args.source or str(photographs()[0]), loop=args.loop, realtime=args.realtime)
+        stack.callback(source.close)
+        estimator = stack.enter_context(
+            PoseEstimator(
+                args.model or default_model(),
+                detector=args.detector,
+                device=args.device,
+                threads=args.threads,
+                detect_every=args.detect_every,
+                smooth=not args.no_smooth,
+            )
+        )
+        server = stack.enter_context(_serve(args.serve, args.token)) if args.serve else None
+        if server is not None and not args.json:
+            print(f"showing at {server.url}", flush=True)
+        elsewhere = source.kind == "live" or args.loop or args.window or args.serve or args.jsonl
+        save = args.save or (None if elsewhere else Path("out"))
+        sinks = open_sinks(source, save, args.jsonl, args.window)
         try:
-            summary = _go_through(source, sink, runtime, card, show=not args.json)
-            saved = sink.close()
+            summary = go_through(
+                source,
+                estimator,
+                sinks,
+                server,
+                most_frames=args.frames,
+                collect=args.json and source.kind != "live" and not args.loop,
+            )
+            saved = sinks.close()
         except BaseException:
-            sink.discard()
+            sinks.discard()
             raise
-    summary = {"source": str(source.path), "saved": [str(path) for path in saved], **summary}
+    summary = {"source": source.name, "saved": [str(path) for path in saved], **summary}
     if args.json:
         print_json(summary)
-    else:
+    elif args.jsonl != "-":
         _print_summary(summary)
 
 
@@ -76,53 +112,18 @@ def default_model() -> Path:
     )
 
 
-def _go_through(source: Any, sink: Any, runtime: Runtime, card: ModelCard, *, show: bool) -> dict[str, Any]:
-    import numpy as np
+def _serve(address: str, token: str | None) -> WebServer:
+    from edgehr.pose.web import WebServer, parse_address
 
-    from edgehr.pose.draw import draw_label, draw_poses
-    from edgehr.pose.single import SinglePerson
-    from edgehr.pose.sources import Frame
-
-    person = SinglePerson(runtime, card, windows_per_frame=WINDOWS_PER_FRAME if source.kind == "video" else None)
-    times: list[float] = []
-    found: list[dict[str, Any]] = []
-    label = f"{card.name} ({card.weights.origin} weights)"
-    where = f"{runtime.backend} {runtime.device} {runtime.precision}".strip()
-    with progress_bar(source.path.name, source.count or None) as advance:
-        for number, frame in enumerate(source, start=1):
-            if source.kind == "images":
-                person.reset()
-            started = time.perf_counter()
-            poses = person(frame.image)
-            times.append(1000 * (time.perf_counter() - started))
-            draw_poses(frame.image, poses, card.keypoints)
-            draw_label(frame.image, [label, f"{where}, pose {times[-1]:.1f} ms"])
-            sink.write(Frame(frame.name, frame.image))
-            found.append(
-                {
-                    "frame": frame.name,
-                    "boxes": poses.boxes.round(2).tolist(),
-                    "keypoints": poses.keypoints.round(2).tolist(),
-                    "scores": poses.scores.round(4).tolist(),
-                }
-            )
-            if show:
-                advance(number, None)
-    return {
-        "model": card.name,
-        "weights": card.weights.origin,
-        "runtime": where,
-        "frames": len(times),
-        "with_person": sum(bool(pose["scores"]) for pose in found),
-        "pose_ms_p50": round(float(np.median(times)), 2),
-        "pose_ms_p95": round(float(np.percentile(times, 95)), 2),
-        "poses": found,
-    }
+    host, port = parse_address(address)
+    return WebServer(host, port, token)
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
+    stages = ", ".join(f"{stage} {times['p50']:.1f}" for stage, times in summary["stages"].items())
     print(f"model    {summary['model']} ({summary['weights']} weights) on {summary['runtime']}")
-    print(f"found    a person in {summary['with_person']} of {summary['frames']} frames of {summary['source']}")
-    print(f"time     {summary['pose_ms_p50']:.1f} ms a frame (p95 {summary['pose_ms_p95']:.1f}), crop to keypoints")
-    shown = summary["saved"][:3] + (["..."] if len(summary["saved"]) > 3 else [])
-    print(f"saved    {', '.join(shown)}")
+    print(f"found    people in {summary['with_person']} of {summary['frames']} frames of {summary['source']}")
+    print(f"speed    {summary['fps']:.1f} frames a second; median ms: {stages}")
+    if summary["saved"]:
+        shown = summary["saved"][:3] + (["..."] if len(summary["saved"]) > 3 else [])
+        print(f"saved    {', '.join(shown)}")

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, MissingDependencyError
-from edgehr.evaluation.oks import oks_nms
 from edgehr.evaluation.people import Annotations, PeopleImage
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.batching import infer_batched
 from edgehr.tasks import Poses, Task
 from edgehr.tasks.boxes import Windows
 from edgehr.tasks.images import read_image
+from edgehr.tasks.oks import oks_nms
 
 # mmpose's rule for the score of a pose: the box's score times the mean of its keypoint scores above this.
 KEYPOINT_THRESHOLD = 0.2

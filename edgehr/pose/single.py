@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
+from edgehr.pose.boxes import keypoint_boxes, overlaps
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.batching import infer_batched
 from edgehr.tasks import Poses, Task
 from edgehr.tasks.images import as_bgr
 
-SEEN = 0.3
-# Keypoints lie inside a person's outline: half a head above the eyes, a hand beyond the wrist.
-MARGIN = 0.15
-FEWEST_KEYPOINTS = 4
 LOOKS = 3
 SETTLED = 0.9
 # Mean score of all keypoints. On photographs, a person well in the crop scores above 0.55 with the sample weights; a
@@ -91,7 +88,7 @@ class SinglePerson:
         """Look again at the box of the keypoints, as long as that helps."""
         for _ in range(LOOKS - 1):
             closer = self._next_box(poses, frame)
-            if closer is None or _iou(poses.boxes[0], closer) > SETTLED:
+            if closer is None or overlaps(poses.boxes, closer[None])[0, 0] > SETTLED:
                 break
             again = self._look(frame, closer)
             if _mean_score(again) < _mean_score(poses):  # a closer look may cut the person off
@@ -106,17 +103,8 @@ class SinglePerson:
     @staticmethod
     def _next_box(poses: Poses, frame: NDArray[np.uint8]) -> Box | None:
         """A box around the seen keypoints, inside the frame; None where they are too few or in one spot."""
-        seen = poses.keypoints[0][poses.scores[0] > SEEN]
-        if len(seen) < FEWEST_KEYPOINTS:
-            return None
-        height, width = frame.shape[:2]
-        low, high = seen.min(axis=0), seen.max(axis=0)
-        margin = MARGIN * (high - low).max()
-        limit = np.array([width, height], np.float32)
-        low, high = np.clip(low - margin, 0, limit), np.clip(high + margin, 0, limit)
-        if (high - low).min() < 2:
-            return None
-        return np.concatenate([low, high]).astype(np.float32)
+        boxes, found = keypoint_boxes(poses, frame.shape[1], frame.shape[0])
+        return boxes[0] if found[0] else None
 
 
 def person_windows(width: int, height: int) -> list[Box]:
@@ -137,10 +125,3 @@ def person_windows(width: int, height: int) -> list[Box]:
 
 def _mean_score(poses: Poses) -> float:
     return float(poses.scores.mean())
-
-
-def _iou(one: Box, two: Box) -> float:
-    low, high = np.maximum(one[:2], two[:2]), np.minimum(one[2:], two[2:])
-    shared = np.prod(np.clip(high - low, 0, None))
-    areas = np.prod(one[2:] - one[:2]) + np.prod(two[2:] - two[:2])
-    return float(shared / (areas - shared))

@@ -8,9 +8,9 @@ import pytest
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.coco import check_annotations, evaluate
-from edgehr.evaluation.oks import oks, oks_nms
 from edgehr.evaluation.people import Annotations
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.tasks.oks import oks, oks_nms
 from edgehr.zoo import get_card
 
 

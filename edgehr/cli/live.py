@@ -1,0 +1,144 @@
+"""The loop of the demo: what comes out of the estimator is drawn, shown, saved and counted."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from edgehr.cli.output import progress_bar
+from edgehr.pose.board import Board, read_board
+from edgehr.pose.draw import draw_label, draw_poses
+from edgehr.pose.estimator import PoseEstimator
+from edgehr.pose.sinks import AllSinks, Stop
+from edgehr.pose.sources import Source
+from edgehr.pose.stats import StageTimes
+from edgehr.pose.stream import StreamPoses
+
+if TYPE_CHECKING:
+    from edgehr.pose.web import WebServer
+
+BOARD_EVERY_S = 2.0
+
+
+def go_through(
+    source: Source,
+    estimator: PoseEstimator,
+    sinks: AllSinks,
+    server: WebServer | None,
+    *,
+    most_frames: int | None = None,
+    collect: bool = False,
+) -> dict[str, Any]:
+    """Run until the source ends, the window is closed, enough frames are through, or Ctrl-C.
+
+    Args:
+        source: Where frames come from.
+        estimator: What finds the poses.
+        sinks: Where drawn frames and poses go.
+        server: A page to publish to.
+        most_frames: Frames after which to stop.
+        collect: Return every pose, which takes memory for each frame.
+
+    Returns:
+        The summary, in plain JSON types.
+    """
+    run = _Run(source, estimator, server)
+    with progress_bar(source.name, most_frames or source.count or None) as advance:
+        try:
+            with closing(estimator.stream(source, run.times)) as results:  # type: ignore[type-var]
+                for poses in results:
+                    run.show(poses)
+                    with run.times.measure("write"):
+                        sinks.write(poses.frame, poses)
+                    if collect:
+                        run.found.append(_found(poses))
+                    advance(run.frames, None)
+                    if run.frames == most_frames:
+                        break
+        except (KeyboardInterrupt, Stop) as wish:
+            run.interrupted = isinstance(wish, KeyboardInterrupt)
+    return run.summary(collect)
+
+
+class _Run:
+    """What is counted on the way."""
+
+    def __init__(self, source: Source, estimator: PoseEstimator, server: WebServer | None) -> None:
+        self.times = StageTimes()
+        self.frames = self.with_person = 0
+        self.found: list[dict[str, Any]] = []
+        self.interrupted = False
+        self._source, self._card, self._server = source, estimator.card, server
+        runtime = estimator.runtime
+        self._where = f"{runtime.backend} {runtime.device} {runtime.precision}".strip()
+        self._board: Board | None = None
+        self._board_read_s = float("-inf")
+        self._started = time.perf_counter()
+
+    def show(self, poses: StreamPoses) -> None:
+        """Draw the poses and the truth about them, and publish the picture."""
+        self.frames += 1
+        self.with_person += len(poses) > 0
+        image = poses.frame.image
+        with self.times.measure("draw"):
+            draw_poses(image, poses, self._card.keypoints)
+            draw_label(image, self._lines())
+        if self._server is not None:
+            self._server.publish(poses.frame, self._status(len(poses)))
+
+    def _lines(self) -> list[str]:
+        stages = self.times.summary()
+        listed = "  ".join(f"{stage} {times['p50']:.1f}/{times['p95']:.1f}" for stage, times in stages.items())
+        lines = [f"{self._card.name} ({self._card.weights.origin} weights), {self._where}"]
+        if self._source.kind != "images":
+            lines.append(f"{self.times.fps:.1f} fps   ms p50/p95: {listed}")
+        board = self._read_board()
+        return [*lines, f"{board.power_mode}, {board.clocks}"] if board else lines
+
+    def _read_board(self) -> Board | None:
+        now = time.monotonic()
+        if now - self._board_read_s > BOARD_EVERY_S:
+            self._board, self._board_read_s = read_board(), now
+        return self._board
+
+    def _status(self, people: int) -> dict[str, Any]:
+        return {
+            "model": self._card.name,
+            "weights": self._card.weights.origin,
+            "runtime": self._where,
+            "source": self._source.name,
+            "people": people,
+            "fps": round(self.times.fps, 1),
+            "dropped": self._source.dropped,
+            "stages": self.times.summary(),
+            "board": self._board.to_dict() if self._board else None,
+            "frame": self.frames,
+        }
+
+    def summary(self, collect: bool) -> dict[str, Any]:
+        """What the run came to; stages over its last seconds."""
+        seconds = time.perf_counter() - self._started
+        return {
+            "model": self._card.name,
+            "weights": self._card.weights.origin,
+            "runtime": self._where,
+            "frames": self.frames,
+            "with_person": self.with_person,
+            "dropped": self._source.dropped,
+            "seconds": round(seconds, 2),
+            "fps": round(self.frames / seconds, 1),
+            "stages": self.times.summary(),
+            "interrupted": self.interrupted,
+            **({"poses": self.found} if collect else {}),
+        }
+
+
+def _found(poses: StreamPoses) -> dict[str, Any]:
+    return {
+        "frame": poses.frame.name,
+        "ids": poses.ids.tolist(),
+        "boxes": poses.boxes.round(2).tolist(),
+        "keypoints": poses.keypoints.round(2).tolist(),
+        "scores": poses.scores.round(4).tolist(),
+    }

@@ -1,0 +1,61 @@
+"""What a Jetson says of its power mode and clocks: figures without them mean little."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RELEASE = "etc/nv_tegra_release"
+POWER_STATUS = "var/lib/nvpmodel/status"
+POWER_MODES = "etc/nvpmodel.conf"
+CPU_CLOCK = "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"
+GPU_CLOCKS = "sys/class/devfreq/*gpu*/cur_freq"
+
+
+@dataclass(frozen=True)
+class Board:
+    """The state of a Jetson.
+
+    Attributes:
+        power_mode: Its name as NVIDIA's `nvpmodel` has it, or its number where the name is not known.
+        clocks: Present CPU and GPU clock, in words.
+    """
+
+    power_mode: str
+    clocks: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def read_board(root: Path = Path("/")) -> Board | None:
+    """Read the state; None where this is no Jetson.
+
+    Args:
+        root: Of the file system.
+    """
+    if not (root / RELEASE).is_file():
+        return None
+    number = _text(root / POWER_STATUS).removeprefix("pmode:").lstrip("0") or "0"
+    clocks = []
+    for label, path, unit in (("CPU", root / CPU_CLOCK, 1e3), ("GPU", next(root.glob(GPU_CLOCKS), None), 1e6)):
+        value = _text(path) if path is not None else ""
+        if value.isdigit():
+            clocks.append(f"{label} {int(value) / unit:.0f} MHz")
+    return Board(_mode_name(_text(root / POWER_MODES), number), ", ".join(clocks) or "clocks not readable")
+
+
+def _mode_name(config: str, number: str) -> str:
+    for line in config.splitlines():  # < POWER_MODEL ID=2 NAME=MODE_15W >
+        words = dict(word.split("=", 1) for word in line.strip("< >").split() if "=" in word)
+        if line.lstrip("< ").startswith("POWER_MODEL") and words.get("ID") == number:
+            return words.get("NAME", number)
+    return number
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

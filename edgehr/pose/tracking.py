@@ -1,0 +1,114 @@
+"""Who is who from frame to frame, by overlap of boxes and similarity of keypoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgehr.pose.boxes import areas, overlaps
+from edgehr.pose.smoothing import OneEuroFilter
+from edgehr.tasks.oks import oks
+from edgehr.tasks.poses import Poses
+
+# Mean of overlap and keypoint similarity below which two poses are not the same person.
+SAME = 0.3
+# Seconds for which somebody who is not seen keeps the number.
+MEMORY_S = 1.0
+# Where a data set publishes no constants for OKS: those of COCO lie between 0.025 (eyes) and 0.107 (hips).
+PLAIN_SIGMA = 0.07
+
+
+@dataclass
+class Track:
+    """Somebody who is followed.
+
+    Attributes:
+        number: The person's, never given twice.
+        box: xyxy pixels, where they were last.
+        keypoints: (K, 2) pixels, then, unsmoothed.
+        seen_s: When that was.
+        smooth: Their filter.
+    """
+
+    number: int
+    box: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
+    seen_s: float
+    smooth: OneEuroFilter = field(default_factory=OneEuroFilter)
+
+
+class Tracker:
+    """Gives people numbers and smooths their keypoints.
+
+    Pairs are made greedily, the most similar first, which for the few people of a frame finds what an optimal
+    assignment would.
+
+    Args:
+        sigmas: (K,) constants of OKS, or empty where none are published.
+        smooth: Whether keypoints are smoothed.
+    """
+
+    def __init__(self, sigmas: ArrayLike = (), *, smooth: bool = True) -> None:
+        self._sigmas = np.asarray(sigmas, np.float64)
+        self._smooth = smooth
+        self._tracks: list[Track] = []
+        self._next = 1
+
+    def reset(self) -> None:
+        """Forget everybody; numbers are not given again."""
+        self._tracks.clear()
+
+    def __call__(self, poses: Poses, time_s: float) -> Poses:
+        """Number the people of the next frame.
+
+        Args:
+            poses: With the boxes that they fill, not those that were looked at.
+            time_s: When the frame was taken.
+
+        Returns:
+            The same people with ids, smoothed where that was asked for.
+        """
+        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= MEMORY_S]
+        chosen = self._assign(poses)
+        ids, keypoints = np.empty(len(poses), np.int64), poses.keypoints.copy()
+        for person, track in enumerate(chosen):
+            box, points = poses.boxes[person], poses.keypoints[person]
+            if track is None:
+                track = Track(self._next, box, points, time_s)
+                self._tracks.append(track)
+                self._next += 1
+            track.box, track.keypoints, track.seen_s = box, points, time_s
+            ids[person] = track.number
+            if self._smooth:
+                keypoints[person] = track.smooth(points, time_s, float(np.sqrt(areas(box[None])[0])))
+        return Poses(poses.boxes, keypoints, poses.scores, ids)
+
+    def _assign(self, poses: Poses) -> list[Track | None]:
+        chosen: list[Track | None] = [None] * len(poses)
+        if not len(poses) or not self._tracks:
+            return chosen
+        similar = self._similarities(poses)
+        while (best := similar.max()) >= SAME:
+            person, number = np.unravel_index(int(similar.argmax()), similar.shape)
+            chosen[person] = self._tracks[number]
+            similar[person], similar[:, number] = -best, -best
+        return chosen
+
+    def _similarities(self, poses: Poses) -> NDArray[np.float64]:
+        """(N, tracks): the mean of overlap and of keypoint similarity."""
+        boxes = np.stack([track.box for track in self._tracks])
+        points = np.stack([track.keypoints for track in self._tracks])
+        sigmas = oks_sigmas(poses, self._sigmas)
+        alike = [
+            oks(k, points, float(area), sigmas) for k, area in zip(poses.keypoints, areas(poses.boxes), strict=True)
+        ]
+        mean: NDArray[np.float64] = (overlaps(poses.boxes, boxes) + np.stack(alike)) / 2
+        return mean
+
+
+def oks_sigmas(poses: Poses, published: ArrayLike) -> NDArray[np.float64]:
+    """(K,) constants of OKS: the published ones, or the same for every keypoint where there are none."""
+    sigmas = np.asarray(published, np.float64)
+    return sigmas if len(sigmas) else np.full(poses.scores.shape[1], PLAIN_SIGMA)
