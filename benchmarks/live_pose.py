@@ -1,0 +1,122 @@
+"""What live pose costs beside its networks, and what the pipeline gains over doing one thing after the other.
+
+The overhead is measured with networks that answer at once, with heatmaps made beforehand; drawing included.
+
+    python -m benchmarks.live_pose [POSE_ARTIFACT DETECTOR_ARTIFACT VIDEO]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.assets import photographs
+from edgehr.pose.detection import Detections
+from edgehr.pose.draw import draw_poses
+from edgehr.pose.estimator import PoseEstimator
+from edgehr.pose.sources import open_source
+from edgehr.pose.stats import StageTimes
+from edgehr.runtimes import Artifact, Runtime, TensorSpec
+from edgehr.runtimes.base import Tensors
+from edgehr.tasks.images import read_image
+from edgehr.zoo import DEFAULT_MODEL, get_card
+
+WIDTH, HEIGHT, FRAMES = 1280, 720, 200
+COPIES = 40  # of the given clip, one after the other, so that starting and ending weigh little
+
+
+class Instant(Runtime):
+    """Answers at once: a person in the middle of every crop."""
+
+    backend = "instant"
+
+    def __init__(self) -> None:
+        card, float32 = get_card(DEFAULT_MODEL), np.dtype(np.float32)
+        self._maps = np.zeros((32, 17, 64, 48), np.float32)
+        for joint in range(17):
+            self._maps[:, joint, 12 + 5 * joint // 2, 16 + joint] = 0.9
+        super().__init__(
+            [TensorSpec("image", (None, 3, card.input.height, card.input.width), float32)],
+            [TensorSpec("heatmaps", (None, 17, 64, 48), float32)],
+            artifact=Artifact(card, "fp32", ""),
+        )
+
+    def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        return {"heatmaps": self._maps[: len(inputs["image"])]}
+
+
+def overhead(people: int) -> tuple[float, dict[str, dict[str, float]]]:
+    """Median milliseconds a frame beside the networks, and the stages."""
+    frame = np.asarray(cv2.resize(read_image(photographs()[0]), (WIDTH, HEIGHT)), np.uint8)
+    step = WIDTH / people
+    boxes = np.array([[i * step, 100, i * step + min(step, 250), 650] for i in range(people)], np.float32)
+    found = Detections(boxes, np.ones(people, np.float32))
+    stages = StageTimes(window_s=1e9)
+    estimator = PoseEstimator(Instant(), detector=lambda image: found)
+    sequence, times = estimator.sequence(stages), []
+    for number in range(FRAMES):
+        picture = frame.copy()
+        started = time.perf_counter()
+        poses = sequence.step(picture, number / 30, found if number % estimator.detect_every == 0 else None)
+        with stages.measure("draw"):
+            draw_poses(picture, poses, estimator.card.keypoints)
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times)), stages.summary()
+
+
+def sequential(estimator: PoseEstimator, video: Path) -> float:
+    """Seconds for a video, one step after the other."""
+    sequence, source = estimator.sequence(), open_source(video)
+    started = time.perf_counter()
+    for frame in source:
+        looks = frame.number % estimator.detect_every == 0 and estimator.detector is not None
+        found = estimator.detector(frame.image) if looks and estimator.detector else None
+        draw_poses(frame.image, sequence.step(frame.image, frame.number / 25, found), estimator.card.keypoints)
+    return time.perf_counter() - started
+
+
+def streaming(estimator: PoseEstimator, video: Path) -> float:
+    """Seconds for the same video through the pipeline."""
+    started = time.perf_counter()
+    for poses in estimator.stream(video):
+        draw_poses(poses.frame.image, poses, estimator.card.keypoints)
+    return time.perf_counter() - started
+
+
+def repeated(video: Path, folder: Path) -> Path:
+    """The clip many times over in one file."""
+    frames = [frame.image for frame in open_source(video)]
+    path = folder / "repeated.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, frames[0].shape[1::-1])
+    for _ in range(COPIES):
+        for image in frames:
+            writer.write(image)
+    writer.release()
+    return path
+
+
+def main() -> None:
+    single, ten = overhead(1), overhead(10)
+    print(f"\nlive pose, {WIDTH}x{HEIGHT}, beside the networks")
+    for people, (median, stages) in ((1, single), (10, ten)):
+        listed = ", ".join(f"{stage} {times['p50']:.2f}" for stage, times in stages.items())
+        print(f"  {people:2} people  {median:6.2f} ms a frame   ({listed})")
+    print(f"  each further person {(ten[0] - single[0]) / 9:.2f} ms")
+    if len(sys.argv) == 4:
+        pose, detector, video = sys.argv[1:]
+        with tempfile.TemporaryDirectory() as folder, PoseEstimator(pose, detector=detector, threads=2) as estimator:
+            film = repeated(Path(video), Path(folder))
+            pairs = [(sequential(estimator, film), streaming(estimator, film)) for _ in range(3)]
+        ratios = [stream / plain for plain, stream in pairs]
+        print(f"  streaming takes {np.median(ratios):.2f} of the sequential loop's time ({pairs})")
+
+
+if __name__ == "__main__":
+    main()
