@@ -235,4 +235,5 @@ def test_an_interrupted_demo_closes_its_files(sample_ir: Path, shared: Path, tmp
     assert summary["interrupted"]
     assert [path.name for path in tmp_path.iterdir()] == ["people.mp4"]
     capture = cv2.VideoCapture(str(tmp_path / "people.mp4"))
-    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == summary["frames"] > 0
+    assert summary["frames"] > 0
+    assert abs(capture.get(cv2.CAP_PROP_FRAME_COUNT) - summary["frames"]) <= 1  # one may have been on its way

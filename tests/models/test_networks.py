@@ -71,6 +71,8 @@ def test_a_card_of_unknown_architecture_or_size_is_refused() -> None:
 def test_every_card_builds_and_returns_its_keypoints() -> None:
     built: set[tuple[object, ...]] = set()
     for card in all_cards():
+        if card.task != "pose":  # detectors come as ONNX graphs
+            continue
         kind = (card.architecture, str(card.parameters), len(card.keypoints.names))
         if kind in built:
             continue

@@ -49,10 +49,11 @@ def crops(sample_card: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("precision", "most"), [("fp32", 1e-5), ("fp16", 1e-5), ("dynamic-int8", 0.05), ("int8", 0.05), ("int8-io", 0.05)]
+    ("precision", "least"),
+    [("fp32", 0.999999), ("fp16", 0.999999), ("dynamic-int8", 0.9), ("int8", 0.9), ("int8-io", 0.9)],
 )
 def test_every_precision_loads_and_agrees_with_litert(
-    precision: str, most: float, sample_tflite: Path, crops: np.ndarray, tmp_path: Path, shared: Path, sample_card: Any
+    precision: str, least: float, sample_tflite: Path, crops: np.ndarray, tmp_path: Path, shared: Path, sample_card: Any
 ) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(_in(precision, sample_tflite, shared, sample_card))
@@ -61,8 +62,8 @@ def test_every_precision_loads_and_agrees_with_litert(
     assert done.returncode == 0, done.stderr
     with load(path) as runtime:
         expected = infer_batched(runtime, crops)["heatmaps"]
-    # Mean difference in standard deviations. Both compute INT8 in integers, but round differently here and there.
-    assert np.abs(np.load(tmp_path / "out.npy") - expected).mean() <= most * expected.std()
+    # Both compute INT8 in integers, but round differently, so that single values differ; empty maps correlate by 0.
+    assert np.corrcoef(np.load(tmp_path / "out.npy").ravel(), expected.ravel())[0, 1] >= least
 
 
 def test_accuracy_of_the_reference_weights(shared: Path, tmp_path: Path, sample_card: Any) -> None:
