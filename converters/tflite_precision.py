@@ -20,13 +20,17 @@ def half_weights(content: bytes) -> bytes:
     """Weights as float16; delegates that compute in float16 take them as they are, others widen them once."""
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.recipe_manager import RecipeManager
 
     config = qtyping.OpQuantizationConfig(
         weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
         compute_precision=qtyping.ComputePrecision.FLOAT,
         explicit_dequantize=True,
     )
-    return _quantise(content, [("*", config, AlgorithmName.FLOAT_CASTING)])
+    manager = RecipeManager()
+    everything = qtyping.TFLOperationName.ALL_SUPPORTED
+    manager.add_quantization_config(".*", everything, config, AlgorithmName.FLOAT_CASTING)
+    return _apply(content, manager.get_quantization_recipe())
 
 
 def dynamic_range(content: bytes) -> bytes:
@@ -60,16 +64,6 @@ def full_integer(content: bytes, samples: Iterable[NDArray[np.float32]], input_n
                 }
             )
     return _apply(content, rules, [{input_name: sample} for sample in samples])
-
-
-def _quantise(content: bytes, rules: list[tuple[str, Any, str]]) -> bytes:
-    from ai_edge_quantizer import qtyping
-    from ai_edge_quantizer.recipe_manager import RecipeManager
-
-    manager = RecipeManager()
-    for operation, config, algorithm in rules:
-        manager.add_quantization_config(".*", qtyping.TFLOperationName(operation), config, algorithm)
-    return _apply(content, manager.get_quantization_recipe())
 
 
 def _apply(content: bytes, recipe: Any, samples: list[dict[str, Any]] | None = None) -> bytes:

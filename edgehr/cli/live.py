@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BOARD_EVERY_S = 2.0
 
+Stages = dict[str, dict[str, float]]
+
 
 def go_through(
     source: Source,
@@ -80,15 +82,14 @@ class _Run:
         """Draw the poses and the truth about them, and publish the picture."""
         self.frames += 1
         self.with_person += len(poses) > 0
-        image = poses.frame.image
+        image, stages = poses.frame.image, self.times.summary()
         with self.times.measure("draw"):
             draw_poses(image, poses, self._card.keypoints)
-            draw_label(image, self._lines())
+            draw_label(image, self._lines(stages))
         if self._server is not None:
-            self._server.publish(poses.frame, self._status(len(poses)))
+            self._server.publish(poses.frame, self._status(len(poses), stages))
 
-    def _lines(self) -> list[str]:
-        stages = self.times.summary()
+    def _lines(self, stages: Stages) -> list[str]:
         listed = "  ".join(f"{stage} {times['p50']:.1f}/{times['p95']:.1f}" for stage, times in stages.items())
         lines = [f"{self._card.name} ({self._card.weights.origin} weights), {self._where}"]
         if self._source.kind != "images":
@@ -102,7 +103,7 @@ class _Run:
             self._board, self._board_read_s = read_board(), now
         return self._board
 
-    def _status(self, people: int) -> dict[str, Any]:
+    def _status(self, people: int, stages: Stages) -> dict[str, Any]:
         return {
             "model": self._card.name,
             "weights": self._card.weights.origin,
@@ -111,7 +112,7 @@ class _Run:
             "people": people,
             "fps": round(self.times.fps, 1),
             "dropped": self._source.dropped,
-            "stages": self.times.summary(),
+            "stages": stages,
             "board": self._board.to_dict() if self._board else None,
             "frame": self.frames,
         }

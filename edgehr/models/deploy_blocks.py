@@ -9,9 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgehr.models.folded import Folded, pair
+from edgehr.models.folded import Folded, missing_from, pair
 from edgehr.models.layout import Layout, Piece, Stream, by_fate, find, natural
-from edgehr.models.lite_hrnet import ConditionalChannelWeighting, ShuffleUnit, SpatialWeighting
+from edgehr.models.lite_hrnet import (
+    ConditionalChannelWeighting,
+    ShuffleUnit,
+    SpatialWeighting,
+    pool_to_lowest,
+    weigh_across,
+)
 
 
 class Gather(nn.Module):
@@ -97,10 +103,9 @@ class ShuffleUnits(nn.Module):
     def __init__(self, first: ShuffleUnit, second: ShuffleUnit, paths: Paths) -> None:
         super().__init__()
         scale, half = paths.stream.scale, paths.stream.channels // 2
-        read: list[int | None] = [i - half if i >= half else None for i in paths.stream.layout]
         channels, inner = paths.stream.channels, Stream(natural(half))
         enter, depthwise, leave = (Folded.of_module(layer) for layer in first.branch2)  # type: ignore[arg-type]
-        self.enter1 = enter.reading(read, scale).build()
+        self.enter1 = enter.reading([upper_half(i, channels) for i in paths.stream.layout], scale).build()
         self.rest1 = pair(depthwise, leave, inner, Stream(paths.y, scale))
         enter, depthwise, leave = (Folded.of_module(layer) for layer in second.branch2)  # type: ignore[arg-type]
         read = paths.read_second(paths.stream.layout, 0) + paths.read_second(paths.y, channels)
@@ -127,8 +132,7 @@ def masked(conv: Folded, layout: Sequence[int | None]) -> Folded:
     beyond one already, and a quantiser, which gives each row a scale by its weights, could not express the bias of an
     empty one.
     """
-    passed = torch.tensor([channel is None for channel in layout])
-    rows = conv.writing(tuple(0 if channel is None else channel for channel in layout))
+    passed, rows = missing_from(layout), conv.writing(layout)
     weight = rows.weight.masked_fill(passed.reshape(-1, 1, 1, 1), float(conv.weight.abs().mean()))
     return replace(rows, weight=weight, bias=rows.bias.masked_fill(passed, PASS))
 
@@ -179,12 +183,8 @@ class ConditionalWeighting(nn.Module):
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         """One tensor a branch -> the same shapes."""
-        lowest = len(branches) - 1
-        pooled = [F.avg_pool2d(x, 2 ** (lowest - i)) for i, x in enumerate(branches[:-1])] + [branches[-1]]
-        weights = torch.sigmoid(self.conv2(F.relu(self.conv1(torch.cat(pooled, dim=1)))))
-        shares = torch.split(weights, self.channels, dim=1)
-        up = [F.interpolate(w, scale_factor=float(2 ** (lowest - i))) for i, w in enumerate(shares[:-1])]
-        weighted = [x * w for x, w in zip(branches, [*up, shares[-1]], strict=True)]
+        weights = torch.sigmoid(self.conv2(F.relu(self.conv1(pool_to_lowest(branches)))))
+        weighted = weigh_across(branches, weights, self.channels)
         return [weigh(conv(x)) for conv, weigh, x in zip(self.depthwise, self.weigh, weighted, strict=True)]
 
 

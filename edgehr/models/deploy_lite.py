@@ -71,9 +71,11 @@ class DeployModule(nn.Module):
         layers: Any = original.fuse_layers
         self.down = nn.ModuleList(
             nn.ModuleList(
-                # Branch 0 counts twice, so its share is written half as small as it would be.
+                # Branch 0 counts twice: what would be twice its share is written at half the scale.
                 self._down(
-                    layers[target][source], self.streams[source], Stream(streams[target].layout, 0.5 ** (not source))
+                    layers[target][source],
+                    self.streams[source],
+                    Stream(streams[target].layout, 1.0 if source else 0.5),
                 )
                 for source in range(target)
             )
@@ -123,26 +125,15 @@ class DeployModule(nn.Module):
         return fused
 
 
-class DeployHead(nn.Module):
-    """The iterative head."""
-
-    def __init__(self, original: IterativeHead, streams: list[Stream]) -> None:
-        super().__init__()
-        upwards = streams[::-1]
-        outputs = [*upwards[1:], Stream(natural(upwards[-1].channels))]
-        self.projects = nn.ModuleList()
-        for project, source, output in zip(original.projects, upwards, outputs, strict=True):
-            depthwise, pointwise = (Folded.of_module(part) for part in project.children())  # type: ignore[arg-type]
-            self.projects.append(pair(depthwise, pointwise, source, output))
-
-    def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """One tensor a branch, highest resolution first -> the same order."""
-        results: list[Tensor] = []
-        for project, x in zip(self.projects, branches[::-1], strict=True):
-            if results:
-                x = x + F.interpolate(results[-1], size=x.shape[2:], mode="bilinear", align_corners=True)
-            results.append(project(x))
-        return results[::-1]
+def deploy_head(original: IterativeHead, streams: list[Stream]) -> IterativeHead:
+    """The iterative head on reordered and scaled branches."""
+    upwards = streams[::-1]
+    outputs = [*upwards[1:], Stream(natural(upwards[-1].channels))]
+    projects = []
+    for project, source, output in zip(original.projects, upwards, outputs, strict=True):
+        depthwise, pointwise = (Folded.of_module(part) for part in project.children())  # type: ignore[arg-type]
+        projects.append(pair(depthwise, pointwise, source, output))
+    return IterativeHead(projects)
 
 
 class DeployLiteHRNet(nn.Module):
@@ -166,7 +157,7 @@ class DeployLiteHRNet(nn.Module):
                 streams = modules[-1].streams  # type: ignore[assignment]
             self.transitions.append(transition)
             self.stages.append(modules)
-        self.head_layer = DeployHead(original.head_layer, streams)
+        self.head_layer = deploy_head(original.head_layer, streams)
 
     @staticmethod
     def _transition(original: Any, streams: list[Stream]) -> tuple[nn.ModuleList, list[Stream]]:

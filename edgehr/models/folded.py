@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgehr.models.layers import ConvModule
-from edgehr.models.layout import Layout, Stream
+from edgehr.models.layout import Stream
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class Folded:
     def reading(self, layout: Sequence[int | None], scale: float | Sequence[float] = 1.0) -> Folded:
         """Take inputs that stand in this order, each `scale` times too small; None for one that is not wanted."""
         weight = self.weight[:, _indices(layout)] * torch.tensor(scale, dtype=torch.float64).reshape(1, -1, 1, 1)
-        return replace(self, weight=weight.masked_fill(_missing(layout).reshape(1, -1, 1, 1), 0.0))
+        return replace(self, weight=weight.masked_fill(missing_from(layout).reshape(1, -1, 1, 1), 0.0))
 
-    def writing(self, layout: Layout, scale: float = 1.0) -> Folded:
-        """Give outputs in this order, `scale` times too small."""
+    def writing(self, layout: Sequence[int | None], scale: float = 1.0) -> Folded:
+        """Give outputs in this order, `scale` times too small; None for a position where any will do."""
         return replace(self, weight=self.weight[_indices(layout)] / scale, bias=self.bias[_indices(layout)] / scale)
 
     def along(self, layout: Sequence[int | None], scale: float = 1.0) -> Folded:
         """Depthwise: take and give channels in this order, `scale` times too small; None passes unchanged."""
-        missing = _missing(layout)
+        missing = missing_from(layout)
         weight, bias = self.weight[_indices(layout)].clone(), self.bias[_indices(layout)] / scale
         weight[missing] = 0.0
         middle = self.weight.shape[-1] // 2
@@ -102,5 +102,6 @@ def _indices(layout: Sequence[int | None]) -> Tensor:
     return torch.tensor([0 if channel is None else channel for channel in layout])
 
 
-def _missing(layout: Sequence[int | None]) -> Tensor:
+def missing_from(layout: Sequence[int | None]) -> Tensor:
+    """Which positions of a layout are None, as booleans."""
     return torch.tensor([channel is None for channel in layout])

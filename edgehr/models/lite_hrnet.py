@@ -7,6 +7,8 @@ is the same with the channels of the full network (PP-TinyPose uses it).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -82,6 +84,22 @@ class SpatialWeighting(nn.Module):
         return x * weights
 
 
+def pool_to_lowest(branches: list[Tensor]) -> Tensor:
+    """All branches at the resolution of the last, their channels one after the other."""
+    lowest = len(branches) - 1
+    # Sides divide by 32, so each step down is exactly two and plain pooling equals the reference's adaptive one.
+    pooled = [F.avg_pool2d(x, 2 ** (lowest - i)) for i, x in enumerate(branches[:-1])] + [branches[-1]]
+    return torch.cat(pooled, dim=1)
+
+
+def weigh_across(branches: list[Tensor], weights: Tensor, channels: list[int]) -> list[Tensor]:
+    """Multiply each branch by its share of weights at the lowest resolution, brought up to its own."""
+    lowest = len(branches) - 1
+    shares = torch.split(weights, channels, dim=1)
+    up = [F.interpolate(w, scale_factor=float(2 ** (lowest - i))) for i, w in enumerate(shares[:-1])]
+    return [x * w for x, w in zip(branches, [*up, shares[-1]], strict=True)]
+
+
 class CrossResolutionWeighting(nn.Module):
     """Weigh every channel and position by a function of all branches, computed at the lowest resolution."""
 
@@ -95,12 +113,7 @@ class CrossResolutionWeighting(nn.Module):
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         """One tensor a branch -> the same shapes."""
-        lowest = len(branches) - 1
-        # Sides divide by 32, so each step down is exactly two and plain pooling equals the reference's adaptive one.
-        pooled = [F.avg_pool2d(x, 2 ** (lowest - i)) for i, x in enumerate(branches[:-1])] + [branches[-1]]
-        weights = self.conv2(self.conv1(torch.cat(pooled, dim=1))).split(self.channels, dim=1)
-        up = [F.interpolate(w, scale_factor=float(2 ** (lowest - i))) for i, w in enumerate(weights[:-1])]
-        return [x * w for x, w in zip(branches, [*up, weights[-1]], strict=True)]
+        return weigh_across(branches, self.conv2(self.conv1(pool_to_lowest(branches))), self.channels)
 
 
 class ConditionalChannelWeighting(nn.Module):
@@ -208,14 +221,22 @@ class SeparableConv(nn.Module):
 
 
 class IterativeHead(nn.Module):
-    """Carry the lowest branch upwards, step by step, into the highest-resolution one."""
+    """Carry the lowest branch upwards, step by step, into the highest-resolution one.
 
-    def __init__(self, channels: list[int]) -> None:
+    Args:
+        projects: What each branch goes through, the lowest first; its output has the channels of the next.
+    """
+
+    def __init__(self, projects: Iterable[nn.Module]) -> None:
         super().__init__()
+        self.projects = nn.ModuleList(projects)
+
+    @classmethod
+    def of(cls, channels: list[int]) -> IterativeHead:
+        """The head as it is trained."""
         upwards = channels[::-1]
-        self.projects = nn.ModuleList(
-            SeparableConv(inputs, outputs) for inputs, outputs in zip(upwards, [*upwards[1:], upwards[-1]], strict=True)
-        )
+        following = [*upwards[1:], upwards[-1]]
+        return cls(SeparableConv(inputs, outputs) for inputs, outputs in zip(upwards, following, strict=True))
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         """One tensor a branch, highest resolution first -> the same order, each with its lower neighbour's channels."""
@@ -247,7 +268,7 @@ class LiteHRNet(nn.Module):
             blocks = (LiteHRModule(after, naive=variant != "lite") for _ in range(modules))
             self.add_module(f"stage{stage}", nn.Sequential(*blocks))
             before = after
-        self.head_layer = IterativeHead(channels)
+        self.head_layer = IterativeHead.of(channels)
 
     @staticmethod
     def _transition(before: list[int], after: list[int]) -> nn.ModuleList:

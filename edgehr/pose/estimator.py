@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
 from edgehr.pose.detection import Detector
-from edgehr.pose.sequence import LOST, PoseSequence, look, without_doubles
+from edgehr.pose.sequence import PoseSequence, look
 from edgehr.pose.single import SinglePerson
 from edgehr.pose.sources import Source, open_source
 from edgehr.pose.stats import StageTimes
@@ -104,8 +104,7 @@ class PoseEstimator:
             return SinglePerson(self.runtime, self.card)(image)
         found = self.detector(image)
         order = np.argsort(-found.scores, kind="stable")[: self._most]
-        poses = look(self.runtime, self._task, image, found.boxes[order], StageTimes())
-        return without_doubles(poses[poses.scores.mean(axis=1) >= LOST], self.card.keypoints.sigmas)
+        return look(self.runtime, self._task, image, found.boxes[order], StageTimes())
 
     def sequence(self, times: StageTimes | None = None, *, unrelated: bool = False) -> PoseSequence:
         """Follow people through frames that the application feeds: one object a camera.

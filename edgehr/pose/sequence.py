@@ -61,8 +61,7 @@ class PoseSequence:
         times: StageTimes,
     ) -> None:
         self._runtime, self._task = runtime, PoseTask(card)
-        self._sigmas = card.keypoints.sigmas
-        self._tracker = Tracker(self._sigmas, smooth=smooth)
+        self._tracker = Tracker(card.keypoints.sigmas, smooth=smooth)
         windows = None if unrelated else WINDOWS_PER_FRAME
         self._single = None if detects else SinglePerson(runtime, card, windows_per_frame=windows)
         self._unrelated = unrelated
@@ -96,7 +95,6 @@ class PoseSequence:
                 poses = self._single(image)
         else:
             poses = look(self._runtime, self._task, image, self._candidates(detections), self._times)
-            poses = without_doubles(poses[poses.scores.mean(axis=1) >= LOST], self._sigmas)
         with self._times.measure("track"):
             boxes, found = keypoint_boxes(poses, image.shape[1], image.shape[0])
             self._boxes = boxes[found]
@@ -117,13 +115,18 @@ class PoseSequence:
 
 
 def look(runtime: Runtime, task: PoseTask, image: NDArray[np.uint8], boxes: Boxes, times: StageTimes) -> Poses:
-    """Estimate the poses in all boxes of an image with as few inferences as the model allows."""
+    """Estimate the poses in all boxes of an image with as few inferences as the model allows.
+
+    Returns:
+        The people who are there: boxes that hold nobody are left out, and doubles.
+    """
     with times.measure("crop"):
         batch, context = task.preprocess(image, boxes)
     with times.measure("pose"):
         outputs = infer_batched(runtime, batch)
     with times.measure("decode"):
-        return task.postprocess(outputs, context)
+        poses = task.postprocess(outputs, context)
+    return without_doubles(poses[poses.scores.mean(axis=1) >= LOST], task.card.keypoints.sigmas)
 
 
 def without_doubles(poses: Poses, sigmas: ArrayLike) -> Poses:
