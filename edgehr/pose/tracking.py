@@ -73,6 +73,7 @@ class Tracker:
         self._tracks = [track for track in self._tracks if time_s - track.seen_s <= MEMORY_S]
         chosen = self._assign(poses)
         ids, keypoints = np.empty(len(poses), np.int64), poses.keypoints.copy()
+        sizes = np.sqrt(areas(poses.boxes)).tolist()
         for person, track in enumerate(chosen):
             box, points = poses.boxes[person], poses.keypoints[person]
             if track is None:
@@ -82,7 +83,7 @@ class Tracker:
             track.box, track.keypoints, track.seen_s = box, points, time_s
             ids[person] = track.number
             if self._smooth:
-                keypoints[person] = track.smooth(points, time_s, float(np.sqrt(areas(box[None])[0])))
+                keypoints[person] = track.smooth(points, time_s, sizes[person])
         return Poses(poses.boxes, keypoints, poses.scores, ids)
 
     def _assign(self, poses: Poses) -> list[Track | None]:
@@ -101,10 +102,8 @@ class Tracker:
         boxes = np.stack([track.box for track in self._tracks])
         points = np.stack([track.keypoints for track in self._tracks])
         sigmas = oks_sigmas(poses, self._sigmas)
-        alike = [
-            oks(k, points, float(area), sigmas) for k, area in zip(poses.keypoints, areas(poses.boxes), strict=True)
-        ]
-        mean: NDArray[np.float64] = (overlaps(poses.boxes, boxes) + np.stack(alike)) / 2
+        alike = oks(poses.keypoints[:, None], points[None], areas(poses.boxes)[:, None], sigmas)
+        mean: NDArray[np.float64] = (overlaps(poses.boxes, boxes) + alike) / 2
         return mean
 
 

@@ -7,22 +7,22 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def oks(
-    keypoints: NDArray[np.float32], others: NDArray[np.float32], area: float, sigmas: ArrayLike
+    keypoints: NDArray[np.float32], others: NDArray[np.float32], area: ArrayLike, sigmas: ArrayLike
 ) -> NDArray[np.float64]:
     """Object keypoint similarity of COCO's keypoint evaluation.
 
     Args:
-        keypoints: (K, 2) pixels.
-        others: (M, K, 2) pixels.
-        area: The object's area, square pixels.
+        keypoints: (..., K, 2) pixels.
+        others: (..., K, 2) pixels, of a shape that broadcasts with that of `keypoints`.
+        area: The objects' areas, square pixels: a number, or of a shape (...) that broadcasts likewise.
         sigmas: (K,) per-keypoint constants.
 
     Returns:
-        (M,) similarities, 0 to 1.
+        (...) similarities, 0 to 1.
     """
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
-    distances = ((others.astype(np.float64) - keypoints) ** 2).sum(axis=-1)
-    exponents = distances / (2 * variances * (area + np.spacing(1)))
+    x, y = np.moveaxis(others.astype(np.float64) - keypoints, -1, 0)
+    exponents = (x * x + y * y) / (2 * variances * (np.asarray(area, np.float64)[..., None] + np.spacing(1)))
     similarities: NDArray[np.float64] = np.exp(-exponents).mean(axis=-1)
     return similarities
 
@@ -52,8 +52,6 @@ def oks_nms(
         best, order = int(order[0]), order[1:]
         kept.append(best)
         # mmpose takes the mean of the two areas
-        similar = [
-            oks(keypoints[best], keypoints[i][None], float(areas[best] + areas[i]) / 2, sigmas)[0] for i in order
-        ]
-        order = order[np.array(similar) <= threshold] if len(order) else order
+        similar = oks(keypoints[best], keypoints[order], (areas[best] + areas[order]) / 2, sigmas)
+        order = order[similar <= threshold]
     return kept

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.tasks.boxes import Windows, as_boxes
+from edgehr.tasks.crops import cut_out
 from edgehr.tasks.heatmaps import average_flipped, decode
 from edgehr.tasks.images import as_bgr
 from edgehr.tasks.poses import Poses
@@ -54,13 +54,10 @@ class PoseTask:
         windows = Windows.from_boxes(boxes, width / height)
         shape = (height, width, 3) if self._channels_last else (3, height, width)
         batch = np.empty((len(boxes), *shape), np.float32)
-        matrices = windows.matrices(width, height, self.card.decoding.warp)
-        for crop, matrix in zip(batch, matrices, strict=True):
-            pixels = cv2.warpAffine(image, matrix, self._size, flags=cv2.INTER_LINEAR)
-            if self.card.input.color == "rgb":
-                pixels = pixels[..., ::-1]
-            np.multiply(pixels if self._channels_last else pixels.transpose(2, 0, 1), self._scale, out=crop)
-        batch -= self._bias
+        for crop, planes in zip(batch, cut_out(image, windows, self._size, self.card.decoding.warp), strict=True):
+            colors = planes[::-1] if self.card.input.color == "rgb" else planes
+            np.multiply(colors.transpose(1, 2, 0) if self._channels_last else colors, self._scale, out=crop)
+            crop -= self._bias
         return batch, PoseContext(boxes, windows)
 
     def postprocess(self, outputs: Mapping[str, NDArray[Any]], context: PoseContext) -> Poses:
