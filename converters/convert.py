@@ -16,6 +16,7 @@ from edgehr.converters.targets import make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, check_writable, sha256_file
 from edgehr.runtimes.artifact import Artifact
+from edgehr.zoo import is_published
 
 # Mean difference to the origin, in standard deviations of its output, beyond which something is wrong. The largest is
 # only reported: rounding alone takes single pixels far (PP-TinyPose's weights: PyTorch's float32 up to 2e-3 from its
@@ -96,12 +97,12 @@ def default_path(card: ModelCard, target: Target, precision: str, batch: int | N
 
 
 def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:
-    """The card's own weights if it is that file, by its hash; otherwise a file of the user's."""
+    """The card's own weights if the file holds those, by its hash; otherwise a file of the user's."""
     if not weights.is_file():
         raise EdgehrError(f"{weights}: no such checkpoint file")
     digest = sha256_file(weights)
     known = card.weights
-    if known.sha256 and digest.startswith(known.sha256):
+    if is_published(card, digest):
         return WeightsInfo(known.origin, known.file, known.url, digest, known.licence, known.metric)
     return WeightsInfo("user", weights.name, sha256=digest)
 

@@ -2,7 +2,7 @@
 
 from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, find_card, get_card
 from edgehr.zoo.detectors import DEFAULT_DETECTOR
-from edgehr.zoo.fetch import cached_path, fetch, find_weights
+from edgehr.zoo.fetch import cached_path, fetch, find_weights, is_published
 
 __all__ = [
     "DEFAULT_DETECTOR",
@@ -13,4 +13,5 @@ __all__ = [
     "find_card",
     "find_weights",
     "get_card",
+    "is_published",
 ]

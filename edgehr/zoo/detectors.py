@@ -3,13 +3,15 @@
 The facts on YOLOX are from its repository (Megvii-BaseDetection/YOLOX, Apache-2.0): address and metric from
 `demo/ONNXRuntime/README.md`, input and output from `demo/ONNXRuntime/onnx_inference.py` and
 `yolox/data/data_augment.py`, classes from `yolox/data/datasets/coco_classes.py`. Megvii publishes no hash: the one in
-the table is of the release's file (3,659,407 bytes) as independent public projects record it. Other exports of the same
-network convert too (`--weights`), as weights of the user's.
+the table is of the release's file (3,659,407 bytes) as independent public projects record it. Another export of the
+same weights, with the same answers, goes around under other names; the table knows it too. What is neither converts
+(`--weights`) as weights of the user's.
 """
 
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 from edgehr.card import DetectionSpec, InputSpec, ModelCard, OutputSpec, WeightsInfo
@@ -27,6 +29,14 @@ def detector_cards() -> tuple[ModelCard, ...]:
     """Every known detector, sorted by name."""
     with _TABLE.open(newline="", encoding="utf-8") as file:
         return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+
+
+@cache
+def other_exports(name: str) -> tuple[str, ...]:
+    """SHA-256 of files that hold a model's published weights in another graph than the published file's."""
+    with _TABLE.open(newline="", encoding="utf-8") as file:
+        rows = {row["name"]: row["other_exports"] for row in csv.DictReader(file, delimiter="\t")}
+    return tuple(filter(None, rows.get(name, "").split(",")))
 
 
 def _card(row: dict[str, str]) -> ModelCard:
