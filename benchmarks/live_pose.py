@@ -29,7 +29,7 @@ from edgehr.tasks.images import read_image
 from edgehr.zoo import DEFAULT_MODEL, get_card
 
 WIDTH, HEIGHT, FRAMES = 1280, 720, 200
-COPIES = 40  # of the given clip, one after the other, so that starting and ending weigh little
+COPIES, ROUNDS = 20, 5  # copies of the given clip in one film, so that starting and ending weigh little
 
 
 # Where the 17 COCO joints of somebody who stands are in a crop, in fractions of its width and height. They span what
@@ -125,12 +125,18 @@ def main() -> None:
     undrawn, drawn = ((many - one) / 9 for many, one in zip(ten[:2], single[:2], strict=True))
     print(f"  each further person {undrawn:.2f} ms, drawn {drawn:.2f} ms")
     if len(sys.argv) == 4:
-        pose, detector, video = sys.argv[1:]
-        with tempfile.TemporaryDirectory() as folder, PoseEstimator(pose, detector=detector, threads=2) as estimator:
-            film = repeated(Path(video), Path(folder))
-            pairs = [(sequential(estimator, film), streaming(estimator, film)) for _ in range(3)]
-        ratios = [stream / plain for plain, stream in pairs]
-        print(f"  streaming takes {np.median(ratios):.2f} of the sequential loop's time ({pairs})")
+        for threads in (1, 2):
+            compare_forms(*sys.argv[1:], threads)
+
+
+def compare_forms(pose: str, detector: str, video: str, threads: int) -> None:
+    """Time both forms in turns on a clip, with networks of that many threads each."""
+    with tempfile.TemporaryDirectory() as folder, PoseEstimator(pose, detector=detector, threads=threads) as estimator:
+        film = repeated(Path(video), Path(folder))
+        pairs = [(sequential(estimator, film), streaming(estimator, film)) for _ in range(ROUNDS)]
+    ratio = np.median([stream / plain for plain, stream in pairs])
+    listed = ", ".join(f"{stream:.2f}/{plain:.2f} s" for plain, stream in pairs)
+    print(f"  {threads} threads a network: streaming takes {ratio:.2f} of the sequential loop's time ({listed})")
 
 
 if __name__ == "__main__":
