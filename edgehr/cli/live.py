@@ -48,7 +48,7 @@ def go_through(
     run = _Run(source, estimator, server)
     with progress_bar(source.name, most_frames or source.count or None) as advance:
         try:
-            with closing(estimator.stream(source, run.times)) as results:  # type: ignore[type-var]
+            with closing(estimator.stream(source, run.times)) as results:
                 for poses in results:
                     run.show(poses)
                     with run.times.measure("write"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -123,7 +123,9 @@ class PoseEstimator:
             times=times or StageTimes(),
         )
 
-    def stream(self, source: str | int | Path | Source, times: StageTimes | None = None) -> Iterator[StreamPoses]:
+    def stream(
+        self, source: str | int | Path | Source, times: StageTimes | None = None
+    ) -> Generator[StreamPoses, None, None]:
         """Estimate the poses in every frame of a source, with capture, detection and pose at work at the same time.
 
         A live source gives its newest frame: if the loop over the results is slow, frames are left out, so that what it

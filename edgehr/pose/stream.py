@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -100,7 +100,7 @@ class _Job:
     detections: Detections | None = None
 
 
-def run(source: Source, estimator: PoseEstimator, times: StageTimes) -> Iterator[StreamPoses]:
+def run(source: Source, estimator: PoseEstimator, times: StageTimes) -> Generator[StreamPoses, None, None]:
     """Start the pipeline and give its results; leaving the loop ends it.
 
     Raises:
