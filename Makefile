@@ -109,6 +109,7 @@ lint: $(READY)
 	rm -rf build/typing && mkdir -p build/typing/edgehr
 	ln -s $(CURDIR)/edgehr/* $(CURDIR)/calib $(CURDIR)/converters $(CURDIR)/runtimes build/typing/edgehr/
 	MYPYPATH=build/typing $(BIN)/mypy -p edgehr
+	MYPYPATH=build/typing $(BIN)/mypy examples/*.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
