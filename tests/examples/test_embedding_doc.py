@@ -1,0 +1,76 @@
+"""The Python on pages for users runs as it stands, beside files of the names that it uses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgehr.assets import photographs
+from tests.conftest import ROOT
+
+FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+
+
+def run_page(page: Path) -> dict[str, Any]:
+    """Execute the blocks one after the other, as a reader would paste them; returns their names."""
+    text = page.read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in FENCE.finditer(text):
+        above = "\n" * text[: block.start(1)].count("\n")  # so that a traceback gives the line on the page
+        exec(compile(above + block[1], str(page), "exec"), namespace)  # noqa: S102 - our own page
+    return namespace
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ir: Path, detector_ir: Path, shared: Path) -> Path:
+    """A folder with the files that the pages speak of, which is the present one."""
+    (tmp_path / "artifacts").mkdir()
+    for name, model in (
+        ("model", sample_ir),
+        ("artifacts/litehrnet-18-wider-naive-coco-256x192-fp32", sample_ir),
+        ("detector", detector_ir),
+    ):
+        for suffix in (".xml", ".bin"):
+            shutil.copy(model.with_suffix(suffix), tmp_path / f"{name}{suffix}")
+    portrait = next(path for path in photographs() if path.stem == "astronaut")
+    shutil.copy(portrait, tmp_path / "person.jpg")
+    shutil.copy(shared / "data" / "video" / "people.mp4", tmp_path / "video.mp4")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_page_on_embedding_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run_page(ROOT / "docs" / "embedding.md")
+    said = capsys.readouterr().out
+    assert "(1, 17, 2) (1, 17)" in said
+    assert "left wrist at 4" in said  # the portrait's hand is at the right edge, x about 457
+    assert "1 at the door" in said
+    assert len(names["sure"]) == 1
+    assert (folder / "drawn.jpg").is_file()
+    assert re.findall(r"^(\d) \[1 ?.*\] \(540, 960, 3\)$", said, re.MULTILINE) == list("01234")
+    assert names["number"] == 5
+    assert re.search(r"^frame \d: \d people, \d+ ms after capture$", said, re.MULTILINE)
+    assert {"capture", "detect", "crop", "pose", "decode", "track"} <= set(names["times"].summary())
+    assert re.search(r"^ArtifactError: missing\.xml: ", said, re.MULTILINE)
+    assert re.search(r"^TensorError: an image must be ", said, re.MULTILINE)
+    assert names["poses"].keypoints.shape == (2, 17, 2)
+
+
+@pytest.mark.slow
+def test_the_readme_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run_page(ROOT / "README.md")
+    assert names["poses"].keypoints.shape == (1, 17, 2)
+    assert capsys.readouterr().out.count("(1, 17, 2)") == 5  # the frames of the video
+
+
+@pytest.mark.parametrize("page", ["docs/embedding.md", "README.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    links = LINK.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert len(links) > 5
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
