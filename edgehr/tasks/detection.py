@@ -20,8 +20,8 @@ from edgehr.errors import EdgehrError, TensorError
 from edgehr.tasks.detections import Detections
 from edgehr.tasks.images import as_bgr
 
-# Where YOLOX-nano misses as many people of 100 COCO train2017 images as it invents: precision and recall are both 0.73 at
-# an overlap of 0.5.
+# Where YOLOX-nano misses as many people as it invents: on 100 images of COCO train2017, precision and recall are both
+# 0.73 at an overlap of 0.5.
 THRESHOLD = 0.4
 NMS = 0.5
 
