@@ -21,6 +21,7 @@ from edgehr.assets import photographs
 from edgehr.pose.detection import Detections
 from edgehr.pose.draw import draw_poses
 from edgehr.pose.estimator import PoseEstimator
+from edgehr.pose.sinks.video import VideoSink
 from edgehr.pose.sources import open_source
 from edgehr.pose.stats import StageTimes
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
@@ -85,22 +86,27 @@ def overhead(people: int) -> tuple[float, float, dict[str, dict[str, float]]]:
     return float(np.median(undrawn)), float(np.median(times)), stages.summary()
 
 
-def sequential(estimator: PoseEstimator, video: Path) -> float:
-    """Seconds for a video, one step after the other."""
-    sequence, source = estimator.sequence(), open_source(video)
+def sequential(estimator: PoseEstimator, video: Path, out: Path) -> float:
+    """Seconds to draw poses over a video, one step after the other."""
+    sequence, source, sink = estimator.sequence(), open_source(video), VideoSink(out, 25)
     started = time.perf_counter()
     for frame in source:
         looks = frame.number % estimator.detect_every == 0 and estimator.detector is not None
         found = estimator.detector(frame.image) if looks and estimator.detector else None
         draw_poses(frame.image, sequence.step(frame.image, frame.number / 25, found), estimator.card.keypoints)
+        sink.write(frame)
+    sink.close()
     return time.perf_counter() - started
 
 
-def streaming(estimator: PoseEstimator, video: Path) -> float:
-    """Seconds for the same video through the pipeline."""
+def streaming(estimator: PoseEstimator, video: Path, out: Path) -> float:
+    """Seconds for the same through the pipeline."""
+    sink = VideoSink(out, 25)
     started = time.perf_counter()
     for poses in estimator.stream(video):
         draw_poses(poses.frame.image, poses, estimator.card.keypoints)
+        sink.write(poses.frame)
+    sink.close()
     return time.perf_counter() - started
 
 
@@ -132,8 +138,8 @@ def main() -> None:
 def compare_forms(pose: str, detector: str, video: str, threads: int) -> None:
     """Time both forms in turns on a clip, with networks of that many threads each."""
     with tempfile.TemporaryDirectory() as folder, PoseEstimator(pose, detector=detector, threads=threads) as estimator:
-        film = repeated(Path(video), Path(folder))
-        pairs = [(sequential(estimator, film), streaming(estimator, film)) for _ in range(ROUNDS)]
+        film, out = repeated(Path(video), Path(folder)), Path(folder, "out.mp4")
+        pairs = [(sequential(estimator, film, out), streaming(estimator, film, out)) for _ in range(ROUNDS)]
     ratio = np.median([stream / plain for plain, stream in pairs])
     listed = ", ".join(f"{stream:.2f}/{plain:.2f} s" for plain, stream in pairs)
     print(f"  {threads} threads a network: streaming takes {ratio:.2f} of the sequential loop's time ({listed})")
