@@ -16,6 +16,9 @@ from edgehr.tasks.poses import Poses
 SAME = 0.3
 # Seconds for which somebody who is not seen keeps the number.
 MEMORY_S = 1.0
+# Frames in a row after which somebody is known. A detection that holds a part of a known person, or two of them, makes
+# a second pose of the same body for a frame or two; who is left then is the one who was there before.
+KNOWN_AFTER = 3
 # Where a data set publishes no constants for OKS: those of COCO lie between 0.025 (eyes) and 0.107 (hips).
 PLAIN_SIGMA = 0.07
 
@@ -29,6 +32,7 @@ class Track:
         box: xyxy pixels, where they were last.
         keypoints: (K, 2) pixels, then, unsmoothed.
         seen_s: When that was.
+        frames: In how many frames they were seen; of those who are not yet known, in a row.
         smooth: Their filter.
     """
 
@@ -36,14 +40,21 @@ class Track:
     box: NDArray[np.float32]
     keypoints: NDArray[np.float32]
     seen_s: float
+    frames: int = 0
     smooth: OneEuroFilter = field(default_factory=OneEuroFilter)
+
+    @property
+    def known(self) -> bool:
+        """Whether they were there for long enough to be somebody of their own."""
+        return self.frames >= KNOWN_AFTER
 
 
 class Tracker:
     """Gives people numbers and smooths their keypoints.
 
     Pairs are made greedily, the most similar first, which for the few people of a frame finds what an optimal
-    assignment would.
+    assignment would; first with those who are known for some frames, then with the newcomers (the matching cascade of
+    Wojke, Bewley, Paulus: Simple Online and Realtime Tracking with a Deep Association Metric, ICIP 2017).
 
     Args:
         sigmas: (K,) constants of OKS, or empty where none are published.
@@ -80,10 +91,13 @@ class Tracker:
                 track = Track(self._next, box, points, time_s)
                 self._tracks.append(track)
                 self._next += 1
-            track.box, track.keypoints, track.seen_s = box, points, time_s
+            track.box, track.keypoints, track.seen_s, track.frames = box, points, time_s, track.frames + 1
             ids[person] = track.number
             if self._smooth:
                 keypoints[person] = track.smooth(points, time_s, sizes[person])
+        for track in self._tracks:
+            if track.seen_s < time_s and not track.known:
+                track.frames = 0
         return Poses(poses.boxes, keypoints, poses.scores, ids)
 
     def _assign(self, poses: Poses) -> list[Track | None]:
@@ -91,10 +105,12 @@ class Tracker:
         if not len(poses) or not self._tracks:
             return chosen
         similar = self._similarities(poses)
-        while (best := similar.max()) >= SAME:
-            person, number = np.unravel_index(int(similar.argmax()), similar.shape)
-            chosen[person] = self._tracks[number]
-            similar[person], similar[:, number] = -best, -best
+        known = np.array([track.known for track in self._tracks])
+        for those in (known, ~known):
+            while (rest := np.where(those, similar, 0)).max() >= SAME:
+                person, number = np.unravel_index(int(rest.argmax()), rest.shape)
+                chosen[person] = self._tracks[number]
+                similar[person], similar[:, number] = 0, 0
         return chosen
 
     def _similarities(self, poses: Poses) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import pytest
 
 from edgehr.pose.boxes import keypoint_boxes, overlaps
 from edgehr.pose.smoothing import OneEuroFilter
-from edgehr.pose.tracking import MEMORY_S, Tracker
+from edgehr.pose.tracking import KNOWN_AFTER, MEMORY_S, Tracker
 from edgehr.tasks.poses import Poses
 from edgehr.zoo import get_card
 
@@ -36,6 +36,17 @@ def test_two_who_pass_each_other_are_told_apart_by_their_keypoints() -> None:
     for step in range(41):
         found = tracker(people((100 + 4 * step, 50), (260 - 4 * step, 50)), step / 25)
         assert found.ids.tolist() == [1, 2], step
+
+
+def test_a_second_pose_of_a_known_person_takes_no_number_away() -> None:
+    """A detection of a part of somebody gives two poses in one frame, and in the next the new one alone is left."""
+    tracker = Tracker(SIGMAS, smooth=False)
+    for step in range(KNOWN_AFTER):
+        assert tracker(people((100, 50)), step / 25).ids.tolist() == [1]
+    for again in range(2 * KNOWN_AFTER):
+        both = tracker(people((100, 50), (112, 62), shapes=(0, 0)), 0.2 + 0.08 * again)
+        assert sorted(both.ids.tolist()) == [1, 2]
+        assert tracker(people((112, 62)), 0.24 + 0.08 * again).ids.tolist() == [1]
 
 
 def test_somebody_who_is_hidden_for_a_moment_keeps_the_number() -> None:
