@@ -9,9 +9,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import cv2
 import numpy as np
 import pytest
@@ -31,12 +31,6 @@ from tests.pose.web_clients import (
     wait_until,
     watcher,
 )
-
-
-@pytest.fixture
-def web() -> Iterator[WebServer]:
-    with WebServer(port=0) as running:
-        yield running
 
 
 def test_picture_and_figures_move_together_for_every_client(web: WebServer) -> None:
@@ -91,7 +85,7 @@ def test_a_client_that_does_not_read_slows_nobody_and_piles_up_nothing(web: WebS
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.settimeout(1)
-    slow.connect(("127.0.0.1", port_of(web)))
+    slow.connect(("127.0.0.1", port_of(web.url)))
     with slow, publishing(web, fps=50, size=(480, 640), noise=True) as took:
         slow.sendall(handshake(web) + 10 * ASK)
         wait_until(lambda: json.loads(get(web.url, "status.json")[1])["viewers"] == 1)
@@ -127,6 +121,43 @@ def test_close_ends_clients_and_threads_at_once() -> None:
         client.close()
 
 
+def test_every_viewer_is_told_that_the_stream_has_ended(web: WebServer) -> None:
+    closing = threading.Timer(0.5, web.close)
+
+    async def hear(session: aiohttp.ClientSession, asks: bool) -> tuple[int, list[str], int | None]:
+        texts, pictures = [], 0
+        async with session.ws_connect(f"{web.url}live") as live:
+            if asks:
+                await live.send_str("next")
+            async for message in live:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    texts.append(message.data)
+                else:
+                    pictures += 1
+                    await live.send_str("next")
+        return pictures, texts, live.close_code
+
+    with publishing(web):
+        closing.start()
+        watching, paused = browse(
+            web, lambda session, _: hear(session, asks=True), lambda session, _: hear(session, asks=False)
+        )
+        closing.join()
+    assert watching[0] > 0
+    assert watching[1:] == (["ended"], aiohttp.WSCloseCode.OK)
+    assert paused == (0, ["ended"], aiohttp.WSCloseCode.OK)
+
+
+def test_a_failure_of_the_server_is_no_end_of_the_stream(web: WebServer) -> None:
+    async def hear(session: aiohttp.ClientSession, url: str) -> list[aiohttp.WSMessage]:
+        async with session.ws_connect(f"{url}live") as live:
+            await live.send_str("next")
+            web.publish(frame(0), {"not": object()})
+            return [message async for message in live]
+
+    assert browse(web, hear) == [[]]
+
+
 def test_publishing_costs_nothing_while_nobody_watches(web: WebServer) -> None:
     picture, status = frame(0, (1080, 1920)), {"fps": 30.0}
     times = []
@@ -155,7 +186,7 @@ def test_a_failure_of_the_thread_reaches_the_pipeline(web: WebServer) -> None:
 
 def test_what_cannot_be_served(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, message in (
-        ({"port": port_of(web)}, "is taken: choose another"),
+        ({"port": port_of(web.url)}, "is taken: choose another"),
         ({"host": "192.0.2.1", "port": 0}, r"192\.0\.2\.1: not an address of this machine"),
         ({"host": "no.such.host.invalid", "port": 0}, "not an address of this machine"),
         ({"port": 0, "token": "short"}, "8 characters"),

@@ -6,7 +6,6 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -26,12 +25,6 @@ from tests.pose.web_clients import (
     wait_until,
     watcher,
 )
-
-
-@pytest.fixture
-def web() -> Iterator[WebServer]:
-    with WebServer(port=0) as running:
-        yield running
 
 
 def test_one_client_too_many_is_told_so() -> None:
@@ -55,7 +48,7 @@ def test_one_client_too_many_is_told_so() -> None:
 def test_a_token_guards_every_route(given: str | None) -> None:
     host = "127.0.0.1" if given else "0.0.0.0"  # noqa: S104 - what is tested
     with WebServer(host, port=0, token=given) as web, publishing(web):
-        base = f"http://127.0.0.1:{port_of(web)}/"
+        base = f"http://127.0.0.1:{port_of(web.url)}/"
         token = web.url.partition("?token=")[2]
         assert token == given or len(token) >= 32
         for route in ROUTES:
@@ -64,7 +57,7 @@ def test_a_token_guards_every_route(given: str | None) -> None:
                 assert status == 401
                 assert token not in body
             assert get(base, route, **UPGRADE)[0] == 401
-            assert get(base, route, Cookie=f"edgehr_{port_of(web)}=wrong")[0] == 401
+            assert get(base, route, Cookie=f"edgehr_{port_of(web.url)}=wrong")[0] == 401
         status, body, headers = get(f"{base}?token={token}")
         assert status == 200
         assert token not in body
@@ -79,7 +72,7 @@ def test_a_token_guards_every_route(given: str | None) -> None:
 
 def test_foreign_hosts_and_pages_get_nothing(web: WebServer) -> None:
     with publishing(web):
-        port = port_of(web)
+        port = port_of(web.url)
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "192.0.2.1", "[::1", "a]b"):
             for route in ROUTES:
                 assert get(web.url, route, Host=host)[0] == 403

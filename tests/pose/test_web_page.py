@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from edgehr.pose.web import WebServer, feed
 from tests.pose import chromium
 from tests.pose.web_clients import port_of, publishing
+from tests.pose.web_process import served_elsewhere
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,8 +56,8 @@ def moving(web: WebServer, fps: float = 30) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(web: WebServer, folder: Path) -> AsyncIterator[tuple[chromium.Browser, chromium.Page]]:
-    async with chromium.browser(folder) as browser, browser.page(web.url) as page:
+async def opened(url: str, folder: Path) -> AsyncIterator[tuple[chromium.Browser, chromium.Page]]:
+    async with chromium.browser(folder) as browser, browser.page(url) as page:
         await page.wait_for(LIVE)
         yield browser, page
 
@@ -75,7 +76,7 @@ def test_shows_pictures_and_figures_and_stands_still_when_asked(
     monkeypatch.setattr(feed, "encode", lambda *arguments: (encoded.append(1), encode(*arguments))[1])
 
     async def look(web: WebServer) -> None:
-        async with opened(web, tmp_path) as (_, page):
+        async with opened(web.url, tmp_path) as (_, page):
             await assert_moves(page)
             ink = await page.evaluate(INK)
             await page.wait_for(f"{INK} > {ink} + 20")
@@ -110,39 +111,62 @@ def test_shows_pictures_and_figures_and_stands_still_when_asked(
         asyncio.run(look(web))
 
 
-def test_comes_back_when_the_server_does(tmp_path: Path) -> None:
-    async def look(web: WebServer) -> None:
-        async with opened(web, tmp_path) as (_, page):
-            port = port_of(web)
-            web.close()
+def test_a_lost_connection_is_called_one_and_the_page_comes_back(tmp_path: Path) -> None:
+    async def look(url: str, kill: Callable[[], None]) -> None:
+        async with opened(url, tmp_path) as (_, page):
+            kill()
             await page.wait_for("document.body.dataset.state === 'lost'")
             assert await page.evaluate(text("#state")) == "Connection lost, retrying"
             await page.wait_for(f"{text('#notice')}.startsWith('Connection lost. Trying again')")
-            with WebServer(port=port) as again:
+            await page.evaluate("document.getElementById('pause').click()")
+            await page.evaluate("document.getElementById('pause').click()")
+            with WebServer(port=port_of(url)) as again:
                 await page.wait_for(f"{text('#notice')} === 'Connected. Waiting for the first picture.'")
                 with moving(again):
                     await page.wait_for(LIVE)
                     await assert_moves(page)
                 await page.wait_for(f"{text('#notice')}.startsWith('No new picture for')")
+            assert not [line for line in page.complaints if "TypeError" in line]
+
+    with served_elsewhere(port=0) as (url, kill):
+        asyncio.run(look(url, kill))
+
+
+def test_a_stream_that_has_ended_is_called_so_and_tried_again_slowly(tmp_path: Path) -> None:
+    tries = "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/live')).length"
+
+    async def look(web: WebServer) -> None:
+        async with opened(web.url, tmp_path) as (_, page):
+            web.close()
+            await page.wait_for("document.body.dataset.state === 'ended'")
+            assert await page.evaluate(text("#state")) == "Ended"
+            assert (await page.evaluate(text("#notice"))).startswith("The stream has ended.")
+            complaints = len(page.complaints)
+            await asyncio.sleep(5)  # a lost connection would have been tried three times
+            assert await page.evaluate(text("#state")) == "Ended"
+            assert (await page.evaluate(tries), len(page.complaints)) == (0, complaints)
+            with WebServer(port=port_of(web.url)) as again, moving(again):
+                await page.wait_for(LIVE)
+                await assert_moves(page)
 
     with WebServer(port=0) as web, moving(web):
         asyncio.run(look(web))
 
 
 def test_the_token_leaves_the_address_and_other_refusals_are_explained(tmp_path: Path) -> None:
-    async def look(web: WebServer) -> None:
-        async with opened(web, tmp_path) as (browser, page):
-            assert await page.evaluate("location.href") == web.url.partition("?")[0]
+    async def look(url: str, kill: Callable[[], None]) -> None:
+        async with opened(url, tmp_path) as (browser, page):
+            assert await page.evaluate("location.href") == url.partition("?")[0]
             assert await page.evaluate("document.cookie") == ""
-            await assert_moves(page)
+            await page.wait_for(f"{GREY} !== {await page.evaluate(GREY)}")
             await page.call("Page.reload")
             await page.wait_for(LIVE)
-            async with browser.page(web.url) as second:
+            async with browser.page(url) as second:
                 await second.wait_for(f"{text('#notice')}.startsWith('All 1 places for viewers are taken')")
-            web.close()
+            kill()
             await page.wait_for("document.body.dataset.state === 'lost'")
-            with WebServer(port=port_of(web), token="another-token"):  # noqa: S106
+            with WebServer(port=port_of(url), token="another-token"):  # noqa: S106
                 await page.wait_for(f"{text('#notice')}.startsWith('This token is not, or no longer, valid')")
 
-    with WebServer(port=0, token="a-token-of-mine", max_clients=1) as web, moving(web):  # noqa: S106
-        asyncio.run(look(web))
+    with served_elsewhere(port=0, token="a-token-of-mine", max_clients=1) as (url, kill):  # noqa: S106
+        asyncio.run(look(url, kill))

@@ -80,16 +80,16 @@ def get(url: str, route: str = "", **headers: str) -> tuple[int, str, Any]:
         return error.code, error.read().decode(), error.headers
 
 
-def port_of(web: WebServer) -> int:
-    return int(web.url.split("/")[2].rpartition(":")[2])
+def port_of(url: str) -> int:
+    return int(url.split("/")[2].rpartition(":")[2])
 
 
 def connect(web: WebServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port_of(web)), timeout=10)
+    return socket.create_connection(("127.0.0.1", port_of(web.url)), timeout=10)
 
 
 def handshake(web: WebServer) -> bytes:
-    head = {"Host": f"127.0.0.1:{port_of(web)}", **UPGRADE}
+    head = {"Host": f"127.0.0.1:{port_of(web.url)}", **UPGRADE}
     return "\r\n".join(["GET /live HTTP/1.1", *(f"{key}: {value}" for key, value in head.items()), "", ""]).encode()
 
 

@@ -49,6 +49,7 @@ class App:
     def __init__(self, feed: Feed, guard: Guard, max_clients: int) -> None:
         self._feed, self._guard = feed, guard
         self._clients, self._max_clients = 0, max_clients
+        self._viewers: set[asyncio.Future[None]] = set()
         # 100 kB, read once: no path of a request ever reaches the disk.
         self._files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*.*")}
 
@@ -66,6 +67,11 @@ class App:
             ]
         )
         return app
+
+    async def viewers_gone(self, longest_s: float) -> None:
+        """Wait until nobody watches, but no longer than so many seconds."""
+        if self._viewers:
+            await asyncio.wait(self._viewers, timeout=longest_s)
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(HEADERS)
@@ -99,15 +105,20 @@ class App:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return text(HTTPStatus.UPGRADE_REQUIRED, "This address takes WebSocket connections.")
         self._clients += 1
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._viewers.add(gone)
         try:
             socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=64, compress=False, timeout=1.0)
             await socket.prepare(request)
             await serve_viewer(socket, self._feed)
+            await socket.close()
             return socket
         except ConnectionError:  # it went before it was answered; nobody reads this
             return text(HTTPStatus.BAD_REQUEST, "The connection was lost.")
         finally:
             self._clients -= 1
+            self._viewers.discard(gone)
+            gone.set_result(None)
 
     async def _picture(self, request: web.Request) -> web.StreamResponse:
         if self._clients >= self._max_clients:

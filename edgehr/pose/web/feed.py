@@ -51,6 +51,9 @@ class Feed:
     Args:
         jpeg_quality: 1 to 100.
         max_fps: Most pictures encoded in a second.
+
+    Attributes:
+        ended: Set once there will be no later frame.
     """
 
     def __init__(self, jpeg_quality: int, max_fps: float) -> None:
@@ -62,6 +65,7 @@ class Feed:
         self._asked, self._published = asyncio.Event(), asyncio.Event()
         self._armed = False
         self._due = 0.0
+        self.ended = asyncio.Event()
 
     def publish(self, frame: Frame, status: Mapping[str, Any]) -> None:
         """Take a frame, from any one thread. Without a viewer that waits, this keeps two references and returns."""

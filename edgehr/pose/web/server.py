@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Connections without a request or between requests; browsers open some in advance.
 IDLE_S = 15.0
 SPARE_CONNECTIONS = 32
+# For telling viewers that the stream has ended, before their connections are cut.
+FAREWELL_S = 0.4
 
 
 class WebServer:
@@ -91,7 +93,10 @@ class WebServer:
         self._feed.publish(frame, status)
 
     def close(self) -> None:
-        """End all connections and the thread, at once. Closing again does nothing."""
+        """Tell viewers that the stream has ended, then end all connections and the thread, in a second at most.
+
+        Closing again does nothing.
+        """
         with suppress(RuntimeError):  # the loop is closed already
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
@@ -121,10 +126,10 @@ class WebServer:
 
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         feed = Feed(self._quality, self._max_fps)
-        app = App(feed, self._guard, self._max_clients).build()
+        app = App(feed, self._guard, self._max_clients)
         # A handler ends with its connection; no access log, which would hold the token.
         limits: dict[str, Any] = {"handler_cancellation": True, "shutdown_timeout": 0.1, "keepalive_timeout": IDLE_S}
-        runner = web.AppRunner(app, access_log=None, logger=logger(), **limits)
+        runner = web.AppRunner(app.build(), access_log=None, logger=logger(), **limits)
         await runner.setup()
         assert runner.server  # noqa: S101 - `setup` made it
         factory = _bounded(runner.server, self._max_clients + SPARE_CONNECTIONS)
@@ -137,6 +142,9 @@ class WebServer:
                 task.result()
         finally:
             listener.close()
+            if stop.is_set():  # and not where the server itself has failed
+                feed.ended.set()
+                await app.viewers_gone(FAREWELL_S)
             for connection in runner.server.connections:
                 if connection.transport is not None:
                     connection.transport.abort()  # waits for nobody to read what is on the way

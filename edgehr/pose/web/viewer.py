@@ -3,7 +3,8 @@
 A WebSocket, and not the simpler multipart JPEG, for three reasons. The page asks for each picture (`next`), so that a
 slow network or phone gets fewer pictures and never old ones: with a pushed stream, seconds of them pile up in the
 buffers on the way. Picture and figures arrive together. And a page can tell a lost connection from a still picture
-(`ping`, answered with `pong`), which browsers do not report for an image that stopped growing.
+(`ping`, answered with `pong`) and from a stream that has ended (`ended`, the last message): for an image that stopped
+growing, browsers report neither.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ MOST_ASKED = 2
 
 
 async def serve_viewer(socket: web.WebSocketResponse, feed: Feed) -> None:
-    """Send the newest frame each time the client asks, until it goes."""
+    """Send the newest frame each time the client asks, until it goes or the stream ends."""
     viewer = _Viewer(socket, feed)
-    tasks = [asyncio.create_task(viewer.listen()), asyncio.create_task(viewer.send())]
+    tasks = [asyncio.create_task(work()) for work in (viewer.listen, viewer.send, viewer.say_ended)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -67,3 +68,9 @@ class _Viewer:
             async with self._sending:
                 await self._socket.send_bytes(packet.data)
             sent = packet.number
+
+    async def say_ended(self) -> None:
+        """Wait for the end of the stream and say so; whoever does not read what was sent before never hears it."""
+        await self._feed.ended.wait()
+        async with self._sending:
+            await self._socket.send_str("ended")

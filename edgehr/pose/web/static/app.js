@@ -13,6 +13,7 @@ const charts = new Charts(byId("charts"));
 
 let paused = false;
 let lost = null; // { until: time of the next try or null, reason }
+let ended = false; // whether the server said that no more will come
 let connected = false;
 let fresh = false; // whether a picture came over this connection
 let arrived = 0; // when the last picture came
@@ -23,6 +24,7 @@ const connection = new Connection({
   onOpen() {
     connected = true;
     lost = null;
+    ended = false;
     fresh = false;
     arrived = performance.now();
     say();
@@ -31,6 +33,12 @@ const connection = new Connection({
     if (connected) charts.add(null);
     connected = false;
     lost = { until: wait === null ? lost?.until : performance.now() + wait, reason: reason ?? lost?.reason };
+    say();
+  },
+  onEnded() {
+    charts.add(null);
+    connected = false;
+    ended = true;
     say();
   },
   async onPacket(status, jpeg) {
@@ -109,7 +117,11 @@ function say() {
   const now = performance.now();
   const still = now - arrived;
   let state = "live", text = "Live", notice = "";
-  if (lost) {
+  if (ended) {
+    state = "ended";
+    text = "Ended";
+    notice = lost?.reason ?? "The stream has ended. If it is started again, it will be shown here.";
+  } else if (lost) {
     state = "lost";
     text = "Connection lost, retrying";
     const seconds = Math.ceil((lost.until - now) / 1000);

@@ -4,14 +4,16 @@ const MOST_ASKED = 2; // pictures on the way, as the server allows
 const PING_MS = 2000;
 const SILENCE_MS = 6000; // without an answer for this long, the board or the network is gone
 const RETRY_MS = [500, 1000, 2000, 3000, 5000];
+const RETRY_ENDED_MS = 15000; // after the stream has ended, in case it is started again
 
 export class Connection {
   // onPacket(status, jpeg: Blob) may return a promise: the next picture is asked for when it is done.
-  // onLost(retryInMs, reason) and onOpen() tell of the connection itself.
-  constructor({ onPacket, onOpen, onLost }) {
-    Object.assign(this, { onPacket, onOpen, onLost });
+  // onLost(retryInMs, reason), onEnded() and onOpen() tell of the connection itself.
+  constructor({ onPacket, onOpen, onLost, onEnded }) {
+    Object.assign(this, { onPacket, onOpen, onLost, onEnded });
     this.flowing = true;
     this.tries = 0;
+    this.ended = false;
     this.open();
     setInterval(() => this.ping(), PING_MS);
   }
@@ -28,13 +30,15 @@ export class Connection {
     let work = Promise.resolve();
     socket.onopen = () => {
       this.tries = 0;
+      this.ended = false;
       this.unanswered = null;
       this.onOpen();
       this.ask();
     };
     socket.onmessage = ({ data }) => {
       this.unanswered = null;
-      if (typeof data !== "string") work = work.then(() => this.take(socket, data)); // in order, one after the other
+      if (data === "ended") this.end(socket);
+      else if (typeof data !== "string") work = work.then(() => this.take(socket, data)); // in order, one after the other
     };
     socket.onclose = () => this.lose(socket);
   }
@@ -53,7 +57,7 @@ export class Connection {
   }
 
   ask() {
-    while (this.flowing && this.asked < MOST_ASKED && this.socket.readyState === WebSocket.OPEN) {
+    while (this.flowing && this.asked < MOST_ASKED && this.socket?.readyState === WebSocket.OPEN) {
       this.socket.send("next");
       this.asked += 1;
     }
@@ -74,13 +78,27 @@ export class Connection {
     }
   }
 
-  lose(socket) {
-    if (socket !== this.socket) return; // an earlier one
+  // The server said that no more will come.
+  end(socket) {
+    if (socket !== this.socket) return;
+    this.drop();
+    this.ended = true;
+    this.onEnded();
+    setTimeout(() => this.open(), RETRY_ENDED_MS);
+  }
+
+  drop() {
+    const socket = this.socket;
     this.socket = null;
     this.unanswered = null;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
-    const wait = RETRY_MS[Math.min(this.tries, RETRY_MS.length - 1)];
+  }
+
+  lose(socket) {
+    if (socket !== this.socket) return; // an earlier one
+    this.drop();
+    const wait = this.ended ? RETRY_ENDED_MS : RETRY_MS[Math.min(this.tries, RETRY_MS.length - 1)];
     this.tries += 1;
     this.onLost(wait, null);
     setTimeout(() => this.open(), wait);
