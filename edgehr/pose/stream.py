@@ -2,7 +2,8 @@
 
 Three threads hand frames on through slots that hold one frame each, so that order is kept and memory is bounded.
 Capture is a thread of its own because decoding takes as long as a small network, and detection because it needs nothing
-of the frame before. What a live source delivers while the others work is left out; its newest frame is what comes next.
+of the frame before. What a live source delivers while the others work is left out; its newest frame is what comes next:
+it is fetched only when somebody has time for it, for in a queue it would grow old.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from edgehr.pose.detection import Detections
 from edgehr.pose.sources import Frame, Source
+from edgehr.pose.sources.base import Kind
 from edgehr.pose.stats import StageTimes
 from edgehr.tasks.images import as_bgr
 from edgehr.tasks.poses import Poses
@@ -53,9 +55,18 @@ class Slot(Generic[T]):
         self._newest = newest
         self._changed = threading.Condition()
         self._item: T | None = None
+        self._takers = 0
         self._ended = False
         self._error: BaseException | None = None
         self.replaced = 0
+
+    def wait(self, *, taker: bool) -> None:
+        """Wait for room, and with `taker` also for somebody who waits for an item; raises Closed as `put` does."""
+        with self._changed:
+            while not self._ended and (self._item is not None or (taker and not self._takers)):
+                self._changed.wait()
+            if self._ended:
+                raise Closed
 
     def put(self, item: T) -> None:
         """Hand an item on; raises Closed once the other end has gone."""
@@ -71,8 +82,11 @@ class Slot(Generic[T]):
     def get(self) -> T:
         """Fetch the item, waiting for one; raises Closed after the last, or the error that ended the other end."""
         with self._changed:
+            self._takers += 1
+            self._changed.notify_all()
             while self._item is None and not self._ended:
                 self._changed.wait()
+            self._takers -= 1
             if self._item is None:
                 raise self._error or Closed
             item, self._item = self._item, None
@@ -114,7 +128,7 @@ def run(source: Source, estimator: PoseEstimator, times: StageTimes) -> Generato
     sequence = estimator.sequence(times, unrelated=unrelated)
     threads = [
         _start("capture", _capture, captured, source, captured, times),
-        _start("detect", _detect, detected, estimator, unrelated, captured, detected, times),
+        _start("detect", _detect, detected, estimator, source.kind, captured, detected, times),
         _start("pose", _pose, finished, sequence, detected, finished),
     ]
     try:
@@ -154,6 +168,8 @@ def _start(name: str, work: Any, output: Slot[Any], *arguments: Any) -> threadin
 def _capture(source: Source, output: Slot[_Job], times: StageTimes) -> None:
     frames = iter(source)
     while True:
+        if source.kind == "live":
+            output.wait(taker=True)
         started = time.perf_counter()
         frame = next(frames, None)
         if frame is None:
@@ -163,11 +179,14 @@ def _capture(source: Source, output: Slot[_Job], times: StageTimes) -> None:
         output.put(_Job(Frame(frame.name, as_bgr(frame.image), frame.number, frame.time_s), time_s))
 
 
-def _detect(estimator: PoseEstimator, unrelated: bool, jobs: Slot[_Job], output: Slot[_Job], times: StageTimes) -> None:
-    count, every = 0, 1 if unrelated else estimator.detect_every
+def _detect(estimator: PoseEstimator, kind: Kind, jobs: Slot[_Job], output: Slot[_Job], times: StageTimes) -> None:
+    count, every = 0, 1 if kind == "images" else estimator.detect_every
     while True:
+        looks = estimator.detector is not None and count % every == 0
+        if kind == "live":  # a frame to look at is worth having early; another would only wait for its pose
+            output.wait(taker=not looks)
         job = jobs.get()
-        if estimator.detector is not None and count % every == 0:
+        if estimator.detector is not None and looks:
             with times.measure("detect"):
                 job = replace(job, detections=estimator.detector(job.frame.image))
         count += 1

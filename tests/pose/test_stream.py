@@ -15,6 +15,7 @@ from edgehr.errors import EdgehrError
 from edgehr.pose.detection import Detections
 from edgehr.pose.estimator import PoseEstimator
 from edgehr.pose.sources import Frame
+from edgehr.pose.sources.live import LiveSource
 from edgehr.pose.stats import StageTimes
 from edgehr.pose.stream import Closed, Slot
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
@@ -92,7 +93,11 @@ def test_every_frame_of_a_file_comes_in_order() -> None:
 
 
 def test_a_slow_consumer_of_a_live_source_gets_new_frames_and_no_old_ones() -> None:
-    source = Frames(400, "live", period_s=0.005)
+    def feed(stop: threading.Event, tell: object) -> Iterator[NDArray[np.uint8]]:
+        while not stop.wait(0.005):
+            yield np.zeros((120, 160, 3), np.uint8)
+
+    source = LiveSource("numbers", feed, print)
     ages, numbers = [], []
     for poses in PoseEstimator(Peaks(), detector=whole).stream(source):
         ages.append(time.monotonic() - poses.frame.time_s)
@@ -103,6 +108,39 @@ def test_a_slow_consumer_of_a_live_source_gets_new_frames_and_no_old_ones() -> N
     assert numbers == sorted(set(numbers))
     assert numbers[-1] > 100  # the source ran on at ten times the consumer's speed
     assert max(ages[2:]) < 0.5  # a hundred frames late would be seconds
+
+
+@pytest.mark.parametrize(("detector", "most"), [(None, 1), (whole, 2)])
+def test_no_frame_of_a_live_source_grows_old_while_another_is_worked_on(detector: Any, most: int) -> None:
+    """Each would be older by one frame's work when its turn comes. Only the next one to detect people in is fetched."""
+    works, goes_on = threading.Event(), threading.Event()
+
+    class Blocks(Peaks):
+        def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+            works.set()
+            assert goes_on.wait(20)
+            return super()._infer(inputs)
+
+    fetched: list[int] = []
+
+    class Noting(Frames):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                fetched.append(frame.number)
+                yield frame
+
+    results = PoseEstimator(Blocks(), detector=detector, detect_every=1).stream(Noting(1000, "live"))
+    first: list[Any] = []
+    consumer = threading.Thread(target=lambda: first.append(next(results)))
+    consumer.start()
+    assert works.wait(20)
+    time.sleep(0.3)
+    while_it_works = len(fetched)
+    goes_on.set()
+    consumer.join()
+    results.close()  # type: ignore[attr-defined]
+    assert while_it_works == most
+    assert len(first) == 1
 
 
 def test_leaving_the_loop_ends_everything() -> None:
