@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.pose.web import WebServer
+
+AV_LOG_QUIET = "-8"
 
 
 def register(commands: SubParsers) -> None:
@@ -49,14 +52,18 @@ def run(args: argparse.Namespace) -> None:
 
     from edgehr.assets import photographs
     from edgehr.cli.live import go_through
+    from edgehr.cli.stopping import ended_by_signals, undisturbed
     from edgehr.pose.estimator import PoseEstimator
     from edgehr.pose.sinks import open_sinks
     from edgehr.pose.sources import open_source
 
-    if args.frames is not None and args.frames < 1:
-        raise EdgehrError(f"--frames must be at least 1, got {args.frames}")
+    _check(args)
+    # Before FFmpeg is first used: where it fails, edgehr says more, and in one line.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", AV_LOG_QUIET)
     with ExitStack() as stack:
-        source = open_source(args.source or str(photographs()[0]), loop=args.loop, realtime=args.realtime)
+        stack.enter_context(ended_by_signals())
+        spec = photographs()[0] if args.source is None else args.source
+        source = open_source(spec, loop=args.loop, realtime=args.realtime)
         stack.callback(source.close)
         estimator = stack.enter_context(
             PoseEstimator(
@@ -83,7 +90,8 @@ def run(args: argparse.Namespace) -> None:
                 most_frames=args.frames,
                 collect=args.json and source.kind != "live" and not args.loop,
             )
-            saved = sinks.close()
+            with undisturbed():
+                saved = sinks.close()
         except BaseException:
             sinks.discard()
             raise
@@ -110,6 +118,14 @@ def default_model() -> Path:
         f"no converted model here: run `make openvino` or `edgehr convert {DEFAULT_MODEL} --to openvino` first, "
         "or name one with --model"
     )
+
+
+def _check(args: argparse.Namespace) -> None:
+    for flag, value in (("--frames", args.frames), ("--detect-every", args.detect_every)):
+        if value is not None and value < 1:
+            raise EdgehrError(f"{flag} must be at least 1, got {value}")
+    if args.token and not args.serve:
+        raise EdgehrError("--token goes with --serve")
 
 
 def _serve(address: str, token: str | None) -> WebServer:

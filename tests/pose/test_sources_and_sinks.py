@@ -52,6 +52,20 @@ def test_what_cannot_be_a_source(tmp_path: Path) -> None:
         list(open_source(tmp_path / "broken.jpg"))
 
 
+def test_a_broken_picture_among_others_is_left_out(tmp_path: Path) -> None:
+    messages: list[str] = []
+    for name in ("a.png", "b.png", "d.png"):
+        write_image(tmp_path / name)
+    (tmp_path / "b.png").write_bytes(b"no image")
+    frames = list(open_source(tmp_path, listener=messages.append))
+    assert [(frame.name, frame.number) for frame in frames] == [("a.png", 0), ("d.png", 2)]
+    assert messages == [f"{tmp_path / 'b.png'}: not an image that OpenCV reads; it is left out"]
+    for name in ("a.png", "d.png"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(EdgehrError, match=r"d.png: not an image"):
+        list(open_source(tmp_path, listener=messages.append))
+
+
 def frame(name: str, value: int = 7, size: tuple[int, int] = (48, 64)) -> Frame:
     return Frame(name, np.full((*size, 3), value, np.uint8))
 

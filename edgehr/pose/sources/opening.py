@@ -43,6 +43,8 @@ def open_source(
         EdgehrError: Nothing there, an empty folder, a file of an unknown kind, or a camera or stream that cannot be
             opened.
     """
+    if not str(spec):
+        raise EdgehrError("the source is empty: give an image, a folder, a video, a camera or an address")
     device = find_device(str(spec), timeout_s)
     if device is None:
         return _file(Path(str(spec)), loop, realtime, listener)
@@ -58,7 +60,7 @@ def _file(path: Path, loop: bool, realtime: bool, listener: Listener) -> Source:
     if path.is_dir() or suffix in IMAGE_SUFFIXES:
         if loop or realtime:
             raise EdgehrError(f"{path}: only video files can be repeated, or paced as if they were live")
-        return PictureSource(path)
+        return PictureSource(path, listener)
     if suffix not in VIDEO_SUFFIXES:
         known = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
         raise EdgehrError(f"{path}: unknown kind of file: expected a folder or one of {known}")
