@@ -22,6 +22,8 @@ from edgehr.runtimes import Artifact, Runtime, TensorSpec
 from edgehr.runtimes.base import Tensors
 from edgehr.zoo import get_card
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 CARD = get_card("litehrnet-18-coco-256x192")
 
 
@@ -74,13 +76,6 @@ def whole(image: NDArray[Any]) -> Detections:
     height, width = image.shape[:2]
     box = np.array([[0.3 * width, 0, 0.7 * width, height]], np.float32)
     return Detections(box, np.ones(1, np.float32))
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
 
 
 def test_every_frame_of_a_file_comes_in_order() -> None:
