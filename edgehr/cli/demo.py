@@ -23,18 +23,20 @@ def register(commands: SubParsers) -> None:
         help="draw the skeletons of people in pictures, a video or a live camera",
         description="Without --detector one person is found and followed by the keypoints; with it, several.",
     )
-    parser.add_argument("--model", type=Path, metavar="ARTIFACT", help="default: the sample model as converted last")
+    parser.add_argument("--model", type=Path, metavar="ARTIFACT", help="default: the sample model in artifacts/")
     parser.add_argument("--detector", type=Path, metavar="ARTIFACT", help="a converted person detector")
     parser.add_argument(
         "--source",
         metavar="SOURCE",
         help="image, folder, video, camera (0, /dev/video0, csi:0) or address (rtsp://, http://); default: a photo",
     )
-    parser.add_argument("--save", type=Path, metavar="OUT", help="file or folder; default: out, for a camera nothing")
+    parser.add_argument(
+        "--save", type=Path, metavar="OUT", help="file or folder; default: out, if it ends and goes nowhere else"
+    )
     parser.add_argument("--window", action="store_true", help="show the picture in a window; q ends")
     parser.add_argument("--jsonl", metavar="FILE", help="write the poses of each frame as a line of JSON; - for stdout")
     parser.add_argument("--serve", metavar="[HOST:]PORT", help="show the picture in a browser (loopback unless HOST)")
-    parser.add_argument("--token", help="what the page asks for when it is not on loopback; default: a random one")
+    parser.add_argument("--token", help="what the page asks for; default: a random one, on loopback none")
     parser.add_argument("--device", default="auto", help="where the models run")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference")
     parser.add_argument("--detect-every", type=int, default=5, metavar="N", help="frames between detections (5)")
