@@ -93,7 +93,8 @@ class _Run:
         listed = "  ".join(f"{stage} {times['p50']:.1f}/{times['p95']:.1f}" for stage, times in stages.items())
         lines = [f"{self._card.name} ({self._card.weights.origin} weights), {self._where}"]
         if self._source.kind != "images":
-            lines.append(f"{self.times.fps:.1f} fps   ms p50/p95: {listed}")
+            rate = f"{self.times.fps:.1f} fps  " if self.times.fps else ""  # of the first frame it is not known
+            lines.append(f"{rate}ms p50/p95: {listed}")
         board = self._read_board()
         return [*lines, f"{board.power_mode}, {board.clocks}"] if board else lines
 

@@ -19,6 +19,7 @@ SEEN = 0.3
 # BGR. Left and right as the person has them; told apart with colour-blind eyes too (Okabe and Ito's blue and orange).
 LEFT, RIGHT, MIDDLE = (233, 180, 86), (0, 159, 230), (235, 235, 235)
 OUTLINE, TEXT = (30, 30, 30), (255, 255, 255)
+SMALLEST_TEXT = 0.15  # in OpenCV's scale
 SHIFT = 4  # OpenCV draws with coordinates in 1/16 pixels
 
 
@@ -104,16 +105,38 @@ def _draw_id(image: NDArray[np.uint8], identity: int, box: list[float], width: i
 
 
 def draw_label(image: NDArray[np.uint8], lines: list[str]) -> None:
-    """Write lines of text into the lower left corner, on a dark strip, in place."""
+    """Write lines of text into the lower left corner, on a dark strip, in place.
+
+    A line that is too long is broken at double spaces, and all are written smaller if that is not enough.
+    """
     scale = max(min(image.shape[:2]) / 1100, 0.4)
     step = round(30 * scale) + 2
-    widest = max(cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for line in lines)
-    scale *= min(1.0, (image.shape[1] - 2 * step) / max(widest, 1))
+    room = image.shape[1] - step
+    lines = [part for line in lines for part in _broken(line, scale, room)]
+    while scale > SMALLEST_TEXT and max(text_width(line, scale) for line in lines) > room:
+        scale *= 0.95  # in steps: glyphs come in whole pixels, so widths do not follow the scale
     top = max(image.shape[0] - step * len(lines) - step // 2, 0)
     cv2.convertScaleAbs(image[top:], image[top:], 1 / 3)
     for row, line in enumerate(lines):
         place = (step // 2, top + step * (row + 1) - step // 4)
         cv2.putText(image, line, place, cv2.FONT_HERSHEY_SIMPLEX, scale, TEXT, 1, cv2.LINE_AA)
+
+
+def text_width(text: str, scale: float) -> int:
+    """Pixels that a line of the label is wide."""
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    return int(width)
+
+
+def _broken(line: str, scale: float, room: int) -> list[str]:
+    parts, rows = line.split("  "), [""]
+    for part in parts:
+        longer = f"{rows[-1]}  {part}".strip()
+        if rows[-1] and text_width(longer, scale) > room:
+            rows.append(part.strip())
+        else:
+            rows[-1] = longer
+    return rows
 
 
 def line_width(image: NDArray[Any], box: Sequence[float]) -> int:

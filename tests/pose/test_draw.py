@@ -57,3 +57,23 @@ def test_labels_fit_small_pictures() -> None:
         image = np.full((*size, 3), 200, np.uint8)
         draw_label(image, ["a long line that names a model and its weights", "second"])
         assert (image != 200).any()
+
+
+def test_a_long_line_of_a_label_is_broken_and_stays_inside() -> None:
+    line = "   ".join(f"stage{number} 100.0/200.0" for number in range(12))
+    image = np.zeros((540, 960, 3), np.uint8)
+    draw_label(image, [line])
+    assert not image[:, -4:].any()
+    written = np.flatnonzero(image.any(axis=(1, 2)))
+    assert np.ptp(written) > 25  # more than one row
+
+
+def test_people_who_are_followed_are_labelled() -> None:
+    without, labelled = np.zeros((300, 300, 3), np.uint8), np.zeros((300, 300, 3), np.uint8)
+    drawn = poses(1)
+    draw_poses(without, drawn, KEYPOINTS)
+    draw_poses(labelled, Poses(drawn.boxes, drawn.keypoints, drawn.scores, np.array([12])), KEYPOINTS)
+    rows, columns = np.nonzero((without != labelled).any(axis=2))
+    assert len(rows)
+    assert rows.max() < 60  # over the box, kept inside the picture
+    assert abs(columns.mean() - 100) < 10
