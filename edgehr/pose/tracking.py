@@ -14,7 +14,8 @@ from edgehr.tasks.poses import Poses
 
 # Mean of overlap and keypoint similarity below which two poses are not the same person.
 SAME = 0.3
-# Seconds for which somebody who is not seen keeps the number.
+# Seconds for which somebody who is not seen keeps the number. Who was in the frame before keeps it however long ago
+# that was: a slow machine looks at a frame a second or less.
 MEMORY_S = 1.0
 # Frames in a row after which somebody is known. A detection that holds a part of a known person, or two of them, makes
 # a second pose of the same body for a frame or two; who is left then is the one who was there before.
@@ -66,6 +67,7 @@ class Tracker:
         self._smooth = smooth
         self._tracks: list[Track] = []
         self._next = 1
+        self._last_s = float("-inf")
 
     def reset(self) -> None:
         """Forget everybody; numbers are not given again."""
@@ -81,7 +83,9 @@ class Tracker:
         Returns:
             The same people with ids, smoothed where that was asked for.
         """
-        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= MEMORY_S]
+        oldest_s = min(time_s - MEMORY_S, self._last_s)
+        self._tracks = [track for track in self._tracks if track.seen_s >= oldest_s]
+        self._last_s = time_s
         chosen = self._assign(poses)
         ids, keypoints = np.empty(len(poses), np.int64), poses.keypoints.copy()
         sizes = np.sqrt(areas(poses.boxes)).tolist()

@@ -54,9 +54,16 @@ def test_somebody_who_is_hidden_for_a_moment_keeps_the_number() -> None:
     tracker(people((10, 10)), 0.0)
     tracker(_nobody(), 0.4)
     assert tracker(people((14, 10)), 0.8).ids.tolist() == [1]
+    tracker(_nobody(), 1.2)
     assert tracker(people((14, 10)), 0.8 + MEMORY_S + 0.1).ids.tolist() == [2]
     tracker.reset()
     assert tracker(people((14, 10)), 3.0).ids.tolist() == [3]
+
+
+def test_a_slow_machine_knows_the_people_of_the_frame_before() -> None:
+    tracker = Tracker(SIGMAS)
+    for step in range(5):
+        assert tracker(people((10 + 4 * step, 10), (300, 20)), 3 * MEMORY_S * step).ids.tolist() == [1, 2]
 
 
 def _nobody() -> Poses:
