@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
+from edgehr.evaluation.people import PeopleImage
 from edgehr.tasks import DetectionTask, Task
 from edgehr.tasks.images import image_files, read_image
 
@@ -28,15 +29,24 @@ def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.
     Raises:
         EdgehrError: The folder holds no readable image.
     """
-    preprocess = _cut(card) if card.task == "detection" else Task.for_card(card.with_layout("nchw")).preprocess
-    parts = []
-    for path in image_files(images)[:MOST_IMAGES] if images else photographs():
-        pixels = read_image(path)
-        height, width = pixels.shape[:2]
+    return crops_of(card, comparison_windows(images))
+
+
+def comparison_windows(images: Path | None = None) -> list[PeopleImage]:
+    """Those crops as boxes in their images."""
+    found = []
+    for number, path in enumerate(image_files(images)[:MOST_IMAGES] if images else photographs()):
+        height, width = read_image(path).shape[:2]
         windows = [(0.0, 0.0, 1.0, 1.0)] if images else _WINDOWS
         boxes = np.array(windows, np.float32) * np.array([width, height, width, height], np.float32)
-        parts.append(preprocess(pixels, boxes)[0])
-    return np.concatenate(parts)
+        found.append(PeopleImage.with_boxes(number, path, boxes))
+    return found
+
+
+def crops_of(card: ModelCard, images: Iterable[PeopleImage]) -> NDArray[np.float32]:
+    """Every box of the images through the model's own preprocessing, (N, 3, H, W)."""
+    preprocess = _cut(card) if card.task == "detection" else Task.for_card(card.with_layout("nchw")).preprocess
+    return np.concatenate([preprocess(read_image(image.path), image.boxes)[0] for image in images])
 
 
 def _cut(card: ModelCard) -> Callable[[NDArray[Any], NDArray[Any]], tuple[NDArray[np.float32], Any]]:
@@ -60,7 +70,7 @@ _WINDOWS = [
 ]
 
 
-def describe(batch: NDArray[Any], images: Path | None) -> str:
-    """Say what a batch is made of."""
+def describe(batch: Sized, images: Path | None) -> str:
+    """Say what a batch of crops, or a list of their boxes, is made of."""
     source = f"images of {images}" if images else "windows of the photographs shipped with edgehr"
     return f"{len(batch)} {source}"

@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them.
     "models": BASE | {"files", "runtimes"},
     "calib": BASE | {"files", "tasks", "evaluation", "models", "runtimes"},
-    "converters": BASE | {"files", "assets", "zoo", "models", "calib", "runtimes", "tasks"},
+    "converters": BASE | {"files", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
 }
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}
 

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,13 @@ def predict(
         flip: Average in the mirrored image.
         suppress: Drop near-equal poses (for detected boxes, several of which may hold the same person).
     """
-    poses = estimate(runtime, card, image, flip=flip)
+    return as_results(estimate(runtime, card, image, flip=flip), card, image, category, suppress=suppress)
+
+
+def as_results(
+    poses: Poses, card: ModelCard, image: PeopleImage, category: int, *, suppress: bool = False
+) -> list[dict[str, Any]]:
+    """Give the poses in the boxes of one image as COCO results; arguments as for `predict`."""
     scores = _pose_scores(poses, image.box_scores)
     kept: Iterable[int] = range(len(poses))
     if suppress:
@@ -143,27 +149,49 @@ def evaluate(
         EdgehrError: The annotations do not suit the model.
         MissingDependencyError: The evaluation library is not installed.
     """
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError:
-        raise MissingDependencyError("evaluation needs faster-coco-eval: pip install 'edgehr[eval]'") from None
+    _library()  # its absence is said now, not after the work
     check_annotations(card, annotations)
     results: list[dict[str, Any]] = []
     for image in images:
         results += predict(runtime, card, image, annotations.category, flip=flip, suppress=suppress)
         if progress:
             progress(len(image.boxes))
+    return replace(score(annotations.data, results, card), images=len(images))
+
+
+def score(truth: dict[str, Any], results: list[dict[str, Any]], card: ModelCard, most: int = 20) -> CocoMetrics:
+    """Compute COCO AP and AR of results.
+
+    Args:
+        truth: `images`, `annotations` and `categories` of a COCO keypoint file.
+        results: COCO keypoint results.
+        card: The model, for the OKS constants of its keypoints.
+        most: Results of one image that count, the best; 20 is COCO's rule.
+
+    Raises:
+        MissingDependencyError: The evaluation library is not installed.
+    """
+    coco, evaluation = _library()
     with contextlib.redirect_stdout(io.StringIO()):  # the library prints its own table
-        truth = COCO(copy.deepcopy(annotations.data))
+        known = coco(copy.deepcopy(truth))
         sigmas = np.array(card.keypoints.sigmas)
-        run = COCOeval_faster(truth, truth.loadRes(results), "keypoints", kpt_oks_sigmas=sigmas, print_function=_quiet)
+        run = evaluation(known, known.loadRes(results), "keypoints", kpt_oks_sigmas=sigmas, print_function=_quiet)
+        run.params.maxDets = [most]
         run.evaluate()
         run.accumulate()
         run.summarize()
     # The library gives -1 where there is nobody to find.
     figures = (float(value) if value >= 0 else float("nan") for value in run.stats[:6])
     ap, ap50, ap75, medium, large, ar = figures
-    return CocoMetrics(ap, ap50, ap75, medium, large, ar, len(results), len(images))
+    return CocoMetrics(ap, ap50, ap75, medium, large, ar, len(results), len(truth["images"]))
+
+
+def _library() -> tuple[Any, Any]:
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError:
+        raise MissingDependencyError("evaluation needs faster-coco-eval: pip install 'edgehr[eval]'") from None
+    return COCO, COCOeval_faster
 
 
 def _quiet(*_: object) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edgehr.errors import EdgehrError
 
@@ -24,12 +26,27 @@ class PeopleImage:
         path: The image file.
         boxes: (N, 4) float32 xyxy pixels.
         box_scores: (N,) float32; 1 for annotated boxes.
+        areas: (N,) float32 square pixels, for OKS: the annotated areas of the people; of boxes that are no annotation,
+            the boxes' own.
     """
 
     image_id: int
     path: Path
     boxes: NDArray[np.float32]
     box_scores: NDArray[np.float32]
+    areas: NDArray[np.float32]
+
+    @classmethod
+    def with_boxes(cls, image_id: int, path: Path, boxes: ArrayLike, scores: ArrayLike | None = None) -> PeopleImage:
+        """An image with boxes (N, 4) xyxy that are no annotations; their scores (N,) are 1 unless given."""
+        array = np.array(boxes, np.float32)
+        sides = array[:, 2:] - array[:, :2]
+        known = np.ones(len(array)) if scores is None else scores
+        return cls(image_id, path, array, np.array(known, np.float32), sides.prod(axis=1))
+
+    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> PeopleImage:
+        """The image with some of its boxes."""
+        return replace(self, boxes=self.boxes[chosen], box_scores=self.box_scores[chosen], areas=self.areas[chosen])
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,7 @@ class Annotations:
             raise EdgehrError(f"{path}: not a COCO keypoint file: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise EdgehrError(f"{path}: not a COCO keypoint file: {type(error).__name__} {error}") from None
-        if not any(person["num_keypoints"] and not person["iscrowd"] for person in people):
+        if not any(map(_is_evaluated, people)):
             raise EdgehrError(f"{path}: not one annotation has a labelled keypoint, so there is nobody to evaluate")
         if len(counts) != 1 or len(categories) != 1:
             raise EdgehrError(
@@ -87,15 +104,16 @@ class Annotations:
         """
         sizes = {image["id"]: (image["width"], image["height"]) for image in self.data["images"]}
         boxes: dict[int, list[list[float]]] = {}
-        for person in self.data["annotations"]:
-            if person["iscrowd"] or not person["num_keypoints"]:
-                continue
+        areas: dict[int, list[float]] = {}
+        for person in filter(_is_evaluated, self.data["annotations"]):
             width, height = sizes[person["image_id"]]
             x, y, w, h = person["bbox"]
             box = [max(0, x), max(0, y), min(width, x + w), min(height, y + h)]
             if box[2] > box[0] and box[3] > box[1]:
                 boxes.setdefault(person["image_id"], []).append(box)
-        return self._with_boxes(images, boxes, {image: [1.0] * len(found) for image, found in boxes.items()})
+                areas.setdefault(person["image_id"], []).append(person["area"])
+        found = [PeopleImage.with_boxes(image, path, boxes[image]) for image, path in self._files(images, boxes)]
+        return [replace(image, areas=np.array(areas[image.image_id], np.float32)) for image in found]
 
     def detected(self, images: Path, detections: Path) -> list[PeopleImage]:
         """The images with the boxes of a COCO detection file.
@@ -119,23 +137,42 @@ class Annotations:
             ) from None
         if not boxes:
             raise EdgehrError(f"{detections}: none of its boxes of this category belongs to an image of {self.path}")
-        return self._with_boxes(images, boxes, scores)
+        return [
+            PeopleImage.with_boxes(image, path, boxes[image], scores[image])
+            for image, path in self._files(images, boxes)
+        ]
 
-    def _with_boxes(
-        self, folder: Path, boxes: dict[int, list[list[float]]], scores: dict[int, list[float]]
-    ) -> list[PeopleImage]:
-        result = []
+    def first(self, people: int) -> Annotations:
+        """The annotations of the first images, in the file's order, that hold at least so many people to evaluate."""
+        counts = Counter(person["image_id"] for person in self.data["annotations"] if _is_evaluated(person))
+        kept, found = [], 0
         for image in self.data["images"]:
-            number = image["id"]
-            if number not in boxes:
-                continue
-            path = folder / image["file_name"]
+            if found >= people:
+                break
+            kept.append(image)
+            found += counts[image["id"]]
+        numbers = {image["id"] for image in kept}
+        annotations = [person for person in self.data["annotations"] if person["image_id"] in numbers]
+        return replace(self, data={**self.data, "images": kept, "annotations": annotations})
+
+    @property
+    def images_beside(self) -> Path:
+        """Where the images are if nobody says: `images/` beside the file, or else the file's own folder."""
+        beside = self.path.parent / "images"
+        return beside if beside.is_dir() else self.path.parent
+
+    def _files(self, folder: Path, wanted: Container[int]) -> list[tuple[int, Path]]:
+        """Number and file of the wanted images; raises EdgehrError where one is missing."""
+        files = [(image["id"], folder / image["file_name"]) for image in self.data["images"] if image["id"] in wanted]
+        for _, path in files:
             if not path.is_file():
                 raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")
-            result.append(
-                PeopleImage(number, path, np.array(boxes[number], np.float32), np.array(scores[number], np.float32))
-            )
-        return result
+        return files
+
+
+def _is_evaluated(person: dict[str, Any]) -> bool:
+    """COCO's evaluation leaves out crowds and people without a labelled keypoint."""
+    return bool(person["num_keypoints"] and not person["iscrowd"])
 
 
 class _WrongError(Exception):

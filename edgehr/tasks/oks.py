@@ -7,7 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def oks(
-    keypoints: NDArray[np.float32], others: NDArray[np.float32], area: ArrayLike, sigmas: ArrayLike
+    keypoints: NDArray[np.float32],
+    others: NDArray[np.float32],
+    area: ArrayLike,
+    sigmas: ArrayLike,
+    counted: ArrayLike = True,
 ) -> NDArray[np.float64]:
     """Object keypoint similarity of COCO's keypoint evaluation.
 
@@ -16,14 +20,16 @@ def oks(
         others: (..., K, 2) pixels, of a shape that broadcasts with that of `keypoints`.
         area: The objects' areas, square pixels: a number, or of a shape (...) that broadcasts likewise.
         sigmas: (K,) per-keypoint constants.
+        counted: The keypoints that count, boolean, of a shape that broadcasts with (..., K), at least one of each
+            object; by default all.
 
     Returns:
-        (...) similarities, 0 to 1.
+        (...) similarities, 0 to 1: means over the keypoints that count.
     """
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     x, y = np.moveaxis(others.astype(np.float64) - keypoints, -1, 0)
     exponents = (x * x + y * y) / (2 * variances * (np.asarray(area, np.float64)[..., None] + np.spacing(1)))
-    similarities: NDArray[np.float64] = np.exp(-exponents).mean(axis=-1)
+    similarities: NDArray[np.float64] = np.exp(-exponents).mean(axis=-1, where=np.asarray(counted, bool))
     return similarities
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgehr.cli.main import main
+from edgehr.evaluation.people import Annotations
 from edgehr.zoo import DEFAULT_MODEL
 
 
@@ -83,6 +84,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["inspect", "absent.onnx"], "no such model file"),
         (["verify", "absent.onnx", "absent.xml"], "no such model file"),
         (["verify", "a.pth", "b.pth"], "say which model"),
+        (["verify", "absent.onnx", "absent.xml", "--annotations", "a"], "no such model file"),
         (["eval", "absent.onnx", "--annotations", "a", "--images", "b"], "no such model file"),
         (["demo", "--source", "absent.jpg"], "no such image"),
         (["demo"], "no converted model here"),
@@ -141,6 +143,9 @@ def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None
     strict = edgehr_command("verify", DEFAULT_MODEL, artifact, "--max-difference", "1e-12")
     assert strict.returncode == 1
     assert "is above 1e-12" in one_line(strict.stderr)
+    agreed = edgehr_command("verify", artifact, artifact, "--min-agreement", "1")
+    assert agreed.returncode == 0, agreed.stderr
+    assert "mean OKS   1.0000    10 people" in agreed.stdout
 
     found = edgehr_command("demo", "--json", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
@@ -195,3 +200,24 @@ def test_verify_of_a_checkpoint_takes_the_artifact_s_card(
     refused = edgehr_command("eval", sample_onnx, "--weights", "x", "--annotations", "a", "--images", "b")
     assert refused.returncode == 1
     assert "has its weights inside" in one_line(refused.stderr)
+
+
+@pytest.mark.slow
+def test_verify_on_annotated_people_prints_agreement(
+    edgehr_command: Any, sample_onnx: Path, sample_ir: Path, sample_card: Any, shared: Path, tmp_path: Path
+) -> None:
+    people = shared / "data" / "coco-val2017-people"
+    few = Annotations.read(people / "person_keypoints.json").first(15)
+    (tmp_path / "few.json").write_text(json.dumps(few.data))
+    common = ("--annotations", tmp_path / "few.json", "--images", people / "images")
+    done = edgehr_command("verify", sample_onnx, sample_ir, *common, "--json", "--min-agreement", "0.99")
+    assert done.returncode == 0, done.stderr
+    agreed = json.loads(done.stdout)["agreement"]
+    assert agreed["people"] + agreed["left_out"] >= 15
+    assert agreed["oks"] > 0.999
+    assert agreed["ap"]["ap"] > 0.99
+    other = shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors"
+    strict = edgehr_command("verify", sample_onnx, other, *common, "--min-agreement", "0.999")
+    assert strict.returncode == 1
+    assert "is below 0.999" in one_line(strict.stderr)
+    assert "COCO AP with A's keypoints as the truth" in strict.stdout

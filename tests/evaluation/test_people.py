@@ -46,6 +46,21 @@ def test_labelled_people_with_boxes_clipped_to_the_image(dataset: Path) -> None:
     assert image.image_id == 1
     np.testing.assert_array_equal(image.boxes, [[10, 10, 30, 40], [90, 70, 100, 80]])
     assert (image.box_scores == 1).all()
+    assert image.areas.tolist() == [99, 99]
+
+
+def test_the_first_images_that_hold_so_many_people(dataset: Path) -> None:
+    data = json.loads((dataset / "a.json").read_text())
+    data["annotations"].append(person(2, [0, 0, 10, 10]))
+    (dataset / "a.json").write_text(json.dumps(data))
+    annotations = Annotations.read(dataset / "a.json")
+    for wanted, images, people in ((1, [1], 3), (2, [1], 3), (3, [1, 2], 5), (99, [1, 2], 5)):
+        kept = annotations.first(wanted).data
+        assert [image["id"] for image in kept["images"]] == images
+        assert len(kept["annotations"]) == people
+    assert annotations.images_beside == dataset
+    (dataset / "images").mkdir()
+    assert annotations.images_beside == dataset / "images"
 
 
 def test_detections_of_people_in_these_images(dataset: Path) -> None:
@@ -59,6 +74,7 @@ def test_detections_of_people_in_these_images(dataset: Path) -> None:
     (image,) = Annotations.read(dataset / "a.json").detected(dataset, dataset / "d.json")
     np.testing.assert_array_equal(image.boxes, [[1, 2, 4, 6]])
     assert image.box_scores == pytest.approx([0.5])
+    assert image.areas.tolist() == [12]
 
 
 @pytest.mark.parametrize("content", ["{}", "[", '{"images": [], "annotations": []}', '{"annotations": [{"bbox": []}]}'])
