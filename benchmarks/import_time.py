@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 
-from benchmarks.timing import interleaved, report
+from benchmarks.timing import report
+from edgehr.converters.quality.latency import interleaved
 
 BASE = "import numpy, cv2"
 PROGRAMS = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks.timing import interleaved, report
+from benchmarks.timing import report
 from edgehr.converters.convert import convert
 from edgehr.converters.crops import comparison_batch
+from edgehr.converters.quality.latency import interleaved
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 from edgehr.zoo import DEFAULT_MODEL, find_weights, get_card

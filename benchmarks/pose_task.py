@@ -7,9 +7,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from benchmarks.timing import interleaved, report
+from benchmarks.timing import report
 from edgehr.assets import photographs
 from edgehr.card import Decoding
+from edgehr.converters.quality.latency import interleaved
 from edgehr.tasks import PoseTask
 from edgehr.tasks.heatmaps import decode
 from edgehr.zoo import DEFAULT_MODEL, find_weights, get_card

@@ -1,0 +1,1 @@
+"""The conversion report: what quantisation gained and cost, in one table, a page with plots, and JSON."""
