@@ -41,7 +41,7 @@ class Coverage:
 
     Attributes:
         nodes: In the order in which they run, one for each operator with real values.
-        executed: Share of the multiply-adds that the device here really computes in INT8, 0 to 1; None where the runtime
+        executed: Share of the multiply-adds that the CPU here really computes in INT8, 0 to 1; None where the runtime
             does not tell.
     """
 

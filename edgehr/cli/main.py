@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from edgehr import __version__
-from edgehr.cli import build, convert, demo, doctor, evaluate, fetch, inspect, models, verify
+from edgehr.cli import build, convert, demo, doctor, evaluate, fetch, inspect, models, report, verify
 from edgehr.errors import EdgehrError
 
-COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, demo, doctor)
+COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, report, demo, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,102 @@
+"""`edgehr report`: artifacts of one model beside each other, in the terminal and as a page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
+from edgehr.errors import EdgehrError
+
+if TYPE_CHECKING:
+    from edgehr.converters.quality.results import QualityReport
+
+
+def register(commands: SubParsers) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "report",
+        help="compare converted models: size, AP, agreement, latency, INT8 coverage, error by layer",
+        description="Measure artifacts of one model on annotated people: ground-truth boxes, no flip.",
+    )
+    parser.add_argument("reference", type=Path, metavar="FP32", help="what the others are compared with")
+    parser.add_argument("others", type=Path, nargs="+", metavar="OTHER", help=".onnx, .xml, .tflite or .plan")
+    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO person_keypoints .json")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="its images; by default images/ beside it")
+    parser.add_argument("--people", type=_count, metavar="N", help="stop after the images that hold the first N people")
+    parser.add_argument("--rounds", type=_count, default=50, metavar="N", help="timed inferences of each (50)")
+    parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write a page with plots and pictures, .html")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, write the page, print the table."""
+    from edgehr.cli.opening import need_packages
+    from edgehr.evaluation.people import Annotations
+
+    paths = [args.reference, *args.others]
+    _check(args, paths)
+    need_packages("faster_coco_eval", extra="eval")
+    annotations = Annotations.read(args.annotations)
+    folder = args.images or annotations.images_beside
+    if args.people:
+        annotations = annotations.first(args.people)
+    from edgehr.converters.quality.measure import measure
+
+    report = measure(paths, annotations, folder, threads=args.threads, rounds=args.rounds, bar=progress_bar)
+    if args.out:
+        from edgehr.converters.quality.page import write_page
+
+        write_page(report, args.out)
+    if args.json:
+        print_json({**report.to_dict(), "page": str(args.out) if args.out else None})
+    else:
+        _print(report)
+        if args.out:
+            print(f"\nwritten: {args.out}")
+
+
+def _check(args: argparse.Namespace, paths: list[Path]) -> None:
+    """Say before the work what would fail after it."""
+    from edgehr.files import check_writable
+
+    for path in paths:
+        if not path.is_file():
+            raise EdgehrError(f"{path}: no such model file")
+    if any(path.suffix == ".onnx" for path in paths):
+        from edgehr.cli.opening import need_packages
+
+        need_packages("onnx")
+    if args.out:
+        if args.out.suffix not in (".html", ".htm"):
+            raise EdgehrError(f"{args.out}: the page's name must end in .html")
+        from edgehr.converters.quality.page import check_packages
+
+        check_packages()
+        check_writable(args.out)
+
+
+def _print(report: QualityReport) -> None:
+    from edgehr.converters.quality.table import percent, table
+
+    print(report.model)
+    for name, value in report.setting.items():
+        print(f"{name:<9} {value}")
+    print()
+    labels = [column.label for column in report.columns]
+    print_table(["", *labels], [[row.name, *row.cells] for row in table(report)])
+    for column in report.columns:
+        if column.quantised and column.coverage and column.coverage.in_float:
+            macs = max(column.coverage.macs, 1)
+            print(f"\nin float in {column.label}:")
+            rows = [[g.count, g.operator, percent(g.macs / macs) if g.macs else ""] for g in column.coverage.in_float]
+            print_table(["", "OPERATOR", "MULTIPLY-ADDS"], rows)
