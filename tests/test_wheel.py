@@ -64,6 +64,8 @@ def test_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
         "edgehr/converters/convert.py",
         "edgehr/calib/__init__.py",
         "edgehr/py.typed",
+        "edgehr/converters/quality/templates/report.html",
+        "edgehr/converters/quality/templates/report.css",
         "edgehr/zoo/data/models.tsv",
         "edgehr/zoo/data/keypoints/coco.json",
         "edgehr/zoo/sample/litehrnet_18_wider_naive_sample.safetensors",
