@@ -12,6 +12,16 @@ from pathlib import Path
 
 from edgehr.errors import EdgehrError
 
+CACHE_VARIABLE = "EDGEHR_CACHE"
+
+
+def cache_folder() -> Path:
+    """What can be made or fetched again goes here: `EDGEHR_CACHE`, else `edgehr` in the user's cache folder (XDG)."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgehr"
+
 
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file, in hex."""

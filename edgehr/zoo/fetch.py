@@ -11,24 +11,15 @@ from pathlib import Path
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.files import sha256_file
+from edgehr.files import cache_folder, sha256_file
 from edgehr.zoo.detectors import other_exports
 
-CACHE_VARIABLE = "EDGEHR_CACHE"
 TIMEOUT_S = 30
 BLOCK = 1 << 18
 
 Progress = Callable[[int, "int | None"], None]
 
 _SAMPLE = Path(__file__).parent / "sample"
-
-
-def cache_folder() -> Path:
-    """Where downloads go: `EDGEHR_CACHE`, else `edgehr` in the user's cache folder (XDG)."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgehr"
 
 
 def cached_path(card: ModelCard) -> Path:
