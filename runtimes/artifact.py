@@ -24,6 +24,8 @@ class Artifact:
         weights_sha256: SHA-256 of the checkpoint it was converted from.
         tools: Name and version of what made it.
         calibration_sha256: SHA-256 of the calibration manifest; empty where nothing was calibrated.
+        calibration_images: Fingerprints (`edgehr.evaluation.overlap`) of the images calibrated on, so that evaluation
+            can tell them.
     """
 
     card: ModelCard
@@ -31,10 +33,13 @@ class Artifact:
     weights_sha256: str
     tools: Mapping[str, str] = field(default_factory=dict)
     calibration_sha256: str = ""
+    calibration_images: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON."""
         data = {"schema": SCHEMA, **vars(self), "card": self.card.to_dict(), "tools": dict(self.tools)}
+        if not self.calibration_images:  # models that were not calibrated stay readable by older versions
+            del data["calibration_images"]
         return json.dumps(data, separators=(",", ":"))
 
     @classmethod
@@ -48,7 +53,10 @@ class Artifact:
             data: dict[str, Any] = json.loads(text)
             if data.pop("schema") != SCHEMA:
                 raise ArtifactError("the model was written by another generation of edgehr: convert it again")
-            return cls(**{**data, "card": ModelCard.from_dict(data["card"])})
+            images = data.pop("calibration_images", [])
+            if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+                raise TypeError("calibration_images is no list of texts")
+            return cls(**{**data, "card": ModelCard.from_dict(data["card"]), "calibration_images": tuple(images)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ArtifactError(f"the model's edgehr description is damaged: {error}") from None
         except ArtifactError:

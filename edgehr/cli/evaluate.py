@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate and print."""
     from edgehr.cli.opening import open_model
     from edgehr.evaluation.coco import check_annotations, evaluate
+    from edgehr.evaluation.overlap import refuse_calibrated
     from edgehr.evaluation.people import Annotations
     from edgehr.zoo import find_card
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
         images = annotations.detected(args.images, args.detections)
     else:
         images = annotations.ground_truth(args.images)
+    refuse_calibrated(runtime.artifact, [image.path for image in images])
     done = 0
     with runtime, progress_bar("evaluating", sum(len(image.boxes) for image in images)) as advance:
 

@@ -15,6 +15,9 @@ Image = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+# Pixels of the shorter side that reducing an image leaves.
+SMALL = 64
+
 
 def as_bgr(image: NDArray[Any]) -> Image:
     """Return the image as (H, W, 3) BGR bytes.
@@ -60,3 +63,18 @@ def read_image(path: Path) -> Image:
     if image is None:
         raise EdgehrError(f"{path}: not an image that OpenCV reads")
     return image
+
+
+def read_reduced(path: Path) -> tuple[Image, float]:
+    """Read an image at a quarter of its width and height, for looks at many images: a JPEG takes half of the time.
+
+    Returns:
+        (H, W, 3) BGR, and what width and height were multiplied by: 1 for images that are small already.
+
+    Raises:
+        EdgehrError: OpenCV cannot read it.
+    """
+    image: Image | None = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4)
+    if image is None or min(image.shape[:2]) < SMALL:
+        return read_image(path), 1.0
+    return image, 0.25

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import doubling
 
 CARD = get_card("litehrnet-18-coco-256x192")
+ARTIFACT = Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"}, "cd" * 32, ("a+/" * 16, "b12=" * 12))
 
 
 def small_model(batch: int | str) -> Any:
@@ -40,7 +42,7 @@ def small_model(batch: int | str) -> Any:
 
 
 def write(folder: Path, kind: str, batch: int | str = 1) -> Path:
-    model, artifact = small_model(batch), Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"})
+    model, artifact = small_model(batch), ARTIFACT
     path = folder / f"model{kind}"
     if kind == ".tflite":
         assert isinstance(batch, int)
@@ -66,9 +68,19 @@ def test_names_shapes_and_the_artifact_are_read(path: Path) -> None:
     with load(path) as runtime:
         assert [str(spec) for spec in runtime.inputs] == ["image float32 (1, 3, 8, 8)"]
         assert [str(spec) for spec in runtime.outputs] == ["y float32 (1, 3, 8, 8)"]
-        assert runtime.artifact == Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"})
+        assert runtime.artifact == ARTIFACT
         assert runtime.precision == "fp32"
         assert runtime.device == "CPU"
+
+
+def test_descriptions_of_models_that_were_not_calibrated_are_as_they_always_were() -> None:
+    plain = Artifact(CARD, "fp32", "ab" * 32)
+    assert "calibration_images" not in json.loads(plain.to_json())
+    assert Artifact.from_json(plain.to_json()) == plain
+    for wrong in ([1], 5, {"a": 1}, "text", None):
+        data = {**json.loads(plain.to_json()), "calibration_images": wrong}
+        with pytest.raises(ArtifactError, match="description is damaged"):
+            Artifact.from_json(json.dumps(data))
 
 
 def test_infers_now_and_later(path: Path) -> None:

@@ -38,7 +38,8 @@ from edgehr.runtimes.tensorrt.sidecar import (
 from edgehr.zoo import get_card
 from tests.runtimes.small_models import conv_model, unknown_operator_model
 
-ARTIFACT = Artifact(get_card("litehrnet-18-coco-256x192"), "fp32", "ab" * 32, {"edgehr": "test"})
+CARD = get_card("litehrnet-18-coco-256x192")
+ARTIFACT = Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"}, "cd" * 32, ("a+/" * 16,))
 ADA = Gpu("Some Ada", "8.9")
 
 
