@@ -5,40 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.calib.choice import choose
+from edgehr.calib.frames import read_frames
+from edgehr.calib.people import Finder
+from edgehr.calib.sources import Candidates, Crop, Progress, candidates, crop_box
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.people import Annotations
 from edgehr.files import sha256_file
+from edgehr.runtimes.artifact import Artifact
 from edgehr.tasks import Task
-from edgehr.tasks.images import image_files, read_image
+from edgehr.tasks.images import Image, read_image
 
-MOST_CROPS = 200
+MOST_CROPS = 300
 # Below this the range of an activation is that of a few pictures.
-FEWEST_CROPS = 16
-
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A part of an image.
-
-    Attributes:
-        image: The file.
-        box: xyxy, image pixels; None for the whole image.
-    """
-
-    image: Path
-    box: Box | None
+FEWEST_CROPS = 32
+MANIFEST = 1
 
 
 @dataclass(frozen=True)
@@ -46,44 +35,73 @@ class CalibrationSet:
     """What the ranges of activations are taken from.
 
     Attributes:
-        source: The folder or annotation file.
-        crops: In the order of their use.
+        source: The folder, annotation file or video.
+        crops: Those of images with the most telling first, those of a video in the order of time.
+        found_by: What their boxes are from.
+        prints: Fingerprints (`edgehr.evaluation.overlap`) of the images they are of.
     """
 
     source: Path
     crops: tuple[Crop, ...]
+    found_by: str = ""
+    prints: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, source: Path, images: Path | None = None, most: int = MOST_CROPS) -> CalibrationSet:
-        """Choose crops.
+    def of(
+        cls,
+        source: Path,
+        images: Path | None = None,
+        most: int = MOST_CROPS,
+        finder: Finder | None = None,
+        progress: Progress | None = None,
+    ) -> CalibrationSet:
+        """Choose crops that are unlike each other; the same source gives the same choice.
 
         Args:
-            source: A folder of images, which are taken whole, or a COCO keypoint file, whose people are taken by their
-                boxes, as many images as possible first.
+            source: A folder of images, which are taken whole unless there is a finder; a COCO keypoint file, whose
+                people are taken by their boxes; or a video, in frames of which the finder finds them.
             images: The folder of the annotated images; by default `images/` beside the file, or the file's own folder.
             most: How many crops to take.
+            finder: Finds people, see `edgehr.calib.people`.
+            progress: Called with the images looked at and how many there are.
 
         Raises:
-            EdgehrError: There is no such set, an image of it cannot be read, or it holds too few crops.
+            EdgehrError: There is no such set, an image of it cannot be read, or it holds too few different crops.
         """
-        whole = source.suffix != ".json"
-        crops = [Crop(path, None) for path in image_files(source)] if whole else _people(source, images)
-        if len(crops) < FEWEST_CROPS:
-            raise EdgehrError(f"{source}: holds {len(crops)} crops, calibration needs at least {FEWEST_CROPS}")
-        for image in {crop.image for crop in crops[:most]}:
-            read_image(image)  # said now, not after the conversion
-        return cls(source, tuple(crops[:most]))
+        wanted = max(most, FEWEST_CROPS)
+        found = candidates(source, images, wanted, finder, progress)
+        places = choose(found.descriptors, found.turns, wanted)
+        if len(places) < FEWEST_CROPS:
+            raise EdgehrError(_too_few(source, found, len(places)))
+        places = places[:most]
+        if found.crops[0].frame is not None:  # a video is read from its beginning, once
+            places.sort()
+        prints = dict.fromkeys(found.prints[place] for place in places)
+        return cls(source, tuple(found.crops[place] for place in places), found.found_by, tuple(filter(None, prints)))
 
     @cached_property
-    def manifest(self) -> list[dict[str, Any]]:
-        """Name and SHA-256 of each crop's image, and its box."""
-        hashes = {crop.image: sha256_file(crop.image) for crop in self.crops}
-        return [{"image": crop.image.name, "sha256": hashes[crop.image], "box": crop.box} for crop in self.crops]
+    def manifest(self) -> dict[str, Any]:
+        """What was chosen: name and SHA-256 of each crop's file, frame and box, and where the boxes are from."""
+        hashes = {path: sha256_file(path) for path in {crop.image for crop in self.crops}}
+        crops = [
+            {
+                "image": crop.image.name,
+                "sha256": hashes[crop.image],
+                **({} if crop.frame is None else {"frame": crop.frame}),
+                "box": crop.box,
+            }
+            for crop in self.crops
+        ]
+        return {"schema": MANIFEST, "boxes": self.found_by, "crops": crops}
 
     @property
     def sha256(self) -> str:
         """Of the manifest."""
         return hashlib.sha256(json.dumps(self.manifest, separators=(",", ":")).encode()).hexdigest()
+
+    def recorded(self, artifact: Artifact) -> Artifact:
+        """The description of a model that was calibrated with this set."""
+        return replace(artifact, calibration_sha256=self.sha256, calibration_images=self.prints)
 
     def batches(self, card: ModelCard, size: int = 1) -> Iterator[NDArray[np.float32]]:
         """The crops as inputs of a model.
@@ -91,27 +109,39 @@ class CalibrationSet:
         Args:
             card: The model, in the layout of the artifact.
             size: Its batch, which is filled with one crop, so that ranges do not depend on it.
+
+        Raises:
+            EdgehrError: A file is not what it was when the crops were chosen.
         """
         task = Task.for_card(card)
-        for crop in self.crops:
-            pixels = read_image(crop.image)
-            height, width = pixels.shape[:2]
-            box = crop.box or (0.0, 0.0, float(width), float(height))
-            yield np.repeat(task.preprocess(pixels, np.array([box], np.float32))[0], size, axis=0)
+        for crop, pixels in self.pictures():
+            box = np.array([crop_box(crop, pixels)], np.float32)
+            yield np.repeat(task.preprocess(pixels, box)[0], size, axis=0)
+
+    def pictures(self) -> Iterator[tuple[Crop, Image]]:
+        """Each crop with the (H, W, 3) BGR image that it is of."""
+        if self.crops[0].frame is None:
+            yield from ((crop, read_image(crop.image)) for crop in self.crops)
+            return
+        rest = list(self.crops)
+        for number, image in read_frames(self.source, [crop.frame for crop in rest if crop.frame is not None]):
+            while rest and rest[0].frame == number:
+                yield rest.pop(0), image
+        if rest:
+            raise EdgehrError(f"{self.source}: frame {rest[0].frame} of this video cannot be decoded any more")
 
     def __str__(self) -> str:
-        images = len({crop.image for crop in self.crops})
-        return f"{len(self.crops)} crops of {images} images of {self.source.name}"
+        images = len({(crop.image, crop.frame) for crop in self.crops})
+        kind = "images" if self.crops[0].frame is None else "frames"
+        return f"{len(self.crops)} crops of {images} {kind} of {self.source.name}"
 
 
-def _people(source: Path, folder: Path | None) -> list[Crop]:
-    """Everybody, image after image taking turns, the largest of each image first: variety before number."""
-    beside = source.parent / "images"
-    folder = folder or (beside if beside.is_dir() else source.parent)
-    images = Annotations.read(source).ground_truth(folder)
-    turns: list[list[Crop]] = []
-    for image in sorted(images, key=lambda image: image.path.name):
-        areas = (image.boxes[:, 2] - image.boxes[:, 0]) * (image.boxes[:, 3] - image.boxes[:, 1])
-        order = np.argsort(-areas, kind="stable")
-        turns.append([Crop(image.path, tuple(float(side) for side in image.boxes[i])) for i in order])  # type: ignore[arg-type]
-    return [crop for turn in zip_longest(*turns) for crop in turn if crop is not None]
+def _too_few(source: Path, found: Candidates, different: int) -> str:
+    if not found.searched:
+        return f"{source}: no frame of this video can be decoded"
+    if not found.crops:
+        return f"{source}: nobody was found in any of its {found.searched} images or frames that were looked at"
+    return (
+        f"{source}: holds {different} different crops ({len(found.crops)} in {found.searched} images or frames that "
+        f"were looked at), calibration needs at least {FEWEST_CROPS}: add others, near-equal ones do not count"
+    )

@@ -49,15 +49,14 @@ class TFLiteTarget(Target):
             raise EdgehrError("integer input and output need --precision int8")
         if precision == "int8" and self.calibration is None:
             raise EdgehrError(
-                "int8 needs real images for the ranges of its activations: --calib with a folder of images, or with a "
-                "COCO keypoint file (dynamic-int8 needs none)"
+                "int8 needs real images for the ranges of its activations: --calib with a folder of images, a COCO "
+                "keypoint file or a video (dynamic-int8 needs none)"
             )
 
     def described(self, artifact: Artifact) -> Artifact:
         """Its layout, and what it was calibrated with."""
-        card = artifact.card.with_layout("nhwc" if self.channels_last else "nchw")
-        digest = self.calibration.sha256 if self.calibration and artifact.precision == "int8" else ""
-        return replace(artifact, card=card, calibration_sha256=digest)
+        artifact = replace(artifact, card=artifact.card.with_layout("nhwc" if self.channels_last else "nchw"))
+        return self.calibration.recorded(artifact) if self.calibration and artifact.precision == "int8" else artifact
 
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
         """Bring the network into its deploy form, convert it, and quantise the result."""

@@ -22,9 +22,10 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": BASE | {"runtimes"},
     "evaluation": BASE | {"runtimes", "tasks"},
     "pose": BASE | {"files", "runtimes", "tasks"},
-    # A workstation. Conversions are checked through the tasks and runtimes that will serve them.
+    # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
+    # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes"},
-    "calib": BASE | {"files", "tasks", "evaluation", "models", "runtimes"},
+    "calib": BASE | {"files", "tasks", "evaluation", "pose", "models", "runtimes"},
     "converters": BASE | {"files", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
 }
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}

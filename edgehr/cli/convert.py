@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgehr.card import DECODINGS, WARPS, ModelCard
+from edgehr.cli.calibration_options import add_calibration_options, check_calibration_options, open_calibration
 from edgehr.cli.output import SubParsers, print_json
 from edgehr.cli.tensorrt_options import add_tensorrt_options, given_options, with_options
 from edgehr.errors import EdgehrError
@@ -50,9 +51,8 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     group = parser.add_argument_group("TFLite")
     group.add_argument("--layout", choices=["nhwc", "nchw"], help="of input and output (default: nhwc, channels last)")
-    group.add_argument("--calib", type=Path, metavar="PATH", help="for int8: folder of images, or COCO keypoint file")
-    group.add_argument("--calib-images", type=Path, metavar="DIR", help="images of that file (default: beside it)")
     group.add_argument("--int8-io", action="store_true", help="with int8: INT8 input and output too")
+    add_calibration_options(parser)
     add_tensorrt_options(parser)
     parser.set_defaults(run=run)
 
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
         check_size(*args.size)
         card = card.with_size(*args.size)
     card = _with_decoding(card, args.decoding, args.warp)
-    target = _target(args)
+    target = _target(args, card)
     target.check(args.precision, args.batch)  # what is missing is said now, not after a download
     check_origin(card, target.name, needs_network=target.needs_network)
     weights = args.weights or fetch_with_progress(card)
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
         _print_report(report)
 
 
-def _target(args: argparse.Namespace) -> Target:
+def _target(args: argparse.Namespace, card: ModelCard) -> Target:
     """The target with the options that were given; raises EdgehrError for options that would do nothing."""
     from edgehr.converters.targets import make_target
 
@@ -127,10 +127,7 @@ def _target(args: argparse.Namespace) -> Target:
             target.flavour = args.trt  # type: ignore[attr-defined]
     if args.to == "tflite":
         target.channels_last = args.layout != "nchw"  # type: ignore[attr-defined]
-        if args.calib:
-            from edgehr.calib.crops import CalibrationSet
-
-            target.calibration = CalibrationSet.of(args.calib, args.calib_images)  # type: ignore[attr-defined]
+        target.calibration = open_calibration(args, card)  # type: ignore[attr-defined]
     target.native_io = args.fp16_io or args.int8_io
     return target
 
@@ -147,10 +144,7 @@ def _refuse_stray(args: argparse.Namespace) -> None:
         raise EdgehrError("--layout, --calib and --int8-io only go with --to tflite")
     if args.to == "tflite" and args.fp16_io:
         raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
-    if args.calib and args.precision != "int8":
-        raise EdgehrError("--calib goes with --precision int8")
-    if args.calib_images and not (args.calib and args.calib.suffix == ".json"):
-        raise EdgehrError("--calib-images goes with --calib ANNOTATIONS.json")
+    check_calibration_options(args)
 
 
 def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> ModelCard:

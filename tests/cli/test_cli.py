@@ -14,6 +14,8 @@ from edgehr.cli.main import main
 from edgehr.evaluation.people import Annotations
 from edgehr.zoo import DEFAULT_MODEL
 
+INT8 = ["convert", DEFAULT_MODEL, "--to", "tflite", "--precision", "int8"]
+
 
 def one_line(stderr: str) -> str:
     lines = stderr.strip().splitlines()
@@ -75,9 +77,15 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--layout", "nchw"], "only go with --to tflite"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--precision", "int8"], "unknown precision 'int8' for onnx"),
         (["convert", DEFAULT_MODEL, "--to", "tflite", "--batch", "dynamic"], "fixed batch"),
-        (["convert", DEFAULT_MODEL, "--to", "tflite", "--precision", "int8"], "needs real images"),
-        (["convert", DEFAULT_MODEL, "--to", "tflite", "--precision", "int8", "--calib", "absent"], "no such image or"),
+        (INT8, "needs real images"),
+        ([*INT8, "--calib", "absent"], "absent: not there"),
         (["convert", DEFAULT_MODEL, "--to", "tflite", "--calib", "."], "--calib goes with --precision int8"),
+        (["convert", DEFAULT_MODEL, "--to", "tflite", "--held-out", "."], "--held-out goes with --calib"),
+        (["convert", DEFAULT_MODEL, "--to", "tflite", "--calib-crops", "50"], "--calib-crops goes with --calib"),
+        ([*INT8, "--calib", ".", "--calib-images", "."], "--calib-images goes with --calib ANNOTATIONS.json"),
+        ([*INT8, "--calib", ".", "--calib-crops", "5"], "--calib-crops must be 32 to 2000, got 5"),
+        ([*INT8, "--calib", ".", "--calib-detector", "absent.xml"], "no such model file"),
+        ([*INT8, "--calib", "."], "holds no images"),
         (["convert", DEFAULT_MODEL, "--to", "tflite", "--int8-io"], "need --precision int8"),
         (["convert", DEFAULT_MODEL, "--to", "tflite", "--fp16-io"], "--fp16-io goes with other targets"),
         (["inspect", "absent.onnx", "--delegate", "gpu"], "--delegate goes with a .tflite"),

@@ -199,6 +199,13 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
     assert about["inputs"][0]["dtype"] == "int8"
     assert about["inputs"][0]["scale"] > 0
     assert len(about["artifact"]["calibration_sha256"]) == 64
+    assert len(about["artifact"]["calibration_images"]) == 100
+    assert "100 images, manifest" in edgehr_command("inspect", path).stdout
+    annotations = people / "person_keypoints.json"
+    seen = edgehr_command("eval", path, "--annotations", annotations, "--images", people / "images")
+    assert seen.returncode == 1
+    (line,) = [line for line in seen.stderr.splitlines() if "calibrated" in line]
+    assert "(100 of the 100 images given)" in line
     assert about["delegate"]["refused_share"] == 0
 
 
@@ -232,27 +239,6 @@ def test_what_cannot_be_is_said_before_the_work(sample_card: Any, tmp_path: Path
         with pytest.raises(EdgehrError, match=message):
             convert(sample_card, weights, target, precision=precision, batch=batch, out=tmp_path / "a.tflite")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_calibration_set_is_diverse_repeatable_and_large_enough(shared: Path, tmp_path: Path) -> None:
-    source = shared / "data" / "coco-train2017-people" / "person_keypoints.json"
-    crops, again = CalibrationSet.of(source, most=100), CalibrationSet.of(source, most=100)
-    assert len({crop.image for crop in crops.crops}) == 100
-    assert crops.sha256 == again.sha256
-    assert CalibrationSet.of(source, most=99).sha256 != crops.sha256
-    batches = list(CalibrationSet.of(source, most=17).batches(get_card("litehrnet-18-coco-256x192"), size=4))
-    assert [batch.shape for batch in batches] == [(4, 3, 256, 192)] * 17
-    assert (batches[0] == batches[0][:1]).all()
-    with pytest.raises(EdgehrError, match="no such image or folder"):
-        CalibrationSet.of(tmp_path / "absent")
-    folder = shared / "data" / "coco-train2017-people" / "images"
-    assert all(crop.box is None for crop in CalibrationSet.of(folder, most=20).crops)
-    assert CalibrationSet.of(source, folder, most=100).sha256 == crops.sha256
-    few = tmp_path / "few"
-    few.mkdir()
-    (few / "a.jpg").write_bytes(next(folder.glob("*.jpg")).read_bytes())
-    with pytest.raises(EdgehrError, match="holds 1 crops, calibration needs at least 16"):
-        CalibrationSet.of(few)
 
 
 def _described(content: bytes, card: Any) -> bytes:

@@ -1,0 +1,93 @@
+"""Which crops to calibrate on: few, and as unlike each other as can be had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.tasks.boxes import Windows
+from edgehr.tasks.crops import cut_out
+from edgehr.tasks.images import Image
+
+# Width / height of most pose networks' input. The choice is the same for all of them, so that what is compared between
+# models or targets was calibrated on the same people.
+ASPECT = 0.75
+CROP, THUMBNAIL = (48, 64), (12, 16)
+# What one doubling of a person's size counts, in units of the full range of grey: a small person's crop is enlarged, so
+# it is smooth where a large one's has texture.
+OCTAVE = 0.1
+# Closer than this is the same picture again. Different images of COCO are at least 0.05 apart and different people in
+# them 0.075; one who walks is 0.03 to 0.09 from one frame of a 30 fps video to the next, and camera noise makes 0.005.
+NEAR = 0.04
+
+Floats = NDArray[np.float32]
+
+
+def describe(image: Image, boxes: Floats, scale: float = 1.0) -> Floats:
+    """What the crops of an image look like, in numbers that can be compared.
+
+    Args:
+        image: (H, W, 3) BGR, which may have been reduced.
+        boxes: (N, 4) xyxy, pixels of the image before that.
+        scale: What it was reduced by, 0.25 for a quarter of width and height.
+
+    Returns:
+        (N, 199): a thumbnail's luminance, mean and spread of each colour, and the person's size, weighted so that the
+        Euclidean distance is the root mean square of the difference in luminance (0 to 1) for crops that differ in
+        nothing else.
+    """
+    windows = Windows.from_boxes(boxes * np.float32(scale), ASPECT)
+    rows = [_look(planes) for planes in cut_out(image, windows, CROP, "affine")]
+    octaves = np.log2(windows.size[:, 1:] / scale) * OCTAVE
+    return np.concatenate([np.array(rows, np.float32).reshape(len(boxes), -1), octaves], axis=1).astype(np.float32)
+
+
+def _look(planes: NDArray[np.uint8]) -> Floats:
+    """Luminance of a thumbnail, and mean and standard deviation of each colour, all 0 to 1."""
+    colours = planes.reshape(3, -1) / np.float32(255)
+    grey = cv2.cvtColor(planes.transpose(1, 2, 0), cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, THUMBNAIL, interpolation=cv2.INTER_AREA)
+    luminance = small.ravel() / np.float32(255)
+    statistics = np.concatenate([colours.mean(axis=1), colours.std(axis=1)])
+    # Each group counts by its mean square, not by how many numbers it has.
+    return np.concatenate([luminance / np.sqrt(luminance.size), statistics / np.sqrt(statistics.size)])
+
+
+def choose(descriptors: Floats, turns: NDArray[Any], most: int) -> list[int]:
+    """Choose crops that are far from each other: greedy farthest points, turn by turn.
+
+    The method is Gonzalez's (Clustering to minimize the maximum intercluster distance, 1985), whose largest distance
+    from any candidate to the nearest chosen one is at most twice the least possible. It starts at the most ordinary
+    crop. The same candidates in the same order give the same choice.
+
+    Args:
+        descriptors: (N, D), see `describe`.
+        turns: (N,) whole numbers: no crop is chosen before all of lower turns are, or are near-equal to chosen ones.
+        most: How many to choose.
+
+    Returns:
+        Places of the chosen ones, in the order of their choice; fewer than `most` where the rest are near-equal to
+        them.
+    """
+    if not len(descriptors):
+        return []
+    chosen: list[int] = []
+    away = -_distances(descriptors, descriptors.mean(axis=0))  # of the first one: nearest to the mean
+    free = np.ones(len(descriptors), bool)
+    while len(chosen) < most and free.any():
+        candidates = np.flatnonzero(free & (turns == turns[free].min()))
+        best = int(candidates[np.argmax(away[candidates])])
+        distances = _distances(descriptors, descriptors[best])
+        away = np.minimum(away, distances) if chosen else distances
+        chosen.append(best)
+        free &= away > NEAR
+    return chosen
+
+
+def _distances(descriptors: Floats, point: Floats) -> Floats:
+    # No matrix product: its sums may change with the number of threads.
+    result: Floats = np.sqrt(np.square(descriptors - point).sum(axis=1))
+    return result

@@ -1,0 +1,42 @@
+"""Keeping what is evaluated out of calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.sources import annotated_images
+from edgehr.errors import EdgehrError
+from edgehr.evaluation.overlap import among, file_fingerprint
+from edgehr.evaluation.people import Annotations
+from edgehr.files import sha256_file
+from edgehr.tasks.images import image_files
+
+
+def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:
+    """Make sure that no image of a calibration set is among those held out for evaluation.
+
+    They are compared by the SHA-256 of the file, and by their fingerprint, which finds re-encoded and resized copies.
+
+    Args:
+        calibration: The set.
+        held_out: A folder of images, or a COCO keypoint file with its images beside it.
+
+    Raises:
+        EdgehrError: Some are, or an image cannot be read.
+    """
+    paths = _files(held_out)
+    hashes = {crop["sha256"] for crop in calibration.manifest["crops"]}
+    same = {place for place, path in enumerate(paths) if sha256_file(path) in hashes}
+    same |= set(among([file_fingerprint(path) for path in paths], calibration.prints))
+    if same:
+        raise EdgehrError(
+            f"{calibration.source}: {len(same)} of the {len(paths)} images of {held_out} are in this calibration set, "
+            f"{paths[min(same)].name} is the first: calibrate on others, or what is evaluated says too much"
+        )
+
+
+def _files(held_out: Path) -> list[Path]:
+    if held_out.suffix.lower() != ".json":
+        return image_files(held_out)
+    return [image.path for image in Annotations.read(held_out).ground_truth(annotated_images(held_out))]

@@ -1,0 +1,61 @@
+"""Finding the people of a calibration set, as they will be found when the model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+from edgehr.pose.sequence import WINDOWS_PER_FRAME
+from edgehr.pose.single import SinglePerson
+from edgehr.pose.yolox import YoloxDetector
+from edgehr.runtimes.base import Runtime
+from edgehr.tasks.images import Image
+
+
+@dataclass(frozen=True)
+class Finder:
+    """What gives the boxes of people in images that nobody annotated.
+
+    Attributes:
+        find: (H, W, 3) BGR image -> (N, 4) xyxy boxes in its pixels, N may be 0.
+        by: What it is, with the SHA-256 of its weights, for the manifest.
+    """
+
+    find: Callable[[Image], NDArray[np.float32]]
+    by: str
+
+
+def detector(runtime: Runtime) -> Finder:
+    """Everybody, by a converted YOLOX detector; raises EdgehrError for another model."""
+    card = _card(runtime)
+    detect = YoloxDetector(runtime, card)
+    return Finder(lambda image: detect(image).boxes, f"detector {card.name}, weights {_weights(runtime)}")
+
+
+def single_person(runtime: Runtime) -> Finder:
+    """One person in each frame of a video, by the pose model itself: the crop that live pose without a detector takes.
+
+    Args:
+        runtime: The model in float, in any backend.
+
+    Raises:
+        EdgehrError: It is not a pose model.
+    """
+    card = _card(runtime)
+    follow = SinglePerson(runtime, card, WINDOWS_PER_FRAME)
+    return Finder(lambda image: follow(image).boxes, f"single person by {card.name}, weights {_weights(runtime)}")
+
+
+def _card(runtime: Runtime) -> ModelCard:
+    if runtime.artifact is None:
+        raise EdgehrError("the detector was not converted by edgehr, so what it expects and returns is not known")
+    return runtime.artifact.card
+
+
+def _weights(runtime: Runtime) -> str:
+    return f"sha256 {runtime.artifact.weights_sha256}" if runtime.artifact else "unknown"

@@ -1,0 +1,86 @@
+"""Options of `edgehr convert` that say what INT8 is calibrated on."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgehr.cli.output import progress_bar
+from edgehr.errors import EdgehrError
+
+if TYPE_CHECKING:
+    from edgehr.calib.crops import CalibrationSet
+    from edgehr.calib.people import Finder
+    from edgehr.card import ModelCard
+
+MOST = 2000
+
+
+def add_calibration_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the parser."""
+    group = parser.add_argument_group("calibration, for int8")
+    group.add_argument("--calib", type=Path, metavar="PATH", help="folder of images, COCO keypoint file, or video")
+    group.add_argument("--calib-images", type=Path, metavar="DIR", help="images of that file (default: beside it)")
+    group.add_argument(
+        "--calib-detector", type=Path, metavar="ARTIFACT", help="detector that finds the people of the folder or video"
+    )
+    group.add_argument("--calib-crops", type=int, metavar="N", help="crops to choose (default: 300)")
+    group.add_argument(
+        "--held-out", type=Path, metavar="PATH", help="evaluation images, or COCO file: refuse to calibrate on them"
+    )
+
+
+def check_calibration_options(args: argparse.Namespace) -> None:
+    """Raise EdgehrError for options that would do nothing."""
+    if args.calib and args.precision != "int8":
+        raise EdgehrError("--calib goes with --precision int8")
+    for name in ("calib_images", "calib_detector", "calib_crops", "held_out"):
+        if getattr(args, name) is not None and not args.calib:
+            raise EdgehrError(f"--{name.replace('_', '-')} goes with --calib")
+    if args.calib_images and args.calib.suffix.lower() != ".json":
+        raise EdgehrError("--calib-images goes with --calib ANNOTATIONS.json")
+
+
+def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSet | None:
+    """The calibration set that was asked for, if any.
+
+    Args:
+        args: With the options above, and `weights`.
+        card: The model: it finds the person of a video itself where there is no detector.
+
+    Raises:
+        EdgehrError: There is no such set, it is too small, or something of it is held out.
+    """
+    if not args.calib:
+        return None
+    from edgehr.calib.crops import FEWEST_CROPS, MOST_CROPS, CalibrationSet
+    from edgehr.calib.held_out import refuse_held_out
+
+    most = MOST_CROPS if args.calib_crops is None else args.calib_crops
+    if not FEWEST_CROPS <= most <= MOST:
+        raise EdgehrError(f"--calib-crops must be {FEWEST_CROPS} to {MOST}, got {most}")
+    with ExitStack() as stack:
+        finder = _finder(args, card, stack)
+        advance = stack.enter_context(progress_bar("choosing calibration crops", None))
+        chosen = CalibrationSet.of(args.calib, args.calib_images, most, finder, advance)
+    if args.held_out:
+        refuse_held_out(chosen, args.held_out)
+    return chosen
+
+
+def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Finder | None:
+    from edgehr.calib.people import detector, single_person
+    from edgehr.calib.sources import kind_of
+
+    if args.calib_detector:
+        from edgehr.runtimes import load
+
+        return detector(stack.enter_context(load(args.calib_detector)))
+    if kind_of(args.calib) != "video":
+        return None
+    from edgehr.cli.fetch import fetch_with_progress
+    from edgehr.models.runtime import TorchRuntime
+
+    return single_person(stack.enter_context(TorchRuntime(card, args.weights or fetch_with_progress(card))))
