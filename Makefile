@@ -78,7 +78,7 @@ endif
 # is named here, so that it is known what to run.
 tflite: OUT := $(if $(OUT),$(OUT),artifacts/$(MODEL)-$(PRECISION).tflite)
 tflite: $(READY)
-	$(call convert,tflite) $(if $(CALIB),--calib "$(CALIB)") $(TFLITE_OPTIONS)
+	$(call convert,tflite) $(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)")) $(TFLITE_OPTIONS)
 	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
 	$(if $(ANNOTATIONS),$(BIN)/edgehr eval "$(OUT)" --annotations "$(ANNOTATIONS)" --images "$(IMAGES)")
 

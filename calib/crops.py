@@ -19,7 +19,7 @@ from edgehr.calib.people import Finder
 from edgehr.calib.sources import Candidates, Crop, Progress, candidates, crop_box
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.files import sha256_file
+from edgehr.files import atomic_write, sha256_file
 from edgehr.runtimes.artifact import Artifact
 from edgehr.tasks import Task
 from edgehr.tasks.images import Image, read_image
@@ -96,8 +96,18 @@ class CalibrationSet:
 
     @property
     def sha256(self) -> str:
-        """Of the manifest."""
-        return hashlib.sha256(json.dumps(self.manifest, separators=(",", ":")).encode()).hexdigest()
+        """Of the manifest as `write_manifest` writes it."""
+        return hashlib.sha256(self._manifest_file()).hexdigest()
+
+    def write_manifest(self, artifact: Path) -> Path:
+        """Write the manifest beside an artifact, whole or not at all, and return its path."""
+        path = artifact.with_name(f"{artifact.name}.calibration.json")
+        with atomic_write(path) as (temporary,):
+            temporary.write_bytes(self._manifest_file())
+        return path
+
+    def _manifest_file(self) -> bytes:
+        return (json.dumps(self.manifest, indent=1) + "\n").encode()
 
     def recorded(self, artifact: Artifact) -> Artifact:
         """The description of a model that was calibrated with this set."""

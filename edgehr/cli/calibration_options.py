@@ -43,18 +43,16 @@ def check_calibration_options(args: argparse.Namespace) -> None:
         raise EdgehrError("--calib-images goes with --calib ANNOTATIONS.json")
 
 
-def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSet | None:
-    """The calibration set that was asked for, if any.
+def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSet:
+    """The calibration set that was asked for.
 
     Args:
-        args: With the options above, and `weights`.
+        args: With the options above, `calib` among them, and `weights`.
         card: The model: it finds the person of a video itself where there is no detector.
 
     Raises:
         EdgehrError: There is no such set, it is too small, or something of it is held out.
     """
-    if not args.calib:
-        return None
     from edgehr.calib.crops import FEWEST_CROPS, MOST_CROPS, CalibrationSet
     from edgehr.calib.held_out import refuse_held_out
 

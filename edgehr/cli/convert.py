@@ -92,9 +92,12 @@ def run(args: argparse.Namespace) -> None:
         check_size(*args.size)
         card = card.with_size(*args.size)
     card = _with_decoding(card, args.decoding, args.warp)
-    target = _target(args, card)
-    target.check(args.precision, args.batch)  # what is missing is said now, not after a download
+    target = _target(args)
     check_origin(card, target.name, needs_network=target.needs_network)
+    calibration = open_calibration(args, card) if args.calib else None
+    if calibration:
+        target.calibration = calibration  # type: ignore[attr-defined]
+    target.check(args.precision, args.batch)  # what is missing is said now, not after a download
     weights = args.weights or fetch_with_progress(card)
     with _stages(show=not args.json) as listener:
         report = convert(
@@ -107,13 +110,15 @@ def run(args: argparse.Namespace) -> None:
             images=args.images,
             listener=listener,
         )
+    if calibration:
+        report.notes.append(f"what it was calibrated on: {calibration.write_manifest(report.path)}")
     if args.json:
         print_json(report.to_dict())
     else:
         _print_report(report)
 
 
-def _target(args: argparse.Namespace, card: ModelCard) -> Target:
+def _target(args: argparse.Namespace) -> Target:
     """The target with the options that were given; raises EdgehrError for options that would do nothing."""
     from edgehr.converters.targets import make_target
 
@@ -127,7 +132,6 @@ def _target(args: argparse.Namespace, card: ModelCard) -> Target:
             target.flavour = args.trt  # type: ignore[attr-defined]
     if args.to == "tflite":
         target.channels_last = args.layout != "nchw"  # type: ignore[attr-defined]
-        target.calibration = open_calibration(args, card)  # type: ignore[attr-defined]
     target.native_io = args.fp16_io or args.int8_io
     return target
 

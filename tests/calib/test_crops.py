@@ -142,6 +142,16 @@ def test_the_manifest_changes_with_content_box_and_finder(pictures: Path, tmp_pa
     assert len({one.sha256 for one in (whole, people, other, CalibrationSet.of(changed))}) == 4
 
 
+def test_the_manifest_file_has_the_hash_that_the_model_carries(pictures: Path, tmp_path: Path) -> None:
+    chosen = CalibrationSet.of(pictures, most=5)
+    path = chosen.write_manifest(tmp_path / "model.tflite")
+    assert path.name == "model.tflite.calibration.json"
+    assert sha256_file(path) == chosen.sha256
+    entries = json.loads(path.read_text())["crops"]
+    assert [entry["image"] for entry in entries] == [crop.image.name for crop in chosen.crops]
+    assert entries[0] == {"image": entries[0]["image"], "sha256": sha256_file(chosen.crops[0].image), "box": None}
+
+
 def test_of_many_images_some_of_every_part_are_looked_at() -> None:
     chosen = spread(range(10_000), POOL)
     assert len(set(chosen)) == POOL

@@ -12,7 +12,7 @@ import pytest
 
 from edgehr.cli.main import main
 from edgehr.evaluation.people import Annotations
-from edgehr.zoo import DEFAULT_MODEL
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 
 INT8 = ["convert", DEFAULT_MODEL, "--to", "tflite", "--precision", "int8"]
 
@@ -86,6 +86,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         ([*INT8, "--calib", ".", "--calib-crops", "5"], "--calib-crops must be 32 to 2000, got 5"),
         ([*INT8, "--calib", ".", "--calib-detector", "absent.xml"], "no such model file"),
         ([*INT8, "--calib", "."], "holds no images"),
+        (["convert", DEFAULT_DETECTOR, *INT8[2:], "--calib", "."], "comes as ONNX, without a PyTorch network"),
         (["convert", DEFAULT_MODEL, "--to", "tflite", "--int8-io"], "need --precision int8"),
         (["convert", DEFAULT_MODEL, "--to", "tflite", "--fp16-io"], "--fp16-io goes with other targets"),
         (["inspect", "absent.onnx", "--delegate", "gpu"], "--delegate goes with a .tflite"),

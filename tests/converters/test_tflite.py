@@ -20,6 +20,7 @@ from edgehr.converters.tflite_target import TFLiteTarget
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.coco import evaluate
 from edgehr.evaluation.people import Annotations
+from edgehr.files import sha256_file
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 from edgehr.runtimes.tflite.delegates import check_delegate
@@ -198,7 +199,9 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
     about = json.loads(edgehr_command("inspect", path, "--delegate", "edgetpu", "--json").stdout)
     assert about["inputs"][0]["dtype"] == "int8"
     assert about["inputs"][0]["scale"] > 0
-    assert len(about["artifact"]["calibration_sha256"]) == 64
+    manifest = tmp_path / "int8 ends.tflite.calibration.json"
+    assert about["artifact"]["calibration_sha256"] == sha256_file(manifest)
+    assert len(json.loads(manifest.read_text())["crops"]) == 300
     assert len(about["artifact"]["calibration_images"]) == 100
     assert "100 images, manifest" in edgehr_command("inspect", path).stdout
     annotations = people / "person_keypoints.json"
