@@ -10,6 +10,7 @@ IMAGES ?=
 OUT ?=
 SOURCE ?=
 SAVE ?= out
+DETECTOR ?=
 TRT_OPTIONS ?=
 TFLITE_OPTIONS ?=
 VENV_OPTIONS ?=
@@ -21,10 +22,11 @@ READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo test test-fast test-tflite-runtime lint format bench clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench clean
 
 help:
-	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE=)"
+	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
+	@echo "make detector   convert YOLOX-nano, which finds several people, to artifacts/detector.xml (WEIGHTS=)"
 	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16 SIZE=HxW BATCH=N|dynamic OUT=)"
 	@echo "make onnx       convert to ONNX       (the same)"
 	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8|int8, CALIB=, TFLITE_OPTIONS=; ANNOTATIONS= IMAGES=)"
@@ -63,7 +65,14 @@ openvino: $(READY)
 demo: OUT := artifacts/demo.xml
 demo: $(READY)
 	$(call convert,openvino)
-	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
+	$(BIN)/edgehr demo --model "$(OUT)" $(if $(DETECTOR),--detector "$(DETECTOR)") $(if $(SOURCE),--source "$(SOURCE)") \
+		--save "$(SAVE)"
+
+# What `make demo DETECTOR=artifacts/detector.xml` finds several people with.
+detector: OUT := artifacts/detector.xml
+detector: MODEL := yolox-nano-coco-416x416
+detector: $(READY)
+	$(call convert,openvino)
 
 # Without a GPU, TensorRT-RTX builds for GPUs that are not here. BUNDLE= builds a plan from a bundle; a device needs no
 # make for that, only `edgehr build BUNDLE` (docs/jetson.md).
