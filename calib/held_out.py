@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.sources import annotated_images
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.overlap import among, file_fingerprint
 from edgehr.evaluation.people import Annotations
@@ -39,4 +38,5 @@ def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:
 def _files(held_out: Path) -> list[Path]:
     if held_out.suffix.lower() != ".json":
         return image_files(held_out)
-    return [image.path for image in Annotations.read(held_out).ground_truth(annotated_images(held_out))]
+    annotations = Annotations.read(held_out)
+    return [image.path for image in annotations.ground_truth(annotations.images_beside)]

@@ -126,12 +126,6 @@ def kind_of(source: Path) -> Literal["annotations", "folder", "video"]:
     return "video"
 
 
-def annotated_images(source: Path, folder: Path | None = None) -> Path:
-    """The folder of a COCO file's images: as given, or `images/` beside it, or its own folder."""
-    beside = source.parent / "images"
-    return folder or (beside if beside.is_dir() else source.parent)
-
-
 def spread(items: Sequence[T], most: int) -> Sequence[T]:
     """At most so many of the items: one of each of as many equal parts.
 
@@ -145,7 +139,8 @@ def spread(items: Sequence[T], most: int) -> Sequence[T]:
 
 def _annotated(source: Path, folder: Path | None, most: int) -> list[list[Crop]]:
     """People by image; where there are too many, the largest of each image first, then the second ones, and so on."""
-    images = Annotations.read(source).ground_truth(annotated_images(source, folder))
+    annotations = Annotations.read(source)
+    images = annotations.ground_truth(folder or annotations.images_beside)
     people: list[list[Crop]] = []
     for image in sorted(images, key=lambda image: image.path.name):
         people.append(_crops(image.path, image.boxes))

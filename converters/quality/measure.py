@@ -22,6 +22,7 @@ from edgehr.converters.quality.results import Column, Picture, QualityReport
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.agreement import agreement, check_comparable, estimate_all, similarities
 from edgehr.evaluation.coco import as_results, check_annotations, score
+from edgehr.evaluation.overlap import refuse_calibrated
 from edgehr.evaluation.people import Annotations, PeopleImage
 from edgehr.runtimes import Artifact, Runtime, load
 from edgehr.runtimes.describe import operators
@@ -78,7 +79,7 @@ def measure(
 
     Raises:
         EdgehrError: There are fewer than two artifacts, one cannot be opened or was not made by edgehr, they are not
-            comparable, or the annotations do not suit them.
+            comparable, one was calibrated on these images, or the annotations do not suit them.
     """
     if len(paths) < 2:
         raise EdgehrError("a report compares artifacts: name the float32 one and at least one more")
@@ -88,6 +89,7 @@ def measure(
             check_comparable(opened[0].card, other.card)
         check_annotations(opened[0].card, annotations)
         images = annotations.ground_truth(folder)
+        refuse_calibrated([each.artifact for each in opened], [image.path for image in images])
         coverages = [read_coverage(path) for path in paths]
         poses = _poses(opened, images, bar)
         latencies = _latencies(opened, images[0], rounds, bar)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         images = annotations.detected(args.images, args.detections)
     else:
         images = annotations.ground_truth(args.images)
-    refuse_calibrated(runtime.artifact, [image.path for image in images])
+    refuse_calibrated([runtime.artifact], [image.path for image in images])
     done = 0
     with runtime, progress_bar("evaluating", sum(len(image.boxes) for image in images)) as advance:
 

@@ -50,11 +50,14 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.cli.opening import need_packages
     from edgehr.converters.compare import compare
     from edgehr.converters.crops import crops_of
+    from edgehr.evaluation.overlap import refuse_calibrated
 
     if args.annotations:
         need_packages("faster_coco_eval", extra="eval")
     card, models = _open(args)
     images, source = _people(args, card)
+    if args.annotations:
+        refuse_calibrated([model.artifact for model in models], [image.path for image in images])
     difference = compare(card, models[0], models[1], crops_of(card, images[:MOST_CROPS])[:MOST_CROPS])
     wanted = args.annotations is not None or args.min_agreement is not None
     agreed = _agreement(card, models, images, with_ap=args.annotations is not None, wanted=wanted)

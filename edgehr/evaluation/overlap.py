@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -58,19 +58,20 @@ def among(prints: Sequence[str], known: Sequence[str]) -> list[int]:
     ]
 
 
-def refuse_calibrated(artifact: Artifact | None, images: Sequence[Path]) -> None:
-    """Make sure that a model was not calibrated on the images that it is evaluated on.
+def refuse_calibrated(artifacts: Iterable[Artifact | None], images: Sequence[Path]) -> None:
+    """Make sure that models were not calibrated on the images that they are evaluated on.
 
     Args:
-        artifact: What the model says of itself; one that was not calibrated passes.
+        artifacts: What the models say of themselves; those that were not calibrated pass.
         images: The image files.
 
     Raises:
-        EdgehrError: It was calibrated on some of them, or one cannot be read.
+        EdgehrError: One was calibrated on some of them, or an image cannot be read.
     """
-    if artifact is None or not artifact.calibration_images:
+    known = {text: None for artifact in artifacts if artifact for text in artifact.calibration_images}
+    if not known:
         return
-    found = among([file_fingerprint(path) for path in images], artifact.calibration_images)
+    found = among([file_fingerprint(path) for path in images], list(known))
     if found:
         raise EdgehrError(
             f"{images[found[0]]}: the model was calibrated on this image ({len(found)} of the {len(images)} images "

@@ -76,11 +76,11 @@ def test_the_model_remembers_what_it_was_calibrated_on(
     artifact = Artifact.from_json(chosen.recorded(plain).to_json())
     assert artifact.calibration_sha256 == chosen.sha256
     others = sorted(folder(tmp_path / "evaluation", 4, first=100).iterdir())
-    refuse_calibrated(artifact, others)
-    refuse_calibrated(plain, [chosen.crops[0].image])
-    refuse_calibrated(None, [chosen.crops[0].image])
+    refuse_calibrated([plain, artifact], others)
+    refuse_calibrated([plain], [chosen.crops[0].image])
+    refuse_calibrated([None], [chosen.crops[0].image])
     with pytest.raises(EdgehrError, match=r"calibrated on this image .1 of the 5 images given.") as caught:
-        refuse_calibrated(artifact, [*others, chosen.crops[0].image])
+        refuse_calibrated([plain, artifact, None], [*others, chosen.crops[0].image])
     assert str(caught.value).startswith(str(chosen.crops[0].image))
 
 
