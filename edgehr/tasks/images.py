@@ -59,9 +59,17 @@ def image_files(path: Path) -> list[Path]:
 
 def read_image(path: Path) -> Image:
     """Read an image as (H, W, 3) BGR; raises EdgehrError where OpenCV cannot."""
-    image: Image | None = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image = _read(path, cv2.IMREAD_COLOR)
     if image is None:
         raise EdgehrError(f"{path}: not an image that OpenCV reads")
+    return image
+
+
+def _read(path: Path, flags: int) -> Image | None:
+    try:
+        image: Image | None = cv2.imread(str(path), flags)
+    except cv2.error:  # more pixels than OpenCV takes; other damage gives None
+        return None
     return image
 
 
@@ -74,7 +82,7 @@ def read_reduced(path: Path) -> tuple[Image, float]:
     Raises:
         EdgehrError: OpenCV cannot read it.
     """
-    image: Image | None = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4)
+    image = _read(path, cv2.IMREAD_REDUCED_COLOR_4)
     if image is None or min(image.shape[:2]) < SMALL:
         return read_image(path), 1.0
     return image, 0.25
