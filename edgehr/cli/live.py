@@ -84,7 +84,7 @@ class _Run:
         self.with_person += len(poses) > 0
         image, stages = poses.frame.image, self.times.summary()
         with self.times.measure("draw"):
-            draw_poses(image, poses, self._card.keypoints)
+            draw_poses(image, poses, self._card.keypoints, ids=self._source.kind != "images")
             draw_label(image, self._lines(stages))
         if self._server is not None:
             self._server.publish(poses.frame, self._status(len(poses), stages))

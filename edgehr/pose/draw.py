@@ -33,7 +33,9 @@ def sides(keypoints: KeypointSet) -> list[str]:
     return found
 
 
-def draw_poses(image: NDArray[np.uint8], poses: Poses, keypoints: KeypointSet, threshold: float = SEEN) -> None:
+def draw_poses(
+    image: NDArray[np.uint8], poses: Poses, keypoints: KeypointSet, threshold: float = SEEN, *, ids: bool = True
+) -> None:
     """Draw skeletons into an image, in place.
 
     Limbs and keypoints are coloured by the person's side. The surer a keypoint, the stronger its colour and the larger
@@ -44,6 +46,7 @@ def draw_poses(image: NDArray[np.uint8], poses: Poses, keypoints: KeypointSet, t
         poses: In pixels of the image.
         keypoints: Names and skeleton.
         threshold: Lowest score drawn.
+        ids: Whether to write people's ids over them.
     """
     style = _style(keypoints)
     seen = poses.scores >= threshold
@@ -51,7 +54,7 @@ def draw_poses(image: NDArray[np.uint8], poses: Poses, keypoints: KeypointSet, t
     people = zip(_dots(poses, seen, widths, style), _limbs(poses, seen, style), widths, poses.ids.tolist(), strict=True)
     for person, (dots, limbs, width, identity) in enumerate(people):
         _draw_person(image, dots, limbs, width)
-        if identity >= 0 and dots:
+        if ids and identity >= 0 and dots:
             _draw_id(image, identity, poses.boxes[person].tolist(), width)
 
 
