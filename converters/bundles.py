@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from edgehr.converters.qdq import fold_integer_biases, is_quantised
+from edgehr.converters.qdq import fold_integer_biases, has_unsigned, is_quantised
 from edgehr.errors import ArtifactError
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -30,6 +30,10 @@ def bundle_from_onnx(path: Path) -> Bundle:
     if embedded is None:
         raise ArtifactError(f"{path}: was not converted by edgehr, so what it expects and returns is not known")
     artifact = Artifact.from_json(embedded)
+    if has_unsigned(model):
+        raise ArtifactError(
+            f"{path}: has unsigned INT8 tensors, which TensorRT does not take: convert the model with --to trt-bundle"
+        )
     if is_quantised(model):  # a quantiser keeps the metadata of the float model
         artifact = replace(artifact, precision="int8")
     fold_integer_biases(model)

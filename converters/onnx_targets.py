@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from edgehr.calib.recipes import recipe_for
 from edgehr.converters.graph import embed, weight_precision
 from edgehr.converters.half import to_fp16
+from edgehr.converters.int8 import int8_graph
 from edgehr.converters.qdq import fold_integer_biases
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.simplify import simplify
@@ -33,6 +35,7 @@ class FromOnnx(Target):
         casts_graph: Whether the graph itself must be in the artifact's precision.
     """
 
+    precisions = ("fp32", "fp16", "int8")
     needs_network = False
     casts_graph = True
 
@@ -47,8 +50,17 @@ class FromOnnx(Target):
         if self.native_io and not (precision == "fp16" and self.casts_graph):
             raise EdgehrError("float16 input and output need --precision fp16 and a target other than openvino")
 
+    def described(self, artifact: Artifact) -> Artifact:
+        """Also the recipe that it was quantised by."""
+        artifact = super().described(artifact)
+        if artifact.precision != "int8":
+            return artifact
+        return replace(artifact, recipe=recipe_for(artifact.card, self.name).name)
+
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
-        """Get the graph, simplify it and, for float16, cast it."""
+        """Get the graph, simplify it and cast it to float16 or quantise it."""
+        if job.precision == "int8" and self.calibration is not None:
+            return int8_graph(job, self.calibration, recipe_for(job.card, self.name), report, listener)
         with report.stage(job.origin.step, listener) as stage:
             model = job.origin.graph(job.batch)
             report.nodes["exported"] = len(model.graph.node)
@@ -93,10 +105,15 @@ class OpenVINOTarget(FromOnnx):
 
     def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
         """Convert and write."""
+        from edgehr.converters.slim_ir import slim_model, slim_xml
         from edgehr.converters.to_openvino import ir_nodes, ir_precision, save_ir, to_ir
 
         ir = to_ir(model)
+        if artifact.precision == "int8":
+            slim_model(ir)
         save_ir(ir, path, artifact, fp16_weights=artifact.precision == "fp16")
+        if artifact.precision == "int8":
+            slim_xml(path)
         report.nodes["artifact"] = ir_nodes(ir)
         return ir_precision(path)
 

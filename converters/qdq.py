@@ -36,6 +36,13 @@ def fold_integer_biases(model: Any) -> int:
     return len(folded)
 
 
+def has_unsigned(model: Any) -> bool:
+    """Whether a graph quantises to unsigned bytes, which TensorRT does not take."""
+    constants = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    points = [node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear" and len(node.input) > 2]
+    return any(constants.get(name) == onnx.TensorProto.UINT8 for name in points)
+
+
 def is_quantised(model: Any) -> bool:
     """Whether a graph has Q/DQ nodes."""
     return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.calib.crops import CalibrationSet
 from edgehr.card import ModelCard
 from edgehr.converters.origin import Origin, TorchOrigin
 from edgehr.converters.report import Listener, Report
@@ -55,6 +56,7 @@ class Target(ABC):
         precisions: Those it can be written in.
         needs_network: Whether it starts from the PyTorch network itself, not from its graph.
         native_io: Input and output in the artifact's precision, float16 or INT8, in place of float32.
+        calibration: Real crops for ``int8``.
     """
 
     name = ""
@@ -63,6 +65,7 @@ class Target(ABC):
     precisions: tuple[str, ...] = ("fp32", "fp16")
     needs_network: bool = True
     native_io: bool = False
+    calibration: CalibrationSet | None = None
 
     def files(self, path: Path) -> list[Path]:
         """All files of an artifact, the main one last."""
@@ -81,10 +84,15 @@ class Target(ABC):
             )
         if batch is not None and batch < 1:
             raise EdgehrError(f"batch must be at least 1 or dynamic, got {batch}")
+        if precision == "int8" and self.calibration is None:
+            raise EdgehrError(
+                "int8 needs real images for the ranges of its activations: --calib with a folder of images, a COCO "
+                "keypoint file or a video"
+            )
 
     def described(self, artifact: Artifact) -> Artifact:
-        """The artifact's description with what this target changes."""
-        return artifact
+        """The artifact's description with what this target adds: what it was calibrated with, for one."""
+        return self.calibration.recorded(artifact) if self.calibration and artifact.precision == "int8" else artifact
 
     @abstractmethod
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgehr.calib.crops import CalibrationSet
 from edgehr.converters import tflite_precision
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.target import Job, Target
@@ -25,7 +24,6 @@ class TFLiteTarget(Target):
         channels_last: Input (N, H, W, 3) and output (N, H / 4, W / 4, K), what mobile cameras and delegates want;
             otherwise both channels first.
         native_io: With ``int8``, INT8 input and output.
-        calibration: Real crops for ``int8``.
     """
 
     name, suffix = "tflite", ".tflite"
@@ -33,7 +31,6 @@ class TFLiteTarget(Target):
     precisions = ("fp32", "fp16", "dynamic-int8", "int8")
     channels_last: bool = True
     native_io: bool = False
-    calibration: CalibrationSet | None = None
 
     @property
     def variant(self) -> str:
@@ -41,22 +38,17 @@ class TFLiteTarget(Target):
         return ("" if self.channels_last else "-nchw") + ("-int8-io" if self.native_io else "")
 
     def check(self, precision: str, batch: int | None) -> None:
-        """Also dynamic batch, which TFLite files have not, and INT8 without calibration."""
+        """Also dynamic batch, which TFLite files have not."""
         super().check(precision, batch)
         if batch is None:
             raise EdgehrError("a TFLite file has a fixed batch: give --batch N")
         if self.native_io and precision != "int8":
             raise EdgehrError("integer input and output need --precision int8")
-        if precision == "int8" and self.calibration is None:
-            raise EdgehrError(
-                "int8 needs real images for the ranges of its activations: --calib with a folder of images, a COCO "
-                "keypoint file or a video (dynamic-int8 needs none)"
-            )
 
     def described(self, artifact: Artifact) -> Artifact:
-        """Its layout, and what it was calibrated with."""
-        artifact = replace(artifact, card=artifact.card.with_layout("nhwc" if self.channels_last else "nchw"))
-        return self.calibration.recorded(artifact) if self.calibration and artifact.precision == "int8" else artifact
+        """Also its layout."""
+        artifact = super().described(artifact)
+        return replace(artifact, card=artifact.card.with_layout("nhwc" if self.channels_last else "nchw"))
 
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
         """Bring the network into its deploy form, convert it, and quantise the result."""

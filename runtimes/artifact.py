@@ -26,6 +26,7 @@ class Artifact:
         calibration_sha256: SHA-256 of the calibration manifest; empty where nothing was calibrated.
         calibration_images: Fingerprints (`edgehr.evaluation.overlap`) of the images calibrated on, so that evaluation
             can tell them.
+        recipe: Name of the recipe that it was quantised by; empty where it was not.
     """
 
     card: ModelCard
@@ -34,12 +35,14 @@ class Artifact:
     tools: Mapping[str, str] = field(default_factory=dict)
     calibration_sha256: str = ""
     calibration_images: tuple[str, ...] = ()
+    recipe: str = ""
 
     def to_json(self) -> str:
         """One line of JSON."""
         data = {"schema": SCHEMA, **vars(self), "card": self.card.to_dict(), "tools": dict(self.tools)}
-        if not self.calibration_images:  # models that were not calibrated stay readable by older versions
-            del data["calibration_images"]
+        for name in ("calibration_images", "recipe"):
+            if not data[name]:  # models that were not calibrated stay readable by older versions
+                del data[name]
         return json.dumps(data, separators=(",", ":"))
 
     @classmethod

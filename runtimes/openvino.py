@@ -20,6 +20,8 @@ except ImportError as error:
     raise MissingDependencyError(f"OpenVINO is not usable ({error}): pip install 'edgehr[openvino]'") from error
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+# What to compute in for what an artifact says of itself.
+_BY_DEFAULT = {"fp32": "fp32", "fp16": "fp16", "int8": "fp32"}
 
 
 class OpenVINORuntime(Runtime):
@@ -29,9 +31,9 @@ class OpenVINORuntime(Runtime):
         path: The `.xml` file.
         device: ``auto`` is the CPU; otherwise OpenVINO's own names: ``CPU``, ``GPU``, ``NPU``, ``AUTO:GPU,CPU``, ...
         threads: Threads of one inference on the CPU; None leaves it to OpenVINO.
-        precision: Arithmetic to ask for: ``fp32``, ``bf16`` or ``fp16``. By default what the artifact says, since
-            OpenVINO would otherwise compute in bf16 on CPUs that have it, with a third of float16's accuracy;
-            `Runtime.precision` tells what the device really uses.
+        precision: Arithmetic to ask for: ``fp32``, ``bf16`` or ``fp16``; of an INT8 model, that of what is not INT8. By
+            default what the artifact says, and fp32 beside INT8, since OpenVINO would otherwise compute in bf16 on CPUs
+            that have it, with a third of float16's accuracy; `Runtime.precision` tells what the device really uses.
 
     Raises:
         ArtifactError: The files are missing, damaged, do not belong together or are not IR.
@@ -50,8 +52,8 @@ class OpenVINORuntime(Runtime):
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
-        if precision is None and artifact is not None and artifact.precision in _PRECISIONS:
-            precision = artifact.precision
+        if precision is None and artifact is not None:
+            precision = _BY_DEFAULT.get(artifact.precision)
         if precision is not None:
             config["INFERENCE_PRECISION_HINT"] = _PRECISIONS.get(precision, precision)
         device = "CPU" if device == "auto" else device.upper()

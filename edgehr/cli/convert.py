@@ -35,7 +35,7 @@ def register(commands: SubParsers) -> None:
         "--weights", type=Path, metavar="FILE", help="checkpoint (default: the model's own, downloaded)"
     )
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="fp32", help="default: fp32; the INT8 ones go with tflite"
+        "--precision", choices=PRECISIONS, default="fp32", help="default: fp32; dynamic-int8 goes with tflite"
     )
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="input size, both divisible by 32")
     parser.add_argument("--fp16-io", action="store_true", help="with fp16: float16 input and output too")
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
     check_origin(card, target.name, needs_network=target.needs_network)
     calibration = open_calibration(args, card) if args.calib else None
     if calibration:
-        target.calibration = calibration  # type: ignore[attr-defined]
+        target.calibration = calibration
     target.check(args.precision, args.batch)  # what is missing is said now, not after a download
     weights = args.weights or fetch_with_progress(card)
     with _stages(show=not args.json) as listener:
@@ -144,8 +144,8 @@ def _refuse_stray(args: argparse.Namespace) -> None:
         raise EdgehrError("--profile gives the batches of a dynamic model: it needs --batch dynamic")
     if args.trt and args.to == "trt-bundle":
         raise EdgehrError("--trt chooses who builds a plan; a bundle is built later: edgehr build BUNDLE --trt ...")
-    if args.to != "tflite" and (args.layout or args.calib or args.int8_io):
-        raise EdgehrError("--layout, --calib and --int8-io only go with --to tflite")
+    if args.to != "tflite" and (args.layout or args.int8_io):
+        raise EdgehrError("--layout and --int8-io only go with --to tflite")
     if args.to == "tflite" and args.fp16_io:
         raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
     check_calibration_options(args)

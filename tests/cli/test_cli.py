@@ -75,7 +75,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["convert", DEFAULT_MODEL, "--to", "tensorrt", "--profile", "1,2,4"], "needs --batch dynamic"),
         (["convert", DEFAULT_MODEL, "--to", "trt-bundle", "--trt", "tensorrt_rtx"], "--trt chooses who builds"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--layout", "nchw"], "only go with --to tflite"),
-        (["convert", DEFAULT_MODEL, "--to", "onnx", "--precision", "int8"], "unknown precision 'int8' for onnx"),
+        (["convert", DEFAULT_MODEL, "--to", "onnx", "--precision", "int8"], "int8 needs real images"),
         (["convert", DEFAULT_MODEL, "--to", "tflite", "--batch", "dynamic"], "fixed batch"),
         (INT8, "needs real images"),
         ([*INT8, "--calib", "absent"], "absent: not there"),

@@ -237,7 +237,7 @@ def test_what_cannot_be_is_said_before_the_work(sample_card: Any, tmp_path: Path
         (TFLiteTarget(), "int8", 1, "--calib"),
         (TFLiteTarget(), "fp32", None, "fixed batch"),
         (TFLiteTarget(native_io=True), "fp16", 1, "need --precision int8"),
-        ("onnx", "int8", 1, "unknown precision 'int8' for onnx"),
+        ("onnx", "dynamic-int8", 1, "unknown precision 'dynamic-int8' for onnx"),
     ):
         with pytest.raises(EdgehrError, match=message):
             convert(sample_card, weights, target, precision=precision, batch=batch, out=tmp_path / "a.tflite")

@@ -1,0 +1,137 @@
+"""From a float graph and a calibration set to its quantised form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgehr.calib.cache import Arrays, cached
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.quantiser.equalise import equalise
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import Layer, Network
+from edgehr.calib.quantiser.operators import check_operators
+from edgehr.calib.quantiser.placement import place
+from edgehr.calib.quantiser.ranges import check_method, measure_steps
+from edgehr.calib.quantiser.reconstruct import reconstruct
+from edgehr.calib.recipes import Recipe
+from edgehr.card import ModelCard
+
+METHOD = 1  # of this file and what it calls: another number and nothing that was kept before is used
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a network is quantised with.
+
+    Attributes:
+        card: The model, channels first.
+        weights_sha256: Of its checkpoint.
+        crops: Real crops of people.
+        recipe: How.
+    """
+
+    card: ModelCard
+    weights_sha256: str
+    crops: CalibrationSet
+    recipe: Recipe
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        return {
+            "quantise": METHOD,
+            "weights": self.weights_sha256,
+            "size": [self.card.input.height, self.card.input.width],
+            "recipe": self.recipe.to_dict(),
+            "manifest": self.crops.sha256,
+        }
+
+
+def quantise(model: Any, by: Calibrated, notify: Notify | None = None) -> Network:
+    """Equalise a graph, measure its ranges, and fit and round its weights; or take all that from the cache.
+
+    The same inputs give the same result, up to the rounding of sums that depends on the number of threads.
+
+    Args:
+        model: An `onnx.ModelProto` in float32 with sizes that are known; its batch does not matter.
+        by: The calibration set and the recipe.
+        notify: Told in words what is being done.
+
+    Returns:
+        The quantised network.
+
+    Raises:
+        EdgehrError: The graph has something that cannot be quantised, or a crop cannot be read.
+    """
+    graph = Graph(model)
+    check_operators(graph)
+    check_method(by.recipe.ranges)
+    say = notify or logging.getLogger("edgehr.calib").debug
+    arrays = cached(by.key, lambda: _pack(_quantise(graph, by, say)), ("torch", "onnx"))
+    return _unpack(graph, by.recipe, arrays)
+
+
+def _place(graph: Graph, recipe: Recipe) -> Network:
+    placement = place(
+        graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also=frozenset(recipe.also)
+    )
+    return Network(graph, placement)
+
+
+def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
+    recipe = by.recipe
+    say("read calibration crops")
+    crops = read_crops(by.crops, by.card, recipe.crops)
+    say("equalise channels")
+    graph = equalise(graph, _place(graph, recipe).placement, crops[: recipe.equalise_crops], recipe.alpha)
+    network = _place(graph, recipe)
+    say("measure activations")
+    network.steps = measure_steps(network, crops[: recipe.range_crops], recipe.ranges)
+
+    def advance(done: int, total: int) -> None:
+        say(f"fit layers, {done} of {total}")
+
+    reconstruct(graph, network, crops[: recipe.fit_crops], recipe.ridge, advance)
+    return network
+
+
+def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
+    """(N, 3, H, W): the first crops of a set of images, the most telling ones; of a video, some spread over it."""
+    if chosen.crops[0].frame is None or len(chosen.crops) <= most:
+        return np.concatenate(list(islice(chosen.batches(card), most)))
+    places = set(np.linspace(0, len(chosen.crops) - 1, most).round().astype(int).tolist())
+    return np.concatenate([crop for place, crop in enumerate(chosen.batches(card)) if place in places])
+
+
+def _pack(network: Network) -> Arrays:
+    numbers = sorted(network.steps)
+    arrays: Arrays = {"groups": np.array(numbers), "steps": np.array([network.steps[group] for group in numbers])}
+    for name, layer in network.layers.items():
+        arrays[f"weight {name}"] = layer.weight.numpy()
+        arrays[f"bias {name}"] = layer.bias.numpy()
+        if layer.step is not None:
+            arrays[f"step {name}"] = layer.step.numpy()
+    return arrays
+
+
+def _unpack(graph: Graph, recipe: Recipe, arrays: Arrays) -> Network:
+    network = _place(graph, recipe)
+    network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
+    for name in network.layers:
+        step = arrays.get(f"step {name}")
+        network.layers[name] = Layer(
+            torch.tensor(arrays[f"weight {name}"]),
+            torch.tensor(arrays[f"bias {name}"]),
+            None if step is None else torch.tensor(step),
+        )
+    return network

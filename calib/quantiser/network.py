@@ -1,0 +1,128 @@
+"""A graph run in PyTorch, with values rounded where its INT8 form rounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
+from edgehr.calib.quantiser.operators import check_operators, compute, convolve
+from edgehr.calib.quantiser.placement import Placement
+
+# Called with the name of each tensor and its value before it is quantised.
+Watch = Callable[[str, Tensor], None]
+LARGEST_WEIGHT = 127  # of 8 bits: -128 is left out, so that the range is symmetric
+BATCH = 8
+
+
+@dataclass
+class Layer:
+    """A convolution's numbers.
+
+    Attributes:
+        weight: (out, in of one group, height, width); whole multiples of `step` where there is one.
+        bias: (out,).
+        step: (out,) size of a quantisation step of each row of the weights; None for weights in float.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    step: Tensor | None = None
+
+    @property
+    def integers(self) -> NDArray[np.int8]:
+        """The weights in steps, of the same shape."""
+        if self.step is None:
+            raise ValueError("a layer in float has no integers")
+        steps = (self.weight / self.step.reshape(-1, 1, 1, 1)).round()
+        integers: NDArray[np.int8] = steps.clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT).to(torch.int8).numpy()
+        return integers
+
+
+@dataclass
+class Network:
+    """A graph with numbers of its own.
+
+    Attributes:
+        graph: What it computes.
+        placement: Which tensors are quantised, and together with which.
+        layers: By the name of the convolution; those of the graph at first.
+        steps: Size of a quantisation step of each group of tensors that has one; without any it is a float network.
+
+    Raises:
+        EdgehrError: The graph has an operator that is not known here.
+    """
+
+    graph: Graph
+    placement: Placement
+    layers: dict[str, Layer] = field(default_factory=dict)
+    steps: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_operators(self.graph)
+        for operator in self.graph.convolutions:
+            if operator.name not in self.layers:
+                weight, bias = self.graph.weight(operator), self.graph.bias(operator)
+                self.layers[operator.name] = Layer(torch.tensor(weight), torch.tensor(bias))
+
+    def quantise(self, name: str, value: Tensor) -> Tensor:
+        """A tensor as its quantiser leaves it; unchanged where it has none."""
+        step = self.steps.get(self.placement.groups.get(name, -1))
+        if step is None:
+            return value
+        return torch.fake_quantize_per_tensor_affine(value, step, 0, *self.placement.bounds(name))
+
+    def convolve(self, operator: Operator, data: Tensor) -> Tensor:
+        """Run one of its convolutions."""
+        layer = self.layers[operator.name]
+        return convolve(operator, data, layer.weight, layer.bias)
+
+    @torch.no_grad()
+    def run(self, crops: NDArray[np.float32], watch: Watch | None = None) -> NDArray[np.float32]:
+        """Run it on crops (N, 3, H, W), a few at a time, whatever the graph's own batch is.
+
+        Args:
+            crops: Inputs.
+            watch: Sees every tensor of every few crops.
+
+        Returns:
+            (N, K, h, w).
+        """
+        parts = [self._run(torch.from_numpy(crops[start : start + BATCH]), watch) for start in _starts(crops)]
+        output: NDArray[np.float32] = torch.cat(parts).numpy()
+        return output
+
+    def _run(self, crops: Tensor, watch: Watch | None) -> Tensor:
+        values: dict[str, Tensor] = {}
+
+        def keep(name: str, value: Tensor) -> None:
+            if watch:
+                watch(name, value)
+            values[name] = self.quantise(name, value)
+
+        keep(self.graph.input, crops)
+        for place, operator in enumerate(self.graph.operators):
+            if operator.kind == CONVOLUTION:
+                results = [self.convolve(operator, values[operator.inputs[0]])]
+            else:
+                results = list(compute(self.graph, operator, values))
+            for name, value in zip(operator.outputs, results, strict=True):
+                keep(name, value)
+            forget(self.graph, place, values)
+        return values[self.graph.output]
+
+
+def forget(graph: Graph, place: int, values: dict[str, Tensor]) -> None:
+    """Drop what no operator after this one reads."""
+    for name in graph.operators[place].inputs:
+        if graph.last_use[name] == place:
+            values.pop(name, None)
+
+
+def _starts(crops: NDArray[np.float32]) -> range:
+    return range(0, len(crops), BATCH)

@@ -1,0 +1,124 @@
+"""Where the quantisers of a graph stand: which tensors are rounded to 8 bits, and which of them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from edgehr.calib.quantiser.graph import Graph, Operator
+
+# What they return was among what they took.
+_MOVING = ("Concat", "Slice")
+_KEEP_SIGN = ("Concat", "Slice", "Split", "AveragePool", "ReduceMean", "Resize", "Mul", "Add")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The quantisers.
+
+    Attributes:
+        groups: Tensor -> number of the quantiser that it shares with others; tensors that are not here stay in float.
+        unsigned: Quantisers from 0 to 255, the others from -128 to 127. Zero is 0 for all of them.
+        in_float: Names of convolutions whose data stay in float.
+        full_weights: Those of them whose weights do, too.
+    """
+
+    groups: dict[str, int]
+    unsigned: frozenset[int]
+    in_float: frozenset[str]
+    full_weights: frozenset[str]
+
+    def bounds(self, tensor: str) -> tuple[int, int]:
+        """Least and largest step of a tensor's quantiser."""
+        return self.bounds_of(self.groups[tensor])
+
+    def bounds_of(self, group: int) -> tuple[int, int]:
+        """Least and largest step of a quantiser."""
+        return (0, 255) if group in self.unsigned else (-128, 127)
+
+
+NOWHERE = Placement({}, frozenset(), frozenset(), frozenset())
+
+
+def place(graph: Graph, *, ends: bool, points: bool, unsigned: bool, also: Collection[str] = ()) -> Placement:
+    """Quantise what convolutions take, and nothing else: sums and products stay in float between them.
+
+    A convolution's input that was only put together from other tensors, or cut out of one, shares a quantiser with
+    them, so that a runtime moves bytes.
+
+    Args:
+        graph: The network.
+        ends: The first and the last convolution stay in float.
+        points: Convolutions that make 1x1 maps (weights of channels, from means) stay in float; their filters, most of
+            a small network's size, are stored in 8 bits all the same.
+        unsigned: Tensors that are never negative get all 256 steps, which TensorRT lacks.
+        also: Names of further convolutions that stay in float.
+    """
+    at_ends = {op.name for op in graph.convolutions if ends and _is_end(graph, op)}
+    at_points = {op.name for op in graph.convolutions if points and graph.shapes[op.outputs[0]][2:] == [1, 1]}
+    in_float = at_ends | at_points | set(also)
+    together = _Together(graph)
+    for operator in graph.convolutions:
+        if operator.name not in in_float:
+            together.add(operator.inputs[0])
+    groups = together.numbered()
+    positive = {
+        group
+        for group in set(groups.values())
+        if all(is_positive(graph, tensor) for tensor in groups if groups[tensor] == group)
+    }
+    return Placement(groups, frozenset(positive if unsigned else ()), frozenset(in_float), frozenset(at_ends))
+
+
+def is_positive(graph: Graph, tensor: str) -> bool:
+    """Whether a tensor holds no negative value, whatever the image."""
+    operator = graph.maker.get(tensor)
+    if operator is None:
+        return False
+    if operator.kind in ("Relu", "Sigmoid"):
+        return True
+    if operator.kind not in _KEEP_SIGN:
+        return False
+    data = graph.data(operator)
+    constants = operator.kind in ("Mul", "Add") and len(data) < 2
+    return not constants and all(is_positive(graph, name) for name in data)
+
+
+def _is_end(graph: Graph, operator: Operator) -> bool:
+    return graph.input in operator.inputs or graph.output in operator.outputs
+
+
+class _Together:
+    """Tensors that share quantisers, as a forest: each tensor points towards the root of its group."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._above: dict[str, str] = {}
+
+    def add(self, tensor: str) -> None:
+        """Quantise a tensor, and what it was moved from."""
+        self._above.setdefault(tensor, tensor)
+        operator = self._graph.maker.get(tensor)
+        if operator is None or operator.kind not in _MOVING:
+            return
+        sources = self._graph.data(operator)
+        # A sum among the pieces is quantised as part of the whole only: alone it may go on to another sum, in float.
+        if operator.kind == "Concat" and not all(self._is_ready(source) for source in sources):
+            return
+        for source in sources:
+            self.add(source)
+            self._above[self._root(source)] = self._root(tensor)
+
+    def _is_ready(self, tensor: str) -> bool:
+        operator = self._graph.maker.get(tensor)
+        return operator is not None and operator.kind in ("Relu", *_MOVING)
+
+    def _root(self, tensor: str) -> str:
+        while self._above[tensor] != tensor:
+            tensor = self._above[tensor]
+        return tensor
+
+    def numbered(self) -> dict[str, int]:
+        """Tensor -> number of its group."""
+        numbers: dict[str, int] = {}
+        return {tensor: numbers.setdefault(self._root(tensor), len(numbers)) for tensor in self._above}

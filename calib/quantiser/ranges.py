@@ -1,0 +1,84 @@
+"""How far the quantiser of each group of tensors reaches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgehr.calib.quantiser.network import Network
+from edgehr.errors import EdgehrError
+
+BINS = 4096
+# Fractions of the largest magnitude that are tried as range where the one of least square error is wanted.
+CANDIDATES = np.linspace(0.05, 1, 96)
+SMALLEST = 1e-6  # of a range: a tensor may be zero throughout
+
+
+def measure_steps(network: Network, crops: NDArray[np.float32], method: str) -> dict[int, float]:
+    """Size of a quantisation step for each group of tensors, from histograms of magnitudes over all crops.
+
+    Args:
+        network: In float.
+        crops: (N, 3, H, W).
+        method: ``max``; ``p99.99`` or another percentile of the magnitudes that are not zero, since those of ReLUs say
+            nothing; or ``mse``, the range of least mean square error.
+
+    Returns:
+        Steps by number of the group.
+
+    Raises:
+        EdgehrError: There is no such method.
+    """
+    check_method(method)
+    groups, bounds = network.placement.groups, network.placement.bounds_of
+    tops = dict.fromkeys(groups.values(), SMALLEST)
+
+    def reach(name: str, value: Tensor) -> None:
+        if name in groups:
+            tops[groups[name]] = max(tops[groups[name]], float(value.abs().max()))
+
+    network.run(crops, reach)
+    if method == "max":
+        return {group: top / bounds(group)[1] for group, top in tops.items()}
+    counts = {group: np.zeros(BINS) for group in tops}
+
+    def count(name: str, value: Tensor) -> None:
+        if name in groups:
+            counts[groups[name]] += torch.histc(value.abs(), BINS, 0, tops[groups[name]]).double().numpy()
+
+    network.run(crops, count)
+    levels = {group: bounds(group)[1] for group in tops}
+    return {group: top * _fraction(counts[group], method, levels[group]) / levels[group] for group, top in tops.items()}
+
+
+def check_method(method: str) -> None:
+    """Raise EdgehrError for a method that there is not."""
+    if method in ("max", "mse"):
+        return
+    try:
+        known = method.startswith("p") and 0 < float(method[1:]) <= 100
+    except ValueError:
+        known = False
+    if not known:
+        raise EdgehrError(f"unknown range method {method!r}: expected max, mse, or a percentile such as p99.99")
+
+
+def _fraction(counts: NDArray[np.float64], method: str, levels: int) -> float:
+    """The range as a fraction of the largest magnitude."""
+    if method == "mse":
+        values = (np.arange(BINS) + 0.5) / BINS
+        errors = [_square_error(values, counts, fraction / levels, levels) for fraction in CANDIDATES]
+        return float(CANDIDATES[int(np.argmin(errors))])
+    moving = counts.copy()
+    moving[0] = 0
+    if not moving.sum():
+        return 1.0
+    shares = np.cumsum(moving) / moving.sum()
+    return min(float(np.searchsorted(shares, float(method[1:]) / 100) + 1) / BINS, 1.0)
+
+
+def _square_error(values: NDArray[np.float64], counts: NDArray[np.float64], step: float, levels: int) -> float:
+    rounded = np.minimum(np.round(values / step), levels) * step
+    return float(((rounded - values) ** 2 * counts).sum())

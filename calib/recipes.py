@@ -1,0 +1,74 @@
+"""How each family of networks is quantised for each target, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is quantised, and how. Weights are always symmetric, with a step for each output channel.
+
+    Attributes:
+        name: What artifacts record.
+        ends: The first and the last convolution stay in float.
+        points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
+        unsigned: Tensors that are never negative take 0 to 255.
+        alpha: Balance of equalisation, see `edgehr.calib.quantiser.equalise`.
+        ranges: How the ranges of activations are found, see `edgehr.calib.quantiser.ranges`.
+        ridge: See `edgehr.calib.quantiser.reconstruct`.
+        equalise_crops: How many crops equalisation looks at.
+        range_crops: How many the ranges are from.
+        fit_crops: How many layers are fitted on.
+        also: Names of further convolutions that stay in float.
+    """
+
+    name: str
+    ends: bool = True
+    points: bool = True
+    unsigned: bool = False
+    alpha: float = 0.3
+    ranges: str = "p99.99"
+    ridge: float = 3e-3
+    equalise_crops: int = 100
+    range_crops: int = 60
+    fit_crops: int = 150
+    also: tuple[str, ...] = ()
+
+    @property
+    def crops(self) -> int:
+        """The most crops that a step of it takes."""
+        return max(self.equalise_crops, self.range_crops, self.fit_crops)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {**asdict(self), "also": list(self.also)}
+
+
+# TensorRT's INT8 has no zero points and no unsigned type. ONNX Runtime and OpenVINO have both, so that tensors behind a
+# ReLU get twice the steps there.
+UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": False}
+# A larger network has larger tensors, all of which are in memory for every crop.
+FIT_CROPS = {"lite_hrnet": 150, "hrnet": 32}
+
+
+def recipe_for(card: ModelCard, target: str) -> Recipe:
+    """The recipe of a model's family for a target.
+
+    Raises:
+        EdgehrError: There is none.
+    """
+    if card.architecture not in FIT_CROPS or card.task != "pose":
+        raise EdgehrError(
+            f"{card.name}: int8 is for pose models of {' and '.join(FIT_CROPS)}, this is {card.architecture} for "
+            f"{card.task}"
+        )
+    if target not in UNSIGNED:
+        raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join(UNSIGNED)}")
+    unsigned = UNSIGNED[target]
+    name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
+    return Recipe(name, unsigned=unsigned, fit_crops=FIT_CROPS[card.architecture])

@@ -1,0 +1,74 @@
+"""The ONNX graph of a quantised network, in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.quantise import Calibrated, quantise
+from edgehr.calib.recipes import Recipe
+from edgehr.converters.export import export_onnx
+from edgehr.converters.quality.coverage_onnx import graph_coverage
+from edgehr.converters.report import Listener, Report
+from edgehr.converters.simplify import simplify
+from edgehr.converters.target import Job
+from edgehr.converters.write_qdq import write_qdq
+from edgehr.errors import EdgehrError
+from edgehr.models.deploy import deploy
+
+STAGE = "quantise to int8"
+
+
+def int8_graph(job: Job, calibration: CalibrationSet, recipe: Recipe, report: Report, listener: Listener | None) -> Any:
+    """Bring a network into its deploy form, export it, quantise it, and write the result with Q/DQ.
+
+    Args:
+        job: What is to be converted; the graph gets its batch.
+        calibration: Real crops.
+        recipe: How to quantise.
+        report: Gets the stages.
+        listener: Told of them.
+
+    Raises:
+        EdgehrError: The network cannot be exported or quantised.
+    """
+    with report.stage("deploy form", listener) as stage:
+        network, stage.detail = deploy(job.reference.network)
+    with report.stage(job.origin.step, listener) as stage:
+        model = export_onnx(network, job.card, 1)  # sizes are known then; the batch is written into the result
+        report.nodes["exported"] = len(model.graph.node)
+        stage.detail = f"opset {model.opset_import[0].version}, {len(model.graph.node)} nodes, checked"
+    with report.stage("simplify", listener) as stage:
+        model, failure = simplify(model)
+        if failure:
+            raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
+        report.nodes["simplified"] = len(model.graph.node)
+        stage.detail = f"{len(model.graph.node)} nodes"
+    with report.stage(STAGE, listener) as stage:
+        by = Calibrated(job.card, job.card.weights.sha256, calibration, recipe)
+        quantised = write_qdq(quantise(model, by, _teller(listener)), job.batch)
+        stage.detail = f"calibrated on {calibration}, recipe {recipe.name}"
+    report.notes.append(_covered(quantised))
+    return quantised
+
+
+def _teller(listener: Listener | None) -> Callable[[str], None]:
+    """Shows what a stage is at without ending it."""
+
+    def tell(what: str) -> None:
+        if listener:
+            listener(f"{STAGE}: {what}", None)
+
+    return tell
+
+
+def _covered(model: Any) -> str:
+    copy = type(model)()
+    copy.CopyFrom(model)
+    coverage = graph_coverage(copy)
+    kept = sum(not layer.int8 for layer in coverage.layers)
+    return (
+        f"{coverage.int8_share:.1%} of the multiply-adds are in INT8; {kept} of {len(coverage.layers)} convolutions "
+        "stay in float"
+    )

@@ -1,0 +1,36 @@
+"""Which recipe a model gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgehr.calib.recipes import recipe_for
+from edgehr.errors import EdgehrError
+from edgehr.zoo import DEFAULT_DETECTOR, get_card
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "trt-bundle"])
+def test_tensorrt_gets_signed_bytes_only(target: str) -> None:
+    assert not recipe_for(get_card("litehrnet-18-coco-256x192"), target).unsigned
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_runtimes_with_unsigned_bytes_use_them(target: str) -> None:
+    recipe = recipe_for(get_card("litehrnet-18-coco-256x192"), target)
+    assert recipe.unsigned
+    assert recipe.name == "lite_hrnet-unsigned"
+
+
+def test_a_large_network_is_fitted_on_fewer_crops() -> None:
+    small, large = (
+        recipe_for(get_card(name), "onnx") for name in ("litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192")
+    )
+    assert large.fit_crops < small.fit_crops
+    assert large.crops == large.equalise_crops
+
+
+def test_what_has_no_recipe_is_refused() -> None:
+    with pytest.raises(EdgehrError, match="int8 is for pose models"):
+        recipe_for(get_card(DEFAULT_DETECTOR), "onnx")
+    with pytest.raises(EdgehrError, match="no INT8 recipe for tflite"):
+        recipe_for(get_card("litehrnet-18-coco-256x192"), "tflite")

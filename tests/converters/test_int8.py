@@ -1,0 +1,200 @@
+"""INT8 for ONNX Runtime, OpenVINO and TensorRT, from a checkpoint to an artifact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from safetensors.numpy import save_file
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.quantise import Calibrated, quantise, read_crops
+from edgehr.calib.quantiser.equalise import equalise
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import NOWHERE, place
+from edgehr.calib.recipes import Recipe
+from edgehr.converters import int8
+from edgehr.converters.bundles import bundle_from_onnx
+from edgehr.converters.convert import convert
+from edgehr.converters.export import export_onnx
+from edgehr.converters.onnx_targets import BundleTarget, OnnxTarget, OpenVINOTarget, TensorRTTarget
+from edgehr.converters.quality.coverage import read_coverage
+from edgehr.converters.simplify import simplify
+from edgehr.converters.target import Target
+from edgehr.converters.write_qdq import write_qdq
+from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.models.build import load as load_network
+from edgehr.models.deploy import deploy
+from edgehr.runtimes import load
+from edgehr.zoo import find_weights, get_card
+from tests.calib.quantiser.small_graph import relative, run_onnx
+from tests.models.test_golden import golden
+
+pytestmark = pytest.mark.slow
+
+LITE, W32 = "litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192"
+WIDER = "litehrnet-18-wider-naive-coco-256x192"
+
+
+@pytest.fixture(scope="module")
+def people(shared: Path) -> CalibrationSet:
+    return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=40)
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], Any]:
+    """Give a target a calibration set, and a recipe that looks at little of it."""
+    from edgehr.converters import onnx_targets
+
+    def prepare(target: Target, calibration: CalibrationSet) -> Any:
+        unsigned = target.name in ("onnx", "openvino")
+        recipe = Recipe("few", unsigned=unsigned, equalise_crops=16, range_crops=16, fit_crops=32)
+        monkeypatch.setattr(onnx_targets, "recipe_for", lambda card, name: recipe)
+        target.calibration = calibration
+        return target
+
+    return prepare
+
+
+@pytest.fixture(scope="module", params=[WIDER, LITE, W32])
+def model(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A card and the graph of its deploy form: trained weights, and the golden file's for W32."""
+    card = get_card(request.param)
+    weights = {
+        WIDER: shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors",
+        LITE: shared / "weights" / "litehrnet_18_partly_trained.safetensors",
+        W32: tmp_path_factory.mktemp("weights") / "w32.safetensors",
+    }[request.param]
+    if request.param == W32:
+        save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], weights)
+    graph, failure = simplify(export_onnx(deploy(load_network(card, weights))[0], card, 1))
+    assert not failure
+    return card, graph
+
+
+def test_real_networks_are_computed_as_by_onnx_runtime_and_equalised_exactly(
+    model: Any, people: CalibrationSet
+) -> None:
+    card, proto = model
+    graph, batch = Graph(proto), read_crops(people, card, 2)
+    wanted = run_onnx(proto, batch, fused=True)
+    assert relative(Network(graph, NOWHERE).run(batch), wanted) < 1e-4
+    changed = equalise(graph, place(graph, ends=True, points=True, unsigned=False), batch, 0.3)
+    assert relative(Network(changed, NOWHERE).run(batch), wanted) < 1e-4
+
+
+def test_the_graph_on_onnx_runtime_is_what_was_simulated(model: Any, people: CalibrationSet) -> None:
+    card, proto = model
+    recipe = Recipe("few", equalise_crops=4, range_crops=4, fit_crops=4)
+    network = quantise(proto, Calibrated(card, "ab" * 32, people, recipe))
+    batch = read_crops(people, card, 2)
+    simulated = network.run(batch)
+    assert relative(run_onnx(write_qdq(network), batch), simulated) < 0.1
+    assert relative(simulated, run_onnx(proto, batch, fused=True)) < 0.5  # of four crops, to see that it is no noise
+
+
+@pytest.mark.parametrize(("target", "suffix"), [(OnnxTarget, ".onnx"), (OpenVINOTarget, ".xml")])
+def test_heatmaps_stay_near_and_most_is_in_int8(
+    target: Any, suffix: str, few: Any, people: CalibrationSet, tmp_path: Path
+) -> None:
+    card = get_card(WIDER)
+    path = tmp_path / f"a{suffix}"
+    report = convert(card, find_weights(card), few(target(), people), precision="int8", out=path)
+    assert report.precision == "int8"
+    assert report.difference is not None
+    assert report.difference.correlation > 0.97
+    coverage = read_coverage(path)
+    assert coverage is not None
+    assert coverage.int8_share > 0.9
+    if suffix == ".xml":
+        assert coverage.executed is not None
+        assert coverage.executed > 0.9
+    with load(path) as runtime:
+        assert runtime.artifact is not None
+        assert runtime.artifact.recipe == "few"
+        assert runtime.artifact.calibration_sha256 == people.sha256
+
+
+def test_tensorrt_builds_it_in_int8(few: Any, people: CalibrationSet, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (no build for this platform)")
+    card = get_card(WIDER)
+    report = convert(card, find_weights(card), few(TensorRTTarget(), people), precision="int8", out=tmp_path / "a.plan")
+    assert report.precision == "int8"
+    sidecar = json.loads(next(tmp_path.glob("a.plan*.json")).read_text())
+    assert sidecar["precisions"]["int8"] > 250
+
+
+def test_an_unsigned_graph_is_not_taken_for_tensorrt(few: Any, people: CalibrationSet, tmp_path: Path) -> None:
+    card = get_card(WIDER).with_size(64, 64)
+    convert(card, find_weights(card), few(OnnxTarget(), people), precision="int8", out=tmp_path / "a.onnx")
+    with pytest.raises(ArtifactError, match="convert the model with --to trt-bundle"):
+        bundle_from_onnx(tmp_path / "a.onnx")
+    path = tmp_path / "a.trtbundle"
+    report = convert(card, find_weights(card), few(BundleTarget(), people), precision="int8", batch=None, out=path)
+    assert report.precision == "int8"
+
+
+def test_a_second_conversion_takes_what_the_first_measured(
+    few: Any, people: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgehr.calib import quantise as module
+
+    card = get_card(WIDER).with_size(64, 64)
+    told: list[str] = []
+    for name in ("a", "b"):
+        convert(
+            card,
+            find_weights(card),
+            few(OnnxTarget(), people),
+            precision="int8",
+            out=tmp_path / f"{name}.onnx",
+            listener=lambda stage, done: told.append(stage),
+        )
+        monkeypatch.setattr(module, "_quantise", None)
+    assert sum(line.endswith("fit layers, 270 of 270") for line in told) == 1
+    first, second = (onnx.load(tmp_path / f"{name}.onnx") for name in ("a", "b"))
+    assert first.graph.SerializeToString() == second.graph.SerializeToString()
+
+
+def test_an_interrupted_conversion_leaves_nothing(
+    few: Any, people: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(int8, "quantise", interrupted)
+    card = get_card(WIDER).with_size(64, 64)
+    with pytest.raises(KeyboardInterrupt):
+        convert(card, find_weights(card), few(OnnxTarget(), people), precision="int8", out=tmp_path / "a.onnx")
+    assert not list(tmp_path.glob("*.*"))
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino", "trt-bundle"])
+def test_int8_without_calibration_is_refused(target: str) -> None:
+    card = get_card(WIDER)
+    with pytest.raises(EdgehrError, match="int8 needs real images"):
+        convert(card, find_weights(card), target, precision="int8")
+
+
+def test_crops_of_a_video_are_spread_over_it(tmp_path: Path) -> None:
+    from tests.calib.pictures import MIDDLE, picture, video
+
+    clip = video(tmp_path / "clip.avi", [picture(number) for number in range(60)])
+    chosen = CalibrationSet.of(clip, most=40, finder=MIDDLE)
+    card = get_card(WIDER).with_size(64, 64)
+    crops = read_crops(chosen, card, 5)
+    everything = np.concatenate(list(chosen.batches(card)))
+    assert np.array_equal(crops[0], everything[0])
+    assert np.array_equal(crops[-1], everything[-1])
+    assert len(crops) == 5
