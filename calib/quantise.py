@@ -24,7 +24,7 @@ from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 1  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 2  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -93,7 +93,7 @@ def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     say("read calibration crops")
     crops = read_crops(by.crops, by.card, recipe.crops)
     say("equalise channels")
-    graph = equalise(graph, _place(graph, recipe).placement, crops[: recipe.equalise_crops], recipe.alpha)
+    graph = equalise(graph, _place(graph, recipe).placement, crops[: recipe.equalise_crops])
     network = _place(graph, recipe)
     say("measure activations")
     network.steps = measure_steps(network, crops[: recipe.range_crops], recipe.ranges)

@@ -18,10 +18,9 @@ class Recipe:
         ends: The first and the last convolution stay in float.
         points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
         unsigned: Tensors that are never negative take 0 to 255.
-        alpha: Balance of equalisation, see `edgehr.calib.quantiser.equalise`.
         ranges: How the ranges of activations are found, see `edgehr.calib.quantiser.ranges`.
         ridge: See `edgehr.calib.quantiser.reconstruct`.
-        equalise_crops: How many crops equalisation looks at.
+        equalise_crops: How many crops equalisation looks at, see `edgehr.calib.quantiser.equalise`.
         range_crops: How many the ranges are from.
         fit_crops: How many layers are fitted on.
         also: Names of further convolutions that stay in float.
@@ -31,7 +30,6 @@ class Recipe:
     ends: bool = True
     points: bool = True
     unsigned: bool = False
-    alpha: float = 0.3
     ranges: str = "p99.99"
     ridge: float = 3e-3
     equalise_crops: int = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
+from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator, passing_channels
 from edgehr.calib.quantiser.operators import channel_slice
 
 FIXED = 0  # the class of channels that cannot be rescaled
@@ -63,6 +63,9 @@ class ChannelClasses:
 
     def _tie(self, operator: Operator) -> None:
         if operator.kind == CONVOLUTION:
+            passing = passing_channels(self._graph.weight(operator))  # stays the identity
+            if passing.any():
+                self._join(self._places(operator.inputs[0])[passing], self._places(operator.outputs[0])[passing])
             return
         data = self._graph.data(operator)
         ends = [*data, *operator.outputs]

@@ -107,6 +107,20 @@ def is_depthwise(weight: NDArray[Any]) -> bool:
     return weight.shape[1] == 1 and len(weight) > 1
 
 
+def passing_channels(weight: NDArray[Any]) -> NDArray[np.bool_]:
+    """(out,) which channels a depthwise filter lets pass unchanged; none for another filter.
+
+    The deploy form of conditional channel weighting has such channels (`edgehr.models.deploy_blocks`).
+    """
+    if not is_depthwise(weight) or weight.shape[2] != weight.shape[3] or weight.shape[2] % 2 == 0:
+        return np.zeros(len(weight), bool)
+    middle = weight.shape[2] // 2
+    identity = np.zeros(weight.shape[1:], weight.dtype)
+    identity[:, middle, middle] = 1
+    same: NDArray[np.bool_] = (weight == identity).all((1, 2, 3))
+    return same
+
+
 def _shapes(model: Any) -> dict[str, list[int]]:
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     entries = (*graph.value_info, *graph.input, *graph.output)

@@ -93,11 +93,12 @@ class Network:
         Returns:
             (N, K, h, w).
         """
-        parts = [self._run(torch.from_numpy(crops[start : start + BATCH]), watch) for start in _starts(crops)]
+        parts = [self.forward(torch.from_numpy(crops[start : start + BATCH]), watch) for start in _starts(crops)]
         output: NDArray[np.float32] = torch.cat(parts).numpy()
         return output
 
-    def _run(self, crops: Tensor, watch: Watch | None) -> Tensor:
+    def forward(self, crops: Tensor, watch: Watch | None = None) -> Tensor:
+        """Run it on a few crops, with gradients where they are wanted."""
         values: dict[str, Tensor] = {}
 
         def keep(name: str, value: Tensor) -> None:

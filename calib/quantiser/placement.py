@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.graph import Graph, Operator, passing_channels
 
 # What they return was among what they took.
 _MOVING = ("Concat", "Slice")
@@ -61,6 +61,7 @@ def place(graph: Graph, *, ends: bool, points: bool, unsigned: bool, also: Colle
     for operator in graph.convolutions:
         if operator.name not in in_float:
             together.add(operator.inputs[0])
+    together.tie_passing()
     groups = together.numbered()
     positive = {
         group
@@ -108,6 +109,24 @@ class _Together:
         for source in sources:
             self.add(source)
             self._above[self._root(source)] = self._root(tensor)
+
+    def tie_passing(self) -> None:
+        """Let what a convolution lets pass, and gates then multiply by one, keep its grid."""
+        readers: dict[str, list[Operator]] = {}
+        for operator in self._graph.operators:
+            for name in operator.inputs:
+                readers.setdefault(name, []).append(operator)
+        for operator in self._graph.convolutions:
+            source = operator.inputs[0]
+            if source not in self._above or not passing_channels(self._graph.weight(operator)).any():
+                continue
+            ahead = [operator.outputs[0]]
+            while ahead:
+                products = [reader.outputs[0] for reader in readers.get(ahead.pop(), []) if reader.kind == "Mul"]
+                ahead += products
+                for product in products:
+                    if product in self._above:
+                        self._above[self._root(product)] = self._root(source)
 
     def _is_ready(self, tensor: str) -> bool:
         operator = self._graph.maker.get(tensor)

@@ -9,6 +9,7 @@ from edgehr.calib.quantiser.network import LARGEST_WEIGHT
 
 # Step sizes that are tried, as fractions of the one that reaches a row's largest weight.
 FRACTIONS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)
+BLOCK = 64  # columns whose errors are handed on to those after them at once, which is faster
 
 
 def choose_steps(weight: Tensor, hessian: Tensor) -> Tensor:
@@ -50,12 +51,17 @@ def round_with_feedback(weight: Tensor, hessian: Tensor, step: Tensor) -> Tensor
     """
     order = torch.diagonal(hessian, dim1=-2, dim2=-1).reshape(-1, hessian.shape[-1]).sum(0).argsort(descending=True)
     free = weight[..., order].clone()
-    inverse = torch.linalg.inv(hessian[..., order, :][..., :, order])
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian[..., order, :][..., :, order]))
     factor = torch.linalg.cholesky(inverse, upper=True)
     rounded = torch.empty_like(free)
-    for column in range(free.shape[-1]):
-        before = free[..., column : column + 1]
-        rounded[..., column : column + 1] = round_to(before, step)
-        error = (before - rounded[..., column : column + 1]) / factor[..., column, column, None, None]
-        free[..., column:] -= error * factor[..., column, None, column:]
+    for start in range(0, free.shape[-1], BLOCK):
+        stop = min(start + BLOCK, free.shape[-1])
+        errors = torch.zeros_like(free[..., start:stop])
+        for column in range(start, stop):
+            before = free[..., column : column + 1]
+            rounded[..., column : column + 1] = round_to(before, step)
+            error = (before - rounded[..., column : column + 1]) / factor[..., column, column, None, None]
+            free[..., column:stop] -= error * factor[..., column, None, column:stop]
+            errors[..., column - start : column - start + 1] = error
+        free[..., stop:] -= errors @ factor[..., start:stop, stop:]
     return rounded[..., order.argsort()]

@@ -21,7 +21,7 @@ from tests.calib.quantiser.small_graph import crops, relative, run_onnx, small_m
 def quantised(*, unsigned: bool) -> Network:
     graph, batch = Graph(small_model()), crops(40)
     placement = place(graph, ends=True, points=True, unsigned=unsigned)
-    graph = equalise(graph, placement, batch, 0.3)
+    graph = equalise(graph, placement, batch)
     network = Network(graph, placement)
     network.steps = measure_steps(network, batch, "p99.99")
     reconstruct(graph, network, batch, 3e-3)

@@ -84,7 +84,7 @@ def test_a_reconstructed_network_is_nearer_than_one_rounded_to_nearest() -> None
     for layer in plain.layers.values():
         layer.step = layer.weight.abs().amax((1, 2, 3)) / 127
         layer.weight = torch.tensor(layer.integers) * layer.step.reshape(-1, 1, 1, 1)
-    equal = equalise(graph, placement, batch, 0.3)
+    equal = equalise(graph, placement, batch)
     fitted = Network(equal, placement)
     fitted.steps = measure_steps(fitted, batch, "max")
     done: list[tuple[int, int]] = []

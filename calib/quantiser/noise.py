@@ -1,0 +1,90 @@
+"""How much of a network's rounding arrives in its heatmaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import BATCH, Network
+from edgehr.calib.quantiser.placement import NOWHERE
+
+# Share of a channel's values that may lie beyond what counts as its range.
+BEYOND = 5e-4
+GAIN_CROPS = 40
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the float network's tensors are like, channel by channel.
+
+    Attributes:
+        tops: (C,) by tensor: magnitude that few values exceed, mean over batches.
+        squares: (C,) by tensor: mean square.
+        gains: (C,) by tensor: squared error of all heatmaps together for noise of variance one in every value of a
+            channel, to first order.
+    """
+
+    tops: dict[str, Tensor] = field(default_factory=dict)
+    squares: dict[str, Tensor] = field(default_factory=dict)
+    gains: dict[str, Tensor] = field(default_factory=dict)
+
+
+def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
+    """Measure them for the inputs and outputs of all convolutions and for what those inputs are made of.
+
+    The gain of a channel is the mean square of the derivative of the output, projected in a random direction, summed
+    over positions: its expectation over directions is the squared norm of the Jacobian (Hutchinson's estimator).
+
+    Args:
+        graph: The network.
+        crops: (N, 3, H, W); gains are from the first 40 of them.
+    """
+    network = Network(graph, NOWHERE)
+    tensors = [name for name in (graph.input, *graph.maker) if graph.channels(name)]
+    tops, squares, gains = (_Means() for _ in range(3))
+
+    def look(name: str, value: Tensor) -> None:
+        if name in tensors:
+            flat = value.transpose(0, 1).flatten(1)
+            beyond = max(1, int(flat.shape[1] * BEYOND))
+            tops.add(name, flat.abs().topk(beyond, dim=1).values[:, -1])
+            squares.add(name, flat.square().mean(1))
+
+    network.run(crops, look)
+    draw = torch.Generator().manual_seed(0)
+    for start in range(0, min(len(crops), GAIN_CROPS), BATCH):
+        values: dict[str, Tensor] = {}
+
+        def keep(name: str, value: Tensor, values: dict[str, Tensor] = values) -> None:
+            value.retain_grad()
+            values[name] = value
+
+        source = torch.from_numpy(crops[start : start + BATCH]).clone().requires_grad_()
+        output = network.forward(source, keep)
+        projected = (output * torch.randn(output.shape, generator=draw)).sum()
+        projected.backward()  # type: ignore[no-untyped-call]
+        for name in tensors:
+            gradient = values[name].grad
+            if gradient is not None:
+                gains.add(name, gradient.square().sum((2, 3)).mean(0))
+    return Signals(tops.all(), squares.all(), gains.all())
+
+
+class _Means:
+    """Means of tensors by name."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def all(self) -> dict[str, Tensor]:
+        return {name: total / self._counts[name] for name, total in self._sums.items()}
