@@ -20,16 +20,17 @@ BIN := .venv/bin
 OLD := .venv-tflite-runtime
 READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
-	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)")
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)") \
+	$(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)"))
 
 .PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
 	@echo "make detector   convert YOLOX-nano, which finds several people, to artifacts/detector.xml (WEIGHTS=)"
-	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16 SIZE=HxW BATCH=N|dynamic OUT=)"
+	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 CALIB= SIZE=HxW BATCH=N|dynamic OUT=)"
 	@echo "make onnx       convert to ONNX       (the same)"
-	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8|int8, CALIB=, TFLITE_OPTIONS=; ANNOTATIONS= IMAGES=)"
+	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8, TFLITE_OPTIONS=; ANNOTATIONS= IMAGES=)"
 	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"
 	@echo "make trt-bundle write what 'edgehr build' makes a plan of on a device"
 	@echo "make wheel      dist/*.whl, to install on a device"
@@ -87,7 +88,7 @@ endif
 # is named here, so that it is known what to run.
 tflite: OUT := $(if $(OUT),$(OUT),artifacts/$(MODEL)-$(PRECISION).tflite)
 tflite: $(READY)
-	$(call convert,tflite) $(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)")) $(TFLITE_OPTIONS)
+	$(call convert,tflite) $(TFLITE_OPTIONS)
 	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
 	$(if $(ANNOTATIONS),$(BIN)/edgehr eval "$(OUT)" --annotations "$(ANNOTATIONS)" --images "$(IMAGES)")
 
