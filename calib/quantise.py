@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,21 @@ from numpy.typing import NDArray
 
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantiser.equalise import equalise
+from edgehr.calib.quantiser.budget import choose_float
+from edgehr.calib.quantiser.channels import ChannelClasses
+from edgehr.calib.quantiser.equalise import rescaled, solve
+from edgehr.calib.quantiser.expected import ExpectedNoise
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Layer, Network
+from edgehr.calib.quantiser.noise import measure_signals
 from edgehr.calib.quantiser.operators import check_operators
-from edgehr.calib.quantiser.placement import place
+from edgehr.calib.quantiser.placement import Placement, place
 from edgehr.calib.quantiser.ranges import check_method, measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 2  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 3  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -81,11 +84,8 @@ def quantise(model: Any, by: Calibrated, notify: Notify | None = None) -> Networ
     return _unpack(graph, by.recipe, arrays)
 
 
-def _place(graph: Graph, recipe: Recipe) -> Network:
-    placement = place(
-        graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also=frozenset(recipe.also)
-    )
-    return Network(graph, placement)
+def _place(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placement:
+    return place(graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also={*recipe.also, *kept})
 
 
 def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
@@ -93,8 +93,8 @@ def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     say("read calibration crops")
     crops = read_crops(by.crops, by.card, recipe.crops)
     say("equalise channels")
-    graph = equalise(graph, _place(graph, recipe).placement, crops[: recipe.equalise_crops])
-    network = _place(graph, recipe)
+    graph, placement = _equalise(graph, recipe, crops[: recipe.equalise_crops])
+    network = Network(graph, placement)
     say("measure activations")
     network.steps = measure_steps(network, crops[: recipe.range_crops], recipe.ranges)
 
@@ -105,17 +105,37 @@ def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     return network
 
 
+def _equalise(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[Graph, Placement]:
+    """Choose what stays in float for the channels as they can be equalised, and equalise them for what remains."""
+    signals, classes = measure_signals(graph, crops), ChannelClasses(graph)
+    placement = _place(graph, recipe)
+    noise = ExpectedNoise(graph, placement, classes, signals)
+    factors = solve(noise)
+    kept = choose_float(graph, placement, noise, factors, recipe.float_share)
+    if kept:
+        placement = _place(graph, recipe, kept)
+        factors = solve(ExpectedNoise(graph, placement, classes, signals))
+    return rescaled(graph, classes, factors), placement
+
+
 def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
-    """(N, 3, H, W): the first crops of a set of images, the most telling ones; of a video, some spread over it."""
-    if chosen.crops[0].frame is None or len(chosen.crops) <= most:
-        return np.concatenate(list(islice(chosen.batches(card), most)))
-    places = set(np.linspace(0, len(chosen.crops) - 1, most).round().astype(int).tolist())
-    return np.concatenate([crop for place, crop in enumerate(chosen.batches(card)) if place in places])
+    """(N, 3, H, W): some crops of a set, which any first few stand for.
+
+    Its own order starts with those that are least like any other; an average is not to be taken over them.
+    """
+    order = np.random.default_rng(0).permutation(len(chosen.crops))[:most].tolist()
+    wanted = set(order)
+    found = {place: crop for place, crop in enumerate(chosen.batches(card)) if place in wanted}
+    return np.concatenate([found[place] for place in order])
 
 
 def _pack(network: Network) -> Arrays:
     numbers = sorted(network.steps)
-    arrays: Arrays = {"groups": np.array(numbers), "steps": np.array([network.steps[group] for group in numbers])}
+    arrays: Arrays = {
+        "in_float": np.array(sorted(network.placement.in_float), dtype=str),
+        "groups": np.array(numbers),
+        "steps": np.array([network.steps[group] for group in numbers]),
+    }
     for name, layer in network.layers.items():
         arrays[f"weight {name}"] = layer.weight.numpy()
         arrays[f"bias {name}"] = layer.bias.numpy()
@@ -125,7 +145,7 @@ def _pack(network: Network) -> Arrays:
 
 
 def _unpack(graph: Graph, recipe: Recipe, arrays: Arrays) -> Network:
-    network = _place(graph, recipe)
+    network = Network(graph, _place(graph, recipe, arrays["in_float"].tolist()))
     network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
     for name in network.layers:
         step = arrays.get(f"step {name}")

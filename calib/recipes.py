@@ -16,6 +16,7 @@ class Recipe:
     Attributes:
         name: What artifacts record.
         ends: The first and the last convolution stay in float.
+        float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantiser.budget`.
         points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
         unsigned: Tensors that are never negative take 0 to 255.
         ranges: How the ranges of activations are found, see `edgehr.calib.quantiser.ranges`.
@@ -27,14 +28,15 @@ class Recipe:
     """
 
     name: str
-    ends: bool = True
+    ends: bool = False
+    float_share: float = 0.0
     points: bool = True
     unsigned: bool = False
-    ranges: str = "p99.99"
+    ranges: str = "mse"
     ridge: float = 3e-3
     equalise_crops: int = 100
-    range_crops: int = 60
-    fit_crops: int = 150
+    range_crops: int = 100
+    fit_crops: int = 200
     also: tuple[str, ...] = ()
 
     @property
@@ -50,8 +52,27 @@ class Recipe:
 # TensorRT's INT8 has no zero points and no unsigned type. ONNX Runtime and OpenVINO have both, so that tensors behind a
 # ReLU get twice the steps there.
 UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": False}
-# A larger network has larger tensors, all of which are in memory for every crop.
-FIT_CROPS = {"lite_hrnet": 150, "hrnet": 32}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What differs between families of networks.
+
+    Attributes:
+        ends: See `Recipe`.
+        float_share: See `Recipe`.
+        fit_crops: See `Recipe`; a larger network has larger tensors, all of which are in memory for every crop.
+    """
+
+    ends: bool
+    float_share: float
+    fit_crops: int
+
+
+FAMILIES = {
+    "lite_hrnet": Family(ends=False, float_share=0.099, fit_crops=200),
+    "hrnet": Family(ends=True, float_share=0.0, fit_crops=32),
+}
 
 
 def recipe_for(card: ModelCard, target: str) -> Recipe:
@@ -60,13 +81,13 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
     Raises:
         EdgehrError: There is none.
     """
-    if card.architecture not in FIT_CROPS or card.task != "pose":
+    if card.architecture not in FAMILIES or card.task != "pose":
         raise EdgehrError(
-            f"{card.name}: int8 is for pose models of {' and '.join(FIT_CROPS)}, this is {card.architecture} for "
+            f"{card.name}: int8 is for pose models of {' and '.join(FAMILIES)}, this is {card.architecture} for "
             f"{card.task}"
         )
     if target not in UNSIGNED:
         raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join(UNSIGNED)}")
     unsigned = UNSIGNED[target]
     name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
-    return Recipe(name, unsigned=unsigned, fit_crops=FIT_CROPS[card.architecture])
+    return Recipe(name, unsigned=unsigned, **asdict(FAMILIES[card.architecture]))

@@ -68,7 +68,8 @@ def place(graph: Graph, *, ends: bool, points: bool, unsigned: bool, also: Colle
         for group in set(groups.values())
         if all(is_positive(graph, tensor) for tensor in groups if groups[tensor] == group)
     }
-    return Placement(groups, frozenset(positive if unsigned else ()), frozenset(in_float), frozenset(at_ends))
+    full_weights = at_ends | set(also) - at_points
+    return Placement(groups, frozenset(positive if unsigned else ()), frozenset(in_float), frozenset(full_weights))
 
 
 def is_positive(graph: Graph, tensor: str) -> bool:

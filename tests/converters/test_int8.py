@@ -15,7 +15,6 @@ from safetensors.numpy import save_file
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.quantise import Calibrated, quantise, read_crops
 from edgehr.calib.quantiser import equalise as equalise_module
-from edgehr.calib.quantiser.equalise import equalise
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.placement import NOWHERE, place
@@ -34,7 +33,7 @@ from edgehr.models.build import load as load_network
 from edgehr.models.deploy import deploy
 from edgehr.runtimes import load
 from edgehr.zoo import find_weights, get_card
-from tests.calib.quantiser.small_graph import relative, run_onnx
+from tests.calib.quantiser.small_graph import equalise, relative, run_onnx
 from tests.models.test_golden import golden
 
 pytestmark = pytest.mark.slow
@@ -189,14 +188,16 @@ def test_int8_without_calibration_is_refused(target: str) -> None:
         convert(card, find_weights(card), target, precision="int8")
 
 
-def test_crops_of_a_video_are_spread_over_it(tmp_path: Path) -> None:
+def test_some_crops_are_any_of_a_set_and_always_the_same(tmp_path: Path) -> None:
     from tests.calib.pictures import MIDDLE, picture, video
 
     clip = video(tmp_path / "clip.avi", [picture(number) for number in range(60)])
     chosen = CalibrationSet.of(clip, most=40, finder=MIDDLE)
     card = get_card(WIDER).with_size(64, 64)
-    crops = read_crops(chosen, card, 5)
+    few, more = read_crops(chosen, card, 5), read_crops(chosen, card, 9)
     everything = np.concatenate(list(chosen.batches(card)))
-    assert np.array_equal(crops[0], everything[0])
-    assert np.array_equal(crops[-1], everything[-1])
-    assert len(crops) == 5
+    assert len(few) == 5
+    assert np.array_equal(few, more[:5])
+    places = [int(np.flatnonzero((everything == crop).all((1, 2, 3)))[0]) for crop in more]
+    assert len(set(places)) == 9
+    assert max(places) > 20 > min(places)

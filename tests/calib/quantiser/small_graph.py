@@ -9,6 +9,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgehr.calib.quantiser.channels import ChannelClasses
+from edgehr.calib.quantiser.equalise import rescaled, solve
+from edgehr.calib.quantiser.expected import ExpectedNoise
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.noise import measure_signals
+from edgehr.calib.quantiser.placement import Placement
+
 HEIGHT, WIDTH = 32, 24
 
 
@@ -99,3 +106,9 @@ def run_onnx(model: Any, batch: NDArray[np.float32], *, fused: bool = False) -> 
 def relative(found: NDArray[Any], wanted: NDArray[Any]) -> float:
     """Root mean square of the difference over that of what is wanted."""
     return float(np.sqrt(((found - wanted) ** 2).mean() / (wanted**2).mean()))
+
+
+def equalise(graph: Graph, placement: Placement, batch: NDArray[np.float32]) -> Graph:
+    """The graph with its channels rescaled for these quantisers."""
+    classes = ChannelClasses(graph)
+    return rescaled(graph, classes, solve(ExpectedNoise(graph, placement, classes, measure_signals(graph, batch))))

@@ -6,12 +6,12 @@ import numpy as np
 from onnx import numpy_helper
 
 from edgehr.calib.quantiser.channels import FIXED, ChannelClasses
-from edgehr.calib.quantiser.equalise import equalise, rescaled
+from edgehr.calib.quantiser.equalise import rescaled
 from edgehr.calib.quantiser.graph import Graph, passing_channels
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.placement import NOWHERE, place
 from edgehr.calib.quantiser.ranges import measure_steps
-from tests.calib.quantiser.small_graph import crops, relative, small_model
+from tests.calib.quantiser.small_graph import crops, equalise, relative, small_model
 
 
 def test_outputs_stay() -> None:

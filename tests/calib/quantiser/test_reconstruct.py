@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from edgehr.calib.quantiser.equalise import equalise
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.moments import Moments
 from edgehr.calib.quantiser.network import Layer, Network
@@ -12,7 +11,7 @@ from edgehr.calib.quantiser.placement import NOWHERE, place
 from edgehr.calib.quantiser.ranges import measure_steps
 from edgehr.calib.quantiser.reconstruct import fit, reconstruct
 from edgehr.calib.quantiser.rounding import choose_steps, round_to, round_with_feedback
-from tests.calib.quantiser.small_graph import crops, relative, small_model
+from tests.calib.quantiser.small_graph import crops, equalise, relative, small_model
 
 
 def correlated(columns: int, count: int = 2000) -> torch.Tensor:

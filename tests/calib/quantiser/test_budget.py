@@ -1,0 +1,81 @@
+"""What stays in float within a share of the multiply-adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgehr.calib.quantiser.budget import choose_float, multiply_adds
+from edgehr.calib.quantiser.channels import ChannelClasses
+from edgehr.calib.quantiser.equalise import solve
+from edgehr.calib.quantiser.expected import ExpectedNoise
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.noise import measure_signals
+from edgehr.calib.quantiser.placement import NOWHERE, Placement, place
+from edgehr.calib.quantiser.ranges import measure_steps
+from tests.calib.quantiser.small_graph import crops, relative, small_model
+
+
+@dataclass(frozen=True)
+class Known:
+    graph: Graph
+    placement: Placement
+    noise: ExpectedNoise
+    factors: NDArray[np.float64]
+
+    def kept(self, share: float) -> frozenset[str]:
+        return choose_float(self.graph, self.placement, self.noise, self.factors, share)
+
+    def share(self, names: frozenset[str]) -> float:
+        costs = {operator.name: multiply_adds(self.graph, operator) for operator in self.graph.convolutions}
+        return sum(costs[name] for name in names) / sum(costs.values())
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    graph = Graph(small_model())
+    placement, classes = place(graph, ends=False, points=False, unsigned=True), ChannelClasses(graph)
+    noise = ExpectedNoise(graph, placement, classes, measure_signals(graph, crops(40)))
+    return Known(graph, placement, noise, solve(noise))
+
+
+def test_multiply_adds_are_counted() -> None:
+    graph = Graph(small_model())
+    found = {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}
+    assert found["node_stem"] == 16 * 12 * 16 * 3 * 9
+    assert found["node_depthwise"] == 8 * 6 * 32 * 9
+    assert found["node_squeeze"] == 16 * 16
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+def test_the_share_is_kept(known: Known, share: float) -> None:
+    assert known.share(known.kept(share)) <= share
+
+
+def test_nothing_is_kept_of_nothing(known: Known) -> None:
+    assert not known.kept(0.0)
+
+
+def test_with_enough_of_it_all_that_makes_noise_is_kept(known: Known) -> None:
+    assert known.share(known.kept(1.0)) > 0.9
+
+
+def test_what_shares_a_quantiser_stays_together(known: Known) -> None:
+    groups = {operator.name: known.placement.groups[operator.inputs[0]] for operator in known.graph.convolutions}
+    for share in np.linspace(0, 1, 11):
+        kept = known.kept(float(share))
+        assert not {groups[name] for name in kept} & {groups[name] for name in groups if name not in kept}
+
+
+def test_a_network_with_a_tenth_in_float_is_nearer(known: Known) -> None:
+    held_out = crops(20, seed=1)
+    wanted, errors = Network(known.graph, NOWHERE).run(held_out), []
+    for kept in ((), known.kept(0.1)):
+        network = Network(known.graph, place(known.graph, ends=False, points=False, unsigned=True, also=kept))
+        network.steps = measure_steps(network, crops(40), "mse")
+        errors.append(relative(network.run(held_out), wanted))
+    assert errors[1] < 0.9 * errors[0]
