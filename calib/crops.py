@@ -39,12 +39,14 @@ class CalibrationSet:
         crops: Those of images with the most telling first, those of a video in the order of time.
         found_by: What their boxes are from.
         prints: Fingerprints (`edgehr.evaluation.overlap`) of the images they are of.
+        images: The folder of the annotated images, where it was given.
     """
 
     source: Path
     crops: tuple[Crop, ...]
     found_by: str = ""
     prints: tuple[str, ...] = ()
+    images: Path | None = None
 
     @classmethod
     def of(
@@ -77,7 +79,8 @@ class CalibrationSet:
         if found.crops[0].frame is not None:  # a video is read from its beginning, once
             places.sort()
         prints = dict.fromkeys(found.prints[place] for place in places)
-        return cls(source, tuple(found.crops[place] for place in places), found.found_by, tuple(filter(None, prints)))
+        crops = tuple(found.crops[place] for place in places)
+        return cls(source, crops, found.found_by, tuple(filter(None, prints)), images)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

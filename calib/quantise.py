@@ -55,7 +55,7 @@ class Calibrated:
             "quantise": METHOD,
             "weights": self.weights_sha256,
             "size": [self.card.input.height, self.card.input.width],
-            "recipe": self.recipe.to_dict(),
+            "recipe": {**self.recipe.to_dict(), "name": ""},  # the same by another name is the same
             "manifest": self.crops.sha256,
         }
 
@@ -84,8 +84,16 @@ def quantise(model: Any, by: Calibrated, notify: Notify | None = None) -> Networ
     return _unpack(graph, by.recipe, arrays)
 
 
-def _place(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placement:
-    return place(graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also={*recipe.also, *kept})
+def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placement:
+    """Where a recipe's quantisers stand, with further convolutions kept in float."""
+    return place(
+        graph,
+        ends=recipe.ends,
+        points=recipe.points,
+        unsigned=recipe.unsigned,
+        also={*recipe.also, *kept},
+        full={*recipe.full, *kept},
+    )
 
 
 def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
@@ -108,25 +116,33 @@ def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
 def _equalise(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[Graph, Placement]:
     """Choose what stays in float for the channels as they can be equalised, and equalise them for what remains."""
     signals, classes = measure_signals(graph, crops), ChannelClasses(graph)
-    placement = _place(graph, recipe)
+    placement = place_by(graph, recipe)
     noise = ExpectedNoise(graph, placement, classes, signals)
     factors = solve(noise)
     kept = choose_float(graph, placement, noise, factors, recipe.float_share)
     if kept:
-        placement = _place(graph, recipe, kept)
+        placement = place_by(graph, recipe, kept)
         factors = solve(ExpectedNoise(graph, placement, classes, signals))
     return rescaled(graph, classes, factors), placement
 
 
 def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
-    """(N, 3, H, W): some crops of a set, which any first few stand for.
-
-    Its own order starts with those that are least like any other; an average is not to be taken over them.
-    """
-    order = np.random.default_rng(0).permutation(len(chosen.crops))[:most].tolist()
+def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
+    """(N, 3, H, W): the crops of a set at `places_read`."""
+    order = places_read(chosen, most)
     wanted = set(order)
-    found = {place: crop for place, crop in enumerate(chosen.batches(card)) if place in wanted}
+    read = enumerate(islice(chosen.batches(card), max(order) + 1))
+    found = {place: crop for place, crop in read if place in wanted}
     return np.concatenate([found[place] for place in order])
+
+
+def places_read(chosen: CalibrationSet, most: int) -> list[int]:
+    """Places of some crops of a set, which any first few stand for.
+
+    The set's own order starts with those that are least like any other; an average is not to be taken over them.
+    """
+    places: list[int] = np.random.default_rng(0).permutation(len(chosen.crops))[:most].tolist()
+    return places
 
 
 def _pack(network: Network) -> Arrays:
@@ -145,7 +161,7 @@ def _pack(network: Network) -> Arrays:
 
 
 def _unpack(graph: Graph, recipe: Recipe, arrays: Arrays) -> Network:
-    network = Network(graph, _place(graph, recipe, arrays["in_float"].tolist()))
+    network = Network(graph, place_by(graph, recipe, arrays["in_float"].tolist()))
     network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
     for name in network.layers:
         step = arrays.get(f"step {name}")

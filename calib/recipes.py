@@ -24,7 +24,8 @@ class Recipe:
         equalise_crops: How many crops equalisation looks at, see `edgehr.calib.quantiser.equalise`.
         range_crops: How many the ranges are from.
         fit_crops: How many layers are fitted on.
-        also: Names of further convolutions that stay in float.
+        also: Names of further convolutions that stay in float, with weights of 8 bits.
+        full: Names of further ones whose weights stay in float, too.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Recipe:
     range_crops: int = 100
     fit_crops: int = 200
     also: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
 
     @property
     def crops(self) -> int:
@@ -46,7 +48,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {**asdict(self), "also": list(self.also)}
+        return {**asdict(self), "also": list(self.also), "full": list(self.full)}
 
 
 # TensorRT's INT8 has no zero points and no unsigned type. ONNX Runtime and OpenVINO have both, so that tensors behind a

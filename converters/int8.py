@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.quantise import Calibrated, quantise
 from edgehr.calib.recipes import Recipe
+from edgehr.calib.sensitivity import Bar, choose_float, no_bar
 from edgehr.converters.export import export_onnx
+from edgehr.converters.kept import Kept
 from edgehr.converters.quality.coverage_onnx import graph_coverage
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.simplify import simplify
@@ -18,9 +21,30 @@ from edgehr.errors import EdgehrError
 from edgehr.models.deploy import deploy
 
 STAGE = "quantise to int8"
+SEARCH = "choose what stays in float"
 
 
-def int8_graph(job: Job, calibration: CalibrationSet, recipe: Recipe, report: Report, listener: Listener | None) -> Any:
+@dataclass(frozen=True)
+class MaxDrop:
+    """How much INT8 may lose.
+
+    Attributes:
+        most: AP, of 100, on the calibration set; see `edgehr.calib.judge`.
+        bar: Shows progress while blocks are measured.
+    """
+
+    most: float
+    bar: Bar = no_bar
+
+
+def int8_graph(
+    job: Job,
+    calibration: CalibrationSet,
+    recipe: Recipe,
+    report: Report,
+    listener: Listener | None,
+    drop: MaxDrop | None = None,
+) -> tuple[Any, Recipe]:
     """Bring a network into its deploy form, export it, quantise it, and write the result with Q/DQ.
 
     Args:
@@ -29,9 +53,13 @@ def int8_graph(job: Job, calibration: CalibrationSet, recipe: Recipe, report: Re
         recipe: How to quantise.
         report: Gets the stages.
         listener: Told of them.
+        drop: Keep blocks in float until no more is lost.
+
+    Returns:
+        The graph, and the recipe with all that stays in float.
 
     Raises:
-        EdgehrError: The network cannot be exported or quantised.
+        EdgehrError: The network cannot be exported or quantised, or not within the drop.
     """
     with report.stage("deploy form", listener) as stage:
         network, stage.detail = deploy(job.reference.network)
@@ -45,20 +73,27 @@ def int8_graph(job: Job, calibration: CalibrationSet, recipe: Recipe, report: Re
             raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
         report.nodes["simplified"] = len(model.graph.node)
         stage.detail = f"{len(model.graph.node)} nodes"
+    by = Calibrated(job.card, job.card.weights.sha256, calibration, recipe)
+    if drop:
+        with report.stage(SEARCH, listener) as stage:
+            choice = choose_float(model, by, drop.most, drop.bar, _teller(SEARCH, listener))
+            report.kept = Kept.of(choice)
+            stage.detail = report.kept.summary
+        report.notes += report.kept.notes
+        by = replace(by, recipe=choice.recipe)
     with report.stage(STAGE, listener) as stage:
-        by = Calibrated(job.card, job.card.weights.sha256, calibration, recipe)
-        quantised = write_qdq(quantise(model, by, _teller(listener)), job.batch)
-        stage.detail = f"calibrated on {calibration}, recipe {recipe.name}"
+        quantised = write_qdq(quantise(model, by, _teller(STAGE, listener)), job.batch)
+        stage.detail = f"calibrated on {calibration}, recipe {by.recipe.name}"
     report.notes.append(_covered(quantised))
-    return quantised
+    return quantised, by.recipe
 
 
-def _teller(listener: Listener | None) -> Callable[[str], None]:
+def _teller(stage: str, listener: Listener | None) -> Callable[[str], None]:
     """Shows what a stage is at without ending it."""
 
     def tell(what: str) -> None:
         if listener:
-            listener(f"{STAGE}: {what}", None)
+            listener(f"{stage}: {what}", None)
 
     return tell
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgehr.converters.difference import OutputDifference
+from edgehr.converters.kept import Kept
 
 # Called at the start of a stage with its name and None, and at its end with its name and the finished Stage.
 Listener = Callable[[str, "Stage | None"], None]
@@ -47,6 +48,7 @@ class Report:
         compared_on: What the crops were.
         stages: In order.
         notes: What the user should know besides.
+        kept: What stays in float for a limited drop, where one was asked for.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Report:
     compared_on: str = ""
     stages: list[Stage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    kept: Kept | None = None
 
     @property
     def seconds(self) -> float:
@@ -75,6 +78,7 @@ class Report:
             "difference": self.difference.to_dict() if self.difference else None,
             "stages": [vars(stage) for stage in self.stages],
             "seconds": self.seconds,
+            "kept": self.kept.to_dict() if self.kept else None,
         }
 
     @contextmanager

@@ -40,7 +40,15 @@ class Placement:
 NOWHERE = Placement({}, frozenset(), frozenset(), frozenset())
 
 
-def place(graph: Graph, *, ends: bool, points: bool, unsigned: bool, also: Collection[str] = ()) -> Placement:
+def place(
+    graph: Graph,
+    *,
+    ends: bool,
+    points: bool,
+    unsigned: bool,
+    also: Collection[str] = (),
+    full: Collection[str] = (),
+) -> Placement:
     """Quantise what convolutions take, and nothing else: sums and products stay in float between them.
 
     A convolution's input that was only put together from other tensors, or cut out of one, shares a quantiser with
@@ -52,11 +60,12 @@ def place(graph: Graph, *, ends: bool, points: bool, unsigned: bool, also: Colle
         points: Convolutions that make 1x1 maps (weights of channels, from means) stay in float; their filters, most of
             a small network's size, are stored in 8 bits all the same.
         unsigned: Tensors that are never negative get all 256 steps, which TensorRT lacks.
-        also: Names of further convolutions that stay in float.
+        also: Names of further convolutions that stay in float, with weights of 8 bits.
+        full: Names of further ones whose weights stay in float, too.
     """
     at_ends = {op.name for op in graph.convolutions if ends and _is_end(graph, op)}
     at_points = {op.name for op in graph.convolutions if points and graph.shapes[op.outputs[0]][2:] == [1, 1]}
-    in_float = at_ends | at_points | set(also)
+    in_float = at_ends | at_points | set(also) | set(full)
     together = _Together(graph)
     for operator in graph.convolutions:
         if operator.name not in in_float:
@@ -68,7 +77,7 @@ def place(graph: Graph, *, ends: bool, points: bool, unsigned: bool, also: Colle
         for group in set(groups.values())
         if all(is_positive(graph, tensor) for tensor in groups if groups[tensor] == group)
     }
-    full_weights = at_ends | set(also) - at_points
+    full_weights = at_ends | set(full) - at_points
     return Placement(groups, frozenset(positive if unsigned else ()), frozenset(in_float), frozenset(full_weights))
 
 

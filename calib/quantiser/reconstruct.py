@@ -9,7 +9,7 @@ Small Calibration Sets, 2021. Here they are in closed form.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -31,7 +31,12 @@ Advance = Callable[[int, int], None]
 
 @torch.no_grad()
 def reconstruct(
-    graph: Graph, network: Network, crops: NDArray[np.float32], ridge: float, advance: Advance | None = None
+    graph: Graph,
+    network: Network,
+    crops: NDArray[np.float32],
+    ridge: float,
+    advance: Advance | None = None,
+    only: Collection[str] | None = None,
 ) -> None:
     """Quantise the weights of a network whose tensors have their steps, in place.
 
@@ -41,6 +46,7 @@ def reconstruct(
         crops: (N, 3, H, W); all of their tensors that are still needed are in memory at once.
         ridge: Share of the mean diagonal added to a layer's Hessian: holds weights of weak inputs where they are.
         advance: Called with the number of layers done, and of all.
+        only: Names of the convolutions to fit, if not all; the others stay as they are.
     """
     reference = Network(graph, NOWHERE)
     source = torch.from_numpy(crops)
@@ -49,7 +55,8 @@ def reconstruct(
     for place, operator in enumerate(graph.operators):
         if operator.kind == CONVOLUTION:
             target = reference.convolve(operator, wanted[operator.inputs[0]])
-            _fit(network, operator, values[operator.inputs[0]], target, ridge)
+            if only is None or operator.name in only:
+                _fit(network, operator, values[operator.inputs[0]], target, ridge)
             wanted[operator.outputs[0]] = target
             results = [network.convolve(operator, values[operator.inputs[0]])]
             done += 1

@@ -13,7 +13,9 @@ from edgehr.errors import EdgehrError
 if TYPE_CHECKING:
     from edgehr.calib.crops import CalibrationSet
     from edgehr.calib.people import Finder
+    from edgehr.calib.sensitivity import Bar
     from edgehr.card import ModelCard
+    from edgehr.converters.target import Target
 
 MOST = 2000
 
@@ -30,10 +32,21 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--held-out", type=Path, metavar="PATH", help="evaluation images, or COCO file: refuse to calibrate on them"
     )
+    group.add_argument(
+        "--max-drop",
+        metavar="AP",
+        help="keep the most harmful blocks in float until INT8 loses at most this on calibration crops (0.5 of 100)",
+    )
 
 
 def check_calibration_options(args: argparse.Namespace) -> None:
     """Raise EdgehrError for options that would do nothing."""
+    if args.max_drop is not None:
+        parse_drop(args.max_drop)
+        if args.precision != "int8":
+            raise EdgehrError("--max-drop goes with --precision int8")
+        if args.to == "tflite":
+            raise EdgehrError("--max-drop goes with --to onnx, openvino, tensorrt or trt-bundle")
     if args.calib and args.precision != "int8":
         raise EdgehrError("--calib goes with --precision int8")
     for name in ("calib_images", "calib_detector", "calib_crops", "held_out"):
@@ -66,6 +79,32 @@ def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSe
     if args.held_out:
         refuse_held_out(chosen, args.held_out)
     return chosen
+
+
+def parse_drop(text: str) -> float:
+    """AP of 100, of `--max-drop`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < 100:
+        raise EdgehrError(f"--max-drop is in AP of 100, from 0 to 100, 0.5 for example, got {text!r}")
+    return value
+
+
+def limit_drop(target: Target, most: str, bar: Bar) -> None:
+    """Let a target keep in float what INT8 would lose too much by.
+
+    Args:
+        target: One that is made from an ONNX graph.
+        most: `--max-drop` as it was given.
+        bar: Shows progress.
+    """
+    from edgehr.cli.opening import need_packages
+    from edgehr.converters.int8 import MaxDrop
+
+    need_packages("faster_coco_eval", extra="eval")
+    target.max_drop = MaxDrop(parse_drop(most), bar)  # type: ignore[attr-defined]
 
 
 def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Finder | None:

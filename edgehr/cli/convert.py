@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgehr.card import DECODINGS, WARPS, ModelCard
-from edgehr.cli.calibration_options import add_calibration_options, check_calibration_options, open_calibration
-from edgehr.cli.output import SubParsers, print_json
+from edgehr.cli.calibration_options import (
+    add_calibration_options,
+    check_calibration_options,
+    limit_drop,
+    open_calibration,
+)
+from edgehr.cli.output import SubParsers, print_json, print_table
+from edgehr.cli.stages import Stages
 from edgehr.cli.tensorrt_options import add_tensorrt_options, given_options, with_options
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
-    from edgehr.converters.report import Listener, Report, Stage
+    from edgehr.converters.kept import Kept
+    from edgehr.converters.report import Report
     from edgehr.converters.target import Target
 
 
@@ -99,7 +104,9 @@ def run(args: argparse.Namespace) -> None:
         target.calibration = calibration
     target.check(args.precision, args.batch)  # what is missing is said now, not after a download
     weights = args.weights or fetch_with_progress(card)
-    with _stages(show=not args.json) as listener:
+    with Stages(show=not args.json) as stages:
+        if args.max_drop is not None:
+            limit_drop(target, args.max_drop, stages.bar)
         report = convert(
             card,
             weights,
@@ -108,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
             batch=args.batch,
             out=args.out,
             images=args.images,
-            listener=listener,
+            listener=stages.listener,
         )
     if calibration:
         report.notes.append(f"what it was calibrated on: {calibration.write_manifest(report.path)}")
@@ -159,32 +166,6 @@ def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> Mod
     return replace(card, decoding=changed)
 
 
-@contextmanager
-def _stages(show: bool) -> Iterator[Listener | None]:
-    """Show each stage as it runs (on a terminal) and a line for each that is done."""
-    if not show:
-        yield None
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    status = console.status("")
-
-    def listen(name: str, stage: Stage | None) -> None:
-        if stage is None:
-            status.update(f"{name} ...")
-            if console.is_terminal:
-                status.start()
-        else:
-            status.stop()
-            console.print(f"  {name:<27} {stage.seconds:6.1f} s  {stage.detail}", markup=False)
-
-    try:
-        yield listen
-    finally:
-        status.stop()  # a spinner that goes on hides the cursor for good
-
-
 def _print_report(report: Report) -> None:
     nodes = ", ".join(f"{count} {name}" for name, count in report.nodes.items())
     print(f"\n{report.path}")
@@ -200,3 +181,24 @@ def _print_report(report: Report) -> None:
         *(("note", note) for note in report.notes),
     ):
         print(f"  {label:<22} {value}")
+    if report.kept and report.kept.rows:
+        _print_kept(report.kept)
+
+
+def _print_kept(kept: Kept) -> None:
+    """What stays in float, why, and what it costs."""
+    print("\nin float, beside what the recipe always keeps there:")
+    rows = [
+        [
+            row["block"],
+            row["convolutions"],
+            f"{row['ap_alone']:.2f}",
+            f"{row['oks_alone']:.4f}",
+            f"{row['error_share']:.1%}",
+            f"{row['macs_share']:.1%}",
+            f"+{row['bytes'] / 1e3:.1f} kB",
+        ]
+        for row in kept.rows
+    ]
+    headers = ["BLOCK", "CONVOLUTIONS", "LOSES ALONE: AP", "OKS", "OF ALL ERROR", "MULTIPLY-ADDS", "WEIGHTS"]
+    print_table(headers, rows)

@@ -102,18 +102,28 @@ class Annotations:
 
         Crowds are left out, as COCO's evaluation leaves them out. Raises EdgehrError where an image is missing.
         """
+        people = self._people()
+        found = []
+        for image, path in self._files(images, people):
+            areas = np.array([person["area"] for person, _ in people[image]], np.float32)
+            found.append(replace(PeopleImage.with_boxes(image, path, [box for _, box in people[image]]), areas=areas))
+        return found
+
+    def people(self) -> dict[int, list[dict[str, Any]]]:
+        """Annotations by number of the image, in the order of its boxes in `ground_truth`."""
+        return {image: [person for person, _ in people] for image, people in self._people().items()}
+
+    def _people(self) -> dict[int, list[tuple[dict[str, Any], list[float]]]]:
+        """Everybody to evaluate, by image, with the part of the box, xyxy, that is in the image."""
         sizes = {image["id"]: (image["width"], image["height"]) for image in self.data["images"]}
-        boxes: dict[int, list[list[float]]] = {}
-        areas: dict[int, list[float]] = {}
+        found: dict[int, list[tuple[dict[str, Any], list[float]]]] = {}
         for person in filter(_is_evaluated, self.data["annotations"]):
             width, height = sizes[person["image_id"]]
             x, y, w, h = person["bbox"]
             box = [max(0, x), max(0, y), min(width, x + w), min(height, y + h)]
             if box[2] > box[0] and box[3] > box[1]:
-                boxes.setdefault(person["image_id"], []).append(box)
-                areas.setdefault(person["image_id"], []).append(person["area"])
-        found = [PeopleImage.with_boxes(image, path, boxes[image]) for image, path in self._files(images, boxes)]
-        return [replace(image, areas=np.array(areas[image.image_id], np.float32)) for image in found]
+                found.setdefault(person["image_id"], []).append((person, box))
+        return found
 
     def detected(self, images: Path, detections: Path) -> list[PeopleImage]:
         """The images with the boxes of a COCO detection file.

@@ -1,0 +1,63 @@
+"""A float network with one block of it in INT8: what that block alone does to the heatmaps."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.calib.blocks import Block
+from edgehr.calib.quantise import Calibrated, place_by, read_crops
+from edgehr.calib.quantiser.equalise import equalise
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import place
+from edgehr.calib.quantiser.ranges import measure_steps
+from edgehr.calib.quantiser.reconstruct import reconstruct
+
+# The few layers of a block are fitted on so many crops: what is wanted is which block does most harm.
+FIT_CROPS = 32
+
+
+class Alone:
+    """Quantises one block at a time, by the steps of the recipe, with all others in float.
+
+    The channels are equalised and the ranges measured once, for all blocks together, as they are in the network that is
+    written. The layers of the block are fitted; those after it do not make up for its errors.
+    """
+
+    def __init__(self, graph: Graph, by: Calibrated) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            graph: The float network.
+            by: The calibration set and the recipe.
+        """
+        self._graph, self._by = graph, by
+
+    def __call__(self, block: Block) -> Network:
+        """The network in which only this block is quantised."""
+        graph, recipe = self._equalised, self._by.recipe
+        rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
+        placement = place(graph, ends=False, points=False, unsigned=recipe.unsigned, full=rest)
+        network = Network(graph, placement)
+        network.steps = {group: self._steps[name] for name, group in placement.groups.items()}
+        reconstruct(graph, network, self._crops[:FIT_CROPS], recipe.ridge, only=block.convolutions)
+        return network
+
+    @cached_property
+    def _crops(self) -> NDArray[np.float32]:
+        return read_crops(self._by.crops, self._by.card, self._by.recipe.crops)
+
+    @cached_property
+    def _equalised(self) -> Graph:
+        crops = self._crops[: self._by.recipe.equalise_crops]
+        return equalise(self._graph, place_by(self._graph, self._by.recipe), crops)
+
+    @cached_property
+    def _steps(self) -> dict[str, float]:
+        """Of each tensor that the recipe quantises."""
+        network = Network(self._equalised, place_by(self._equalised, self._by.recipe))
+        steps = measure_steps(network, self._crops[: self._by.recipe.range_crops], self._by.recipe.ranges)
+        return {name: steps[group] for name, group in network.placement.groups.items()}

@@ -1,0 +1,81 @@
+"""The parts of a network that are kept in float together: its stem, each branch and fusion of each module, its head."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.placement import Placement
+
+_MODULE = r"(?:stages\.\d+|stage\d+)\.\d+"
+# Where the module path of a weight ends in that of its block; the first that fits counts.
+_PATTERNS = (
+    (re.compile(rf"({_MODULE})\.(?:up|down|fuse_layers)\.(\d+)\."), "{}.fuse.{}"),
+    (re.compile(rf"({_MODULE}\.(?:blocks\.branches|branches|blocks)\.\d+)\."), "{}"),
+    (re.compile(r"(layer\d+\.\d+|transitions?\.?\d+|head_layer\.projects\.\d+)\."), "{}"),
+    (re.compile(r"(?:conv\d|stem)\."), "stem"),
+    (re.compile(r"(\w+)\."), "{}"),
+)
+_PREFIX, _SUFFIX = "backbone.", "weight"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Convolutions that are quantised, or stay in float, together.
+
+    Attributes:
+        name: Path of their module in the PyTorch network, ``stages.1.0.blocks.0``; ``stages.1.0.fuse.2`` is what is
+            added to the third branch of that module from its others.
+        convolutions: Their names.
+        macs: Their multiply-adds for one image.
+        weights: How many numbers their filters hold.
+    """
+
+    name: str
+    convolutions: tuple[str, ...]
+    macs: int
+    weights: int
+
+
+def find_blocks(graph: Graph, placement: Placement) -> list[Block]:
+    """The blocks of a graph whose weights are named as the PyTorch network names them, in the order of running.
+
+    Args:
+        graph: A network with sizes that are known.
+        placement: Its quantisers: convolutions that it leaves in float belong to no block.
+
+    Returns:
+        The blocks that have something to quantise. Where a weight's name tells no module, a convolution is a block.
+    """
+    members: dict[str, list[Operator]] = {}
+    for operator in graph.convolutions:
+        if operator.name not in placement.in_float:
+            members.setdefault(block_name(operator), []).append(operator)
+    return [
+        Block(
+            name,
+            tuple(operator.name for operator in found),
+            sum(multiply_adds(graph, operator) for operator in found),
+            sum(graph.weight(operator).size for operator in found),
+        )
+        for name, found in members.items()
+    ]
+
+
+def block_name(convolution: Operator) -> str:
+    """Which block a convolution belongs to, by the name of its weight."""
+    path = convolution.inputs[1].removeprefix(_PREFIX)
+    if not path.endswith(f".{_SUFFIX}"):
+        return convolution.name
+    for pattern, name in _PATTERNS:
+        if found := pattern.match(path):
+            return name.format(*found.groups())
+    return convolution.name
+
+
+def multiply_adds(graph: Graph, convolution: Operator) -> int:
+    """Of a convolution, for one image."""
+    return int(graph.weight(convolution).size * np.prod(graph.shapes[convolution.outputs[0]][2:]))
