@@ -187,7 +187,7 @@ def _print_report(report: Report) -> None:
 
 def _print_kept(kept: Kept) -> None:
     """What stays in float, why, and what it costs."""
-    print("\nin float, beside what the recipe always keeps there:")
+    print(f"\nstays in float, beside what the recipe always keeps there: {kept.summary}")
     rows = [
         [
             row["block"],

@@ -168,6 +168,33 @@ def test_a_second_conversion_takes_what_the_first_measured(
     assert first.graph.SerializeToString() == second.graph.SerializeToString()
 
 
+def test_blocks_stay_in_float_until_no_more_is_lost(few: Any, shared: Path, tmp_path: Path) -> None:
+    pictures = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "images", most=64)
+    card = get_card(WIDER).with_size(64, 64)
+    target = few(OnnxTarget(), pictures)
+    target.max_drop = int8.MaxDrop(99.0)
+    everything = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "all.onnx").kept
+    assert everything is not None
+    assert everything.rows == []
+    assert everything.result["truth"] == "the float network's own keypoints"
+    assert everything.result["drop"] > 1
+
+    most = 0.7 * everything.result["drop"]
+    target.max_drop = int8.MaxDrop(most)
+    report = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "kept.onnx")
+    assert report.kept is not None
+    assert report.kept.rows
+    assert report.kept.result["drop"] <= most
+    assert report.kept.result["oks"] > everything.result["oks"]
+    assert json.loads(json.dumps(report.to_dict()))["kept"]["blocks"] == report.kept.rows
+    coverage = read_coverage(tmp_path / "kept.onnx")
+    assert coverage is not None
+    assert coverage.int8_share == pytest.approx(report.kept.result["int8_share"], abs=0.002)
+    with load(tmp_path / "kept.onnx") as runtime:
+        assert runtime.artifact is not None
+        assert runtime.artifact.recipe == f"few-max-drop-{most:g}"
+
+
 def test_an_interrupted_conversion_leaves_nothing(
     few: Any, people: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

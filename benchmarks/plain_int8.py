@@ -1,0 +1,108 @@
+"""What the quantisers of others make of edgehr's float32 artifacts, with nothing set but the calibration crops.
+
+NNCF needs an environment of its own (`make quant-report` makes it); the others are in the project's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.runtimes import load
+from edgehr.runtimes.artifact import Artifact
+
+CROPS = 100  # the first ones of the calibration set
+
+Crops = list[NDArray[np.float32]]
+# Of a float32 artifact, its description, crops (1, ...) in its layout, the file to write.
+Quantise = Callable[[Path, Artifact, Crops, Path], None]
+
+
+def quantise_plainly(name: str, source: Path, crops: CalibrationSet, path: Path) -> None:
+    """Quantise a float32 artifact by one of `PLAIN`, and let the result say what it is."""
+    run, tool, settings = PLAIN[name]
+    with load(source) as runtime:
+        artifact = runtime.artifact
+    if artifact is None:
+        raise ValueError(f"{source} was not made by edgehr")
+    taken = list(islice(crops.batches(artifact.card), CROPS))
+    tools = {**artifact.tools, tool: version(tool)}
+    described = replace(artifact, precision="int8", tools=tools, recipe=f"{tool} {settings}")
+    run(source, crops.recorded(described), taken, path)
+
+
+def _onnxruntime(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    from edgehr.converters.graph import embed
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rest: Iterator[Any] = iter(crops)
+
+        def get_next(self) -> dict[str, Any] | None:
+            crop = next(self.rest, None)
+            return None if crop is None else {artifact.card.input.name: crop}
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
+        quant_pre_process(source, prepared)
+        quantize_static(prepared, quantised, Reader())
+        model = onnx.load(quantised)
+    del model.metadata_props[:]
+    embed(model, artifact)
+    onnx.save(model, path)
+
+
+def _nncf(preset: str) -> Quantise:
+    def run(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            import nncf
+        import openvino as ov
+
+        from edgehr.converters.to_openvino import save_ir
+
+        model = ov.Core().read_model(str(source))
+        chosen = nncf.QuantizationPreset(preset)
+        quantised = nncf.quantize(model, nncf.Dataset(crops), preset=chosen, subset_size=len(crops))
+        save_ir(quantised, path, artifact, fp16_weights=False)
+
+    return run
+
+
+def _ai_edge_quantizer(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
+    from ai_edge_quantizer import quantizer, recipe
+
+    from edgehr.converters.quiet import quiet
+    from edgehr.converters.tflite_file import embed
+    from edgehr.converters.to_tflite import SIGNATURE
+
+    with quiet():
+        work = quantizer.Quantizer(bytearray(source.read_bytes()))
+        work.load_quantization_recipe(recipe.static_wi8_ai8())
+        samples = [{artifact.card.input.name: crop} for crop in crops]
+        ranges = work.calibrate({SIGNATURE: samples}, num_threads=1)
+        result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    path.write_bytes(embed(bytes(result.quantized_model), artifact))
+
+
+# By name: how, the package, and what was chosen in it, in words.
+PLAIN: dict[str, tuple[Quantise, str, str]] = {
+    "onnxruntime": (_onnxruntime, "onnxruntime", "quantize_static, defaults"),
+    "nncf-mixed": (_nncf("mixed"), "nncf", "mixed preset"),
+    "nncf-default": (_nncf("performance"), "nncf", "default preset"),
+    "ai-edge-quantizer": (_ai_edge_quantizer, "ai-edge-quantizer", "static_wi8_ai8"),
+}

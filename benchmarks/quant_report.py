@@ -1,0 +1,206 @@
+"""The table of docs/quantisation.md: INT8 by edgehr and by the default settings of others, on OpenVINO, TFLite, ONNX.
+
+    make quant-report [SHARED=../shared] [PEOPLE=N] [FRESH=1]
+
+Artifacts are kept in out/quant-report and made anew where edgehr's converters or quantisers have changed since.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.plain_int8 import PLAIN, quantise_plainly
+from benchmarks.quant_table import Row, markdown
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.held_out import refuse_held_out
+from edgehr.card import ModelCard
+from edgehr.cli.output import progress_bar
+from edgehr.converters.convert import convert
+from edgehr.converters.quality.measure import measure
+from edgehr.converters.quality.results import Column
+from edgehr.errors import EdgehrError
+from edgehr.evaluation.people import Annotations
+from edgehr.files import atomic_write
+from edgehr.runtimes.tensorrt.bundle import Bundle
+from edgehr.zoo import get_card
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "out" / "quant-report"
+MODELS = {
+    "a": ("litehrnet-18-wider-naive-coco-256x192", "litehrnet_wider_naive_18_coco_256x192.safetensors"),
+    "b": ("litehrnet-18-coco-256x192", "litehrnet_18_partly_trained.safetensors"),
+}
+CALIBRATION, EVALUATION = "coco-train2017-people", "coco-val2017-people"
+ANNOTATIONS = "person_keypoints.json"
+ROUNDS = 10  # timed inferences; latency is not in the table
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of artifact.
+
+    Attributes:
+        label: What the table calls it.
+        target: What float32 and INT8 are converted to.
+        suffix: Of the files that are measured.
+        plain: Names of other quantisers, see `benchmarks.plain_int8`.
+    """
+
+    label: str
+    target: str
+    suffix: str
+    plain: tuple[str, ...] = ()
+
+
+FORMATS = {
+    "tensorrt": Format("ONNX, symmetric (TensorRT's graph)", "trt-bundle", ".onnx"),
+    "onnx": Format("ONNX, unsigned where it can be", "onnx", ".onnx", ("onnxruntime",)),
+    "openvino": Format("OpenVINO", "openvino", ".xml", ("nncf-mixed", "nncf-default")),
+    "tflite": Format("TFLite", "tflite", ".tflite", ("ai-edge-quantizer",)),
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """The calibration set, and the people to evaluate with the folder of their images."""
+
+    calibration: CalibrationSet
+    people: Annotations
+    images: Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the artifacts that are missing, measure all, print the table; returns the exit status."""
+    args = _arguments(arguments)
+    try:
+        print(report(args.shared, args.out, args.models, args.formats, args.people, args.crops, fresh=args.fresh))
+    except EdgehrError as error:
+        print(f"quant-report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="quant-report", description="INT8 by edgehr and by others, as a table.")
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder of data/ and weights/")
+    parser.add_argument("--out", type=Path, default=OUT, help="where artifacts are kept")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS))
+    parser.add_argument("--people", type=int, help="evaluate the images that hold the first so many people")
+    parser.add_argument("--crops", type=int, default=300, help="calibration crops to choose from")
+    parser.add_argument("--fresh", action="store_true", help="make all artifacts anew")
+    return parser.parse_args(arguments)
+
+
+def report(
+    shared: Path,
+    out: Path,
+    models: Sequence[str],
+    formats: Sequence[str],
+    people: int | None,
+    crops: int,
+    *,
+    fresh: bool,
+) -> str:
+    """The table as Markdown; raises EdgehrError where data is missing."""
+    _check(shared, models, formats)
+    calibration = CalibrationSet.of(shared / "data" / CALIBRATION / ANNOTATIONS, most=crops)
+    held_out = shared / "data" / EVALUATION / ANNOTATIONS
+    refuse_held_out(calibration, held_out)
+    annotations = Annotations.read(held_out)
+    images = annotations.images_beside
+    data = Data(calibration, annotations.first(people) if people else annotations, images)
+    rows: dict[tuple[str, str], dict[str, Column]] = {}
+    for model in models:
+        name, weights = MODELS[model]
+        for key in formats:
+            paths = _make(get_card(name), shared / "weights" / weights, key, data, out / model, fresh=fresh)
+            for by, column in _measure(paths, data).items():
+                rows.setdefault((FORMATS[key].label, by), {})[model] = column
+    described = {
+        model: f"`{MODELS[model][0]}` with {MODELS[model][1]}, decode {get_card(MODELS[model][0]).decoding.method}"
+        for model in models
+    }
+    return markdown([Row(*labels, columns) for labels, columns in rows.items()], _setting(data), described)
+
+
+def _setting(data: Data) -> str:
+    images = data.people.ground_truth(data.images)
+    people = sum(len(image.boxes) for image in images)
+    return (
+        f"{people} people in {len(images)} images of {EVALUATION}, ground-truth boxes, no flip, decoded as the cards "
+        f"say; calibrated on {data.calibration} of {CALIBRATION}. Agreement and size are beside float32 of the same "
+        "format."
+    )
+
+
+def _check(shared: Path, models: Sequence[str], formats: Sequence[str]) -> None:
+    """Say before the work what would fail in it."""
+    wanted = [shared / "data" / name / ANNOTATIONS for name in (CALIBRATION, EVALUATION)]
+    wanted += [shared / "weights" / MODELS[model][1] for model in models]
+    for path in wanted:
+        if not path.is_file():
+            raise EdgehrError(f"{path}: not there; SHARED= names the folder of data/ and weights/")
+    if "openvino" in formats:
+        try:
+            import nncf  # noqa: F401
+        except ImportError:
+            raise EdgehrError("NNCF is not installed here: `make quant-report` runs this where it is") from None
+
+
+def _make(card: ModelCard, weights: Path, key: str, data: Data, folder: Path, *, fresh: bool) -> Mapping[str, Path]:
+    """The artifacts of a format by who made them, the float32 one first; those that are there are kept."""
+    form = FORMATS[key]
+    paths = {"float32": folder / f"float32{form.suffix}", "edgehr": folder / f"{key}-edgehr{form.suffix}"}
+    if fresh or _is_old(paths["float32"]):
+        _say(f"{card.name}: float32, {form.label}")
+        convert(card, weights, "onnx" if key == "tensorrt" else form.target, out=paths["float32"])
+    if fresh or _is_old(paths["edgehr"]):
+        _say(f"{card.name}: INT8 by edgehr, {form.label}")
+        _convert_int8(card, weights, key, data.calibration, paths["edgehr"])
+    for name in form.plain:
+        path = folder / f"{key}-{name}{form.suffix}"
+        paths[" ".join(PLAIN[name][1:]).replace(" ", ", ", 1)] = path
+        if fresh or _is_old(path):
+            _say(f"{card.name}: INT8 by {name}, {form.label}")
+            quantise_plainly(name, paths["float32"], data.calibration, path)
+    return paths
+
+
+def _convert_int8(card: ModelCard, weights: Path, key: str, calibration: CalibrationSet, path: Path) -> None:
+    from edgehr.converters.targets import make_target
+
+    target = make_target(FORMATS[key].target)
+    target.calibration = calibration
+    if key != "tensorrt":
+        convert(card, weights, target, precision="int8", out=path)
+        return
+    bundle = path.with_suffix(target.suffix)
+    convert(card, weights, target, precision="int8", out=bundle)
+    with atomic_write(path) as (temporary,):
+        temporary.write_bytes(Bundle.read(bundle).onnx)
+
+
+def _is_old(path: Path) -> bool:
+    """Whether a file is not there, or older than what makes it."""
+    if not path.is_file():
+        return True
+    sources = [file for folder in ("calib", "converters") for file in (ROOT / folder).rglob("*.py")]
+    return path.stat().st_mtime < max(file.stat().st_mtime for file in sources)
+
+
+def _measure(paths: Mapping[str, Path], data: Data) -> dict[str, Column]:
+    found = measure(list(paths.values()), data.people, data.images, rounds=ROUNDS, bar=progress_bar)
+    return dict(zip(paths, found.columns, strict=True))
+
+
+def _say(what: str) -> None:
+    print(f"{what} ...", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""A pose network small enough to be quantised in a test, whose weights are named as those of real ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.quantise import Calibrated
+from edgehr.calib.recipes import Recipe
+from edgehr.zoo import get_card
+
+HEIGHT, WIDTH = 64, 64
+CARD = get_card("litehrnet-18-coco-256x192").with_size(HEIGHT, WIDTH)
+RECIPE = Recipe("small", equalise_crops=8, range_crops=8, fit_crops=8)
+# Name of the weight, channels made, kernel, stride.
+LAYERS = (
+    ("backbone.stem.0", 8, 3, 2),
+    ("backbone.stem.1", 8, 3, 1),
+    ("backbone.stages.0.0.blocks.0.conv1", 16, 3, 2),
+    ("backbone.stages.0.0.blocks.1.conv1", 16, 3, 1),
+    ("backbone.stages.0.0.up.0.0", 16, 1, 1),
+    ("head.final_layer", 17, 1, 1),
+)
+BLOCKS = ["stem", "stages.0.0.blocks.0", "stages.0.0.blocks.1", "stages.0.0.fuse.0"]
+
+
+def small_pose() -> Any:
+    """An `onnx.ModelProto`: image (1, 3, 64, 64) to heatmaps (1, 17, 16, 16), layers of very different channels."""
+    random = np.random.default_rng(0)
+    nodes, constants, source, read = [], [], "image", 3
+    for name, made, kernel, stride in LAYERS:
+        rows = np.exp(random.uniform(-2, 2, (made, 1, 1, 1)))
+        weight = rows * random.standard_normal((made, read, kernel, kernel)) / np.sqrt(read * kernel**2)
+        constants.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}.weight"))
+        last = name == LAYERS[-1][0]
+        result = "heatmaps" if last else f"{name}.out"
+        sides = {"kernel_shape": [kernel] * 2, "pads": [kernel // 2] * 4, "strides": [stride] * 2}
+        nodes.append(helper.make_node("Conv", [source, f"{name}.weight"], [result], f"node_{name}", **sides))
+        if not last:
+            nodes.append(helper.make_node("Relu", [result], [f"{name}.relu"], f"relu_{name}"))
+        source, read = f"{name}.relu", made
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("image", [1, 3, HEIGHT, WIDTH]), ("heatmaps", [1, 17, HEIGHT // 4, WIDTH // 4]))
+    ]
+    graph = helper.make_graph(nodes, "small", ends[:1], ends[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def calibrated(crops: CalibrationSet, recipe: Recipe = RECIPE) -> Calibrated:
+    """What the small network is quantised with."""
+    return Calibrated(CARD, "ab" * 32, crops, recipe)

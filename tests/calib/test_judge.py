@@ -1,0 +1,130 @@
+"""What a network loses, and on which people that is measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.judge import Judge
+from edgehr.calib.quantise import read_crops
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import NOWHERE
+from edgehr.errors import EdgehrError
+from edgehr.evaluation.people import Annotations
+from edgehr.tasks import Task
+from tests.calib.pictures import MIDDLE, folder, picture, video
+from tests.calib.small_pose import CARD, calibrated, small_pose
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory.mktemp("judge") / "pictures", 45)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network(Graph(small_pose()), NOWHERE)
+
+
+def annotated(pictures: Path, network: Network, path: Path, shift: float = 0.0) -> Path:
+    """A COCO file of people who fill their pictures, with the keypoints that the float network finds in them."""
+    images, people = [], []
+    task = Task.for_card(CARD)
+    for number, (crop, image) in enumerate(CalibrationSet.of(pictures).pictures()):
+        height, width = image.shape[:2]
+        batch, context = task.preprocess(image, [[0, 0, width, height]])
+        (found,) = task.postprocess({"heatmaps": network.run(batch)}, context).keypoints
+        points = np.column_stack([found + shift, np.full(17, 2)]).ravel().tolist()
+        images.append({"id": number, "file_name": crop.image.name, "width": width, "height": height})
+        known: dict[str, Any] = {"id": number + 1, "image_id": number, "category_id": 1, "keypoints": points}
+        people.append({**known, "bbox": [0, 0, width, height], "area": 0.5 * width * height})
+    path.write_text(json.dumps({"images": images, "annotations": people}))
+    return path
+
+
+def test_it_looks_at_crops_that_no_step_of_the_recipe_reads(pictures: Path) -> None:
+    by = calibrated(CalibrationSet.of(pictures))
+    judge = Judge(by)
+    assert judge.people == "37 calibration crops that nothing is fitted on"
+    read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.crops)}
+    assert not read & {crop.tobytes() for crop in judge.inputs}
+
+
+def test_of_a_video_too(tmp_path: Path) -> None:
+    clip = video(tmp_path / "clip.avi", [picture(number) for number in range(60)])
+    by = calibrated(CalibrationSet.of(clip, most=45, finder=MIDDLE))
+    judge = Judge(by)
+    assert len(judge.inputs) == 37
+    read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.crops)}
+    assert not read & {crop.tobytes() for crop in judge.inputs}
+
+
+def test_where_too_few_are_left_all_are_looked_at_and_it_says_so(pictures: Path) -> None:
+    by = calibrated(CalibrationSet.of(pictures))
+    judge = Judge(replace(by, recipe=replace(by.recipe, fit_crops=30)))
+    assert len(judge.inputs) == 45
+    assert judge.people.startswith("45 calibration crops that layers are fitted on too")
+
+
+def test_without_annotations_the_float_network_is_the_truth(pictures: Path, network: Network) -> None:
+    judge = Judge(calibrated(CalibrationSet.of(pictures)))
+    maps = network.run(judge.inputs)
+    judge.set_reference(maps)
+    assert judge.truth == "the float network's own keypoints"
+    same = judge.loss(maps)
+    assert (same.ap, same.oks, same.error) == pytest.approx((0, 0, 0))
+    noisy = judge.loss(maps + np.random.default_rng(0).normal(0, maps.std(), maps.shape).astype(np.float32))
+    assert noisy.error == pytest.approx(maps.var() / np.square(maps).mean(), rel=0.05)
+    assert noisy.ap > 0.1
+    assert noisy.oks > 0.1
+
+
+def test_with_annotations_they_are(pictures: Path, network: Network, tmp_path: Path) -> None:
+    file = annotated(pictures, network, tmp_path / "people.json")
+    judge = Judge(calibrated(CalibrationSet.of(file, images=pictures)))
+    maps = network.run(judge.inputs)
+    judge.set_reference(maps)
+    assert judge.truth == "their annotations"
+    assert judge.float_ap == pytest.approx(1)
+    assert judge.loss(maps).ap == 0
+    assert judge.loss(maps[:, ::-1].copy()).ap > 0.5  # every keypoint where another one is
+
+    worse = Judge(calibrated(CalibrationSet.of(annotated(pictures, network, file, shift=12), images=pictures)))
+    worse.set_reference(maps)
+    assert worse.float_ap < 0.9
+    assert worse.loss(maps).ap == 0  # the same people are found as badly as in float
+    assert worse.key != judge.key
+
+
+def test_annotations_of_other_keypoints_are_no_truth(pictures: Path, network: Network, tmp_path: Path) -> None:
+    file = annotated(pictures, network, tmp_path / "people.json")
+    data = json.loads(file.read_text())
+    for person in data["annotations"]:
+        person["keypoints"] = person["keypoints"][:15]
+    file.write_text(json.dumps(data))
+    assert Judge(calibrated(CalibrationSet.of(file, images=pictures))).truth == "the float network's own keypoints"
+
+
+def test_keypoints_without_oks_constants_are_refused(pictures: Path) -> None:
+    card = replace(CARD, keypoints=replace(CARD.keypoints, sigmas=()))
+    with pytest.raises(EdgehrError, match="no OKS constants"):
+        Judge(replace(calibrated(CalibrationSet.of(pictures)), card=card))
+
+
+def test_people_are_listed_in_the_order_of_their_boxes(pictures: Path, network: Network, tmp_path: Path) -> None:
+    file = annotated(pictures, network, tmp_path / "people.json")
+    data = json.loads(file.read_text())
+    second = {**data["annotations"][0], "id": 99, "bbox": [10, 20, 30, 40]}
+    outside = {**second, "id": 98, "bbox": [-50, 0, 40, 40]}
+    data["annotations"] += [outside, second]
+    file.write_text(json.dumps(data))
+    annotations = Annotations.read(file)
+    assert [person["id"] for person in annotations.people()[0]] == [1, 99]
+    assert annotations.ground_truth(pictures)[0].boxes[1].tolist() == [10, 20, 40, 60]

@@ -1,0 +1,66 @@
+"""What is told of blocks that stay in float."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from edgehr.calib.blocks import Block
+from edgehr.calib.judge import Loss
+from edgehr.calib.recipes import Recipe
+from edgehr.calib.sensitivity import Choice, Measured
+from edgehr.converters.kept import Kept
+
+HARMFUL = Measured(Block("stem", ("first", "second"), 50, 200), Loss(0.006, 0.02, 0.003))
+HARMLESS = Measured(Block("head_layer.projects.0", ("third",), 930, 100), Loss(-0.001, 0.001, 0.001))
+CHOICE = Choice(
+    recipe=Recipe("lite_hrnet-symmetric-max-drop-0.5", full=("first", "second")),
+    most=0.5,
+    people="150 calibration crops that nothing is fitted on",
+    truth="their annotations",
+    float_ap=0.54,
+    whole=Loss(0.0111, 0.035, 0.012),
+    chosen=Loss(0.0045, 0.03, 0.008),
+    kept=(HARMFUL,),
+    others=(HARMLESS,),
+    macs=1000,
+    int8_macs=930,
+    weight_bytes=(1000, 1600),
+)
+
+
+def test_what_stays_in_float_why_and_what_it_costs() -> None:
+    kept = Kept.of(CHOICE)
+    assert kept.summary == "1 block of 2: INT8 loses 0.45 AP, 1.11 with all in INT8"
+    (row,) = kept.rows
+    assert row == {
+        "block": "stem",
+        "convolutions": 2,
+        "ap_alone": 0.6,
+        "oks_alone": 0.02,
+        "error_share": 0.75,
+        "macs_share": 0.05,
+        "bytes": 600,
+    }
+    assert len(kept.notes) == 2
+    assert "150 calibration crops that nothing is fitted on, AP against their annotations: 54.00" in kept.notes[0]
+    assert kept.notes[1].endswith("in float: stem")
+
+
+def test_json_holds_the_table_and_the_whole() -> None:
+    data = json.loads(json.dumps(Kept.of(CHOICE).to_dict(), allow_nan=False))
+    assert [row["block"] for row in data["blocks"]] == ["stem"]
+    assert (data["recipe"], data["int8_share"], data["weight_bytes"]) == (CHOICE.recipe.name, 0.93, 1600)
+    assert round(data["drop"], 6) == 0.45
+
+
+def test_little_left_in_int8_is_said() -> None:
+    notes = Kept.of(replace(CHOICE, int8_macs=842)).notes
+    assert notes[-1].startswith("only 84.2% of the multiply-adds are left in INT8")
+
+
+def test_nothing_kept_is_said() -> None:
+    kept = Kept.of(replace(CHOICE, chosen=replace(CHOICE.whole, ap=0.003), kept=(), others=()))
+    assert kept.summary == "nothing more: INT8 loses 0.30 AP, at most 0.5 is allowed"
+    assert kept.rows == []
+    assert len(kept.notes) == 1
