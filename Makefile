@@ -14,16 +14,20 @@ DETECTOR ?=
 TRT_OPTIONS ?=
 TFLITE_OPTIONS ?=
 VENV_OPTIONS ?=
+SHARED ?= ../shared
+PEOPLE ?=
+FRESH ?=
 PYTHON ?= python3
 
 BIN := .venv/bin
 OLD := .venv-tflite-runtime
+NNCF := .venv-nncf
 READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)") \
 	$(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)"))
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench quant-report clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
@@ -38,6 +42,7 @@ help:
 	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
 	@echo "make lint       lint and types;  make format rewrites the layout"
 	@echo "make bench      measure what docs/performance.md states"
+	@echo "make quant-report   repeat the table of docs/quantisation.md (SHARED=../shared PEOPLE=N FRESH=1)"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("this environment needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -128,5 +133,19 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+# NNCF, which is compared with and nothing else needs, stands in an environment of its own that also sees the project's
+# one; pip adds nothing there that would change what is installed here.
+$(NNCF)/.ready: $(READY)
+	$(BIN)/python -m venv $(NNCF)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(NNCF)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	$(BIN)/python -m pip freeze --exclude-editable > $(NNCF)/constraints.txt
+	$(NNCF)/bin/python -m pip install --quiet -c $(NNCF)/constraints.txt nncf==3.4.0
+	touch $@
+
+quant-report: $(NNCF)/.ready
+	$(NNCF)/bin/python -m benchmarks.quant_report --shared "$(SHARED)" $(if $(PEOPLE),--people $(PEOPLE)) \
+		$(if $(FRESH),--fresh)
+
 clean:
-	rm -rf .venv $(OLD) build dist out artifacts *.egg-info
+	rm -rf .venv $(OLD) $(NNCF) build dist out artifacts *.egg-info

@@ -1,0 +1,124 @@
+"""The table of docs/quantisation.md and what makes it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import quant_report
+from benchmarks.plain_int8 import PLAIN, quantise_plainly
+from benchmarks.quant_table import Row, markdown
+from edgehr.calib.crops import CalibrationSet
+from edgehr.converters.quality.coverage import Coverage, Node, read_coverage
+from edgehr.converters.quality.latency import Latency
+from edgehr.converters.quality.results import Column
+from edgehr.evaluation.agreement import Agreement
+from edgehr.evaluation.coco import CocoMetrics
+from edgehr.runtimes import load
+from edgehr.runtimes.artifact import Artifact
+from tests.converters.quality.small_graphs import CARD, float_model, save
+
+
+def column(size: int, ap: float, *, oks: float | None = None, truth: float = 0.95, tool: str = "onnx") -> Column:
+    alike = None if oks is None else Agreement(oks, 10, 100, 0, CocoMetrics(truth, 1, 1, 1, 1, 1, 10, 5))
+    nodes = [Node("one", "Conv", 90, oks is not None), Node("two", "Conv", 10, False)]
+    return Column(
+        label="",
+        path=Path("x.onnx"),
+        artifact=Artifact(CARD, "int8", "0" * 64, {tool: "1.2"}),
+        runtime="",
+        size_bytes=size,
+        operators=1,
+        coverage=Coverage(tuple(nodes)),
+        accuracy=CocoMetrics(ap, 1, 1, 1, 1, 1, 10, 5),
+        agreement=alike,
+        similarity=np.ones(10),
+        latency=Latency(1.0, 1.0, 1),
+    )
+
+
+def test_each_format_is_compared_with_its_own_float32() -> None:
+    rows = [
+        Row("ONNX", "float32", {"a": column(1000, 0.6), "b": column(2000, 0.02)}),
+        Row("ONNX", "edgehr", {"a": column(350, 0.597, oks=0.968), "b": column(800, 0.021, oks=0.94, truth=0.88)}),
+        Row("TFLite", "float32", {"a": column(2000, 0.6), "b": column(2000, 0.02)}),
+        Row("TFLite", "edgehr", {"a": column(500, 0.59, oks=0.9), "b": column(500, 0.02, oks=0.9, tool="nncf")}),
+    ]
+    text = markdown(rows, "3 people.", {"a": "first model", "b": "second model"})
+    lines = text.splitlines()
+    assert lines[:3] == ["3 people.", "(a) first model.", "(b) second model."]
+    assert lines[3] == "Versions: nncf 1.2."
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[5:]]
+    assert cells[0][2:5] == ["AP (a)", "mean OKS (a)", "AP with float as truth (a)"]
+    assert cells[3] == [
+        *("ONNX", "edgehr", "59.70", "0.968", "95.0", "2.10", "0.940", "88.0"),
+        *("0.35, 0.40", "90.0 %, 90.0 %"),
+    ]
+    assert cells[2][2:5] == ["60.00", "", ""]
+    assert cells[5][8] == "0.25, 0.25"
+    assert len({len(row) for row in cells}) == 1
+
+
+def test_missing_data_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert quant_report.main(["--shared", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"quant-report: {tmp_path / 'data' / 'coco-train2017-people'}")
+    assert "not there; SHARED= names the folder" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_artifacts_older_than_what_makes_them_are_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    assert quant_report._is_old(path)
+    path.touch()
+    assert not quant_report._is_old(path)
+    os.utime(path, (0, 0))
+    assert quant_report._is_old(path)
+
+
+@pytest.mark.slow
+def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Path) -> None:
+    source = save(float_model(), tmp_path / "float32.onnx")
+    crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=32)
+    quantise_plainly("onnxruntime", source, crops, tmp_path / "int8.onnx")
+    coverage = read_coverage(tmp_path / "int8.onnx")
+    assert coverage is not None
+    assert coverage.int8_share == 1
+    with load(tmp_path / "int8.onnx") as runtime:
+        artifact = runtime.artifact
+    assert artifact is not None
+    assert artifact.recipe == "onnxruntime quantize_static, defaults"
+    assert artifact.calibration_sha256 == crops.sha256
+
+
+@pytest.mark.slow
+def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgehr.calib.quantiser import equalise
+    from edgehr.calib.recipes import Recipe
+    from edgehr.converters import onnx_targets
+
+    monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(equalise, "STEPS", 20)
+    few = Recipe("few", equalise_crops=16, range_crops=16, fit_crops=32)
+    monkeypatch.setattr(onnx_targets, "recipe_for", lambda card, name: few)
+    arguments: list[Any] = ["--shared", shared, "--out", tmp_path / "out", "--models", "a", "--formats", "tensorrt"]
+    arguments += ["--people", 8, "--crops", 40]
+    assert quant_report.main(list(map(str, arguments))) == 0
+    first = capsys.readouterr()
+    assert "INT8 by edgehr" in first.err
+    assert "calibrated on 40 crops" in first.out
+    rows = [line for line in first.out.splitlines() if line.startswith("| ONNX, symmetric")]
+    assert [row.split("|")[2].strip() for row in rows] == ["float32", "edgehr"]
+    monkeypatch.setattr(quant_report, "convert", None)
+    assert quant_report.main(list(map(str, arguments))) == 0
+    assert capsys.readouterr().out == first.out
+
+
+def test_every_quantiser_that_a_format_is_compared_with_is_known() -> None:
+    assert {name for form in quant_report.FORMATS.values() for name in form.plain} == set(PLAIN)
