@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from edgehr.calib.crops import FEWEST_CROPS
 from edgehr.calib.quantise import Calibrated, places_read
 from edgehr.calib.sources import crop_box, kind_of, spread
+from edgehr.errors import EdgehrError
 from edgehr.evaluation.agreement import agreement, check_comparable
-from edgehr.evaluation.coco import as_results, score
+from edgehr.evaluation.coco import KEYPOINT_THRESHOLD, as_results, score
 from edgehr.evaluation.people import Annotations, PeopleImage
 from edgehr.tasks import Poses, Task
 from edgehr.tasks.pose import PoseContext
@@ -107,9 +108,18 @@ class Judge:
         return {"people": self.people, "truth": hashlib.sha256(truth).hexdigest(), "decoding": decoding}
 
     def set_reference(self, maps: NDArray[np.float32]) -> None:
-        """Give the float network's heatmaps (N, K, h, w) for `inputs`, before anything else is compared."""
+        """Give the float network's heatmaps (N, K, h, w) for `inputs`, before anything else is compared.
+
+        Raises:
+            EdgehrError: It sees nobody in them, so that nothing can be lost.
+        """
         self._reference = maps
         self._float_poses = self._decode(maps)
+        if not any((poses.scores > KEYPOINT_THRESHOLD).any() for poses in self._float_poses):
+            raise EdgehrError(
+                f"{self._card.name}: the float network scores no keypoint above {KEYPOINT_THRESHOLD:g} in the "
+                f"{self.people}, so a drop cannot be measured: calibrate on pictures of people, or leave out --max-drop"
+            )
         if self._truth:
             self.float_ap = self._ap(self._float_poses)
 

@@ -118,6 +118,12 @@ def test_keypoints_without_oks_constants_are_refused(pictures: Path) -> None:
         Judge(replace(calibrated(CalibrationSet.of(pictures)), card=card))
 
 
+def test_a_network_that_sees_nobody_is_refused(pictures: Path, network: Network) -> None:
+    judge = Judge(calibrated(CalibrationSet.of(pictures)))
+    with pytest.raises(EdgehrError, match=r"scores no keypoint above 0\.2 in the 37 calibration crops"):
+        judge.set_reference(np.minimum(network.run(judge.inputs), 0))
+
+
 def test_people_are_listed_in_the_order_of_their_boxes(pictures: Path, network: Network, tmp_path: Path) -> None:
     file = annotated(pictures, network, tmp_path / "people.json")
     data = json.loads(file.read_text())
