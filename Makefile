@@ -5,6 +5,7 @@ WEIGHTS ?=
 SIZE ?=
 BATCH ?= 1
 CALIB ?=
+MAX_DROP ?=
 ANNOTATIONS ?=
 IMAGES ?=
 OUT ?=
@@ -25,14 +26,14 @@ NNCF := .venv-nncf
 READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)") \
-	$(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)"))
+	$(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)")) $(if $(MAX_DROP),--max-drop $(MAX_DROP))
 
 .PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench quant-report clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
 	@echo "make detector   convert YOLOX-nano, which finds several people, to artifacts/detector.xml (WEIGHTS=)"
-	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 CALIB= SIZE=HxW BATCH=N|dynamic OUT=)"
+	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 CALIB= MAX_DROP= SIZE=HxW BATCH=N|dynamic OUT=)"
 	@echo "make onnx       convert to ONNX       (the same)"
 	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8, TFLITE_OPTIONS=; ANNOTATIONS= IMAGES=)"
 	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"

@@ -8,6 +8,7 @@ from typing import Any
 from edgehr.calib.sensitivity import Choice, Measured
 
 LEAST_INT8 = 0.9  # share of the multiply-adds below which it is said that little is left in INT8
+TELLING_AP = 0.2  # of the float network: below it, a drop says little
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def _notes(choice: Choice) -> list[str]:
             f"weights take {after / 1e6:.2f} MB, {before / 1e6:.2f} MB with all blocks in INT8; in float: "
             + ", ".join(each.block.name for each in choice.kept)
         )
+    if choice.float_ap < TELLING_AP:
+        notes.append("the float network itself finds few of these people right: a drop of its AP says little")
     if share < LEAST_INT8:
         notes.append(f"only {share:.1%} of the multiply-adds are left in INT8: it may be no faster than fp16")
     return notes
@@ -95,6 +98,7 @@ def _result(choice: Choice) -> dict[str, Any]:
         "oks_all_int8": 1 - choice.whole.oks,
         "oks": 1 - choice.chosen.oks,
         "int8_share": choice.int8_macs / choice.macs,
+        "always_float_share": 1 - (choice.int8_macs + sum(each.block.macs for each in choice.kept)) / choice.macs,
         "weight_bytes": choice.weight_bytes[1],
         "weight_bytes_all_int8": choice.weight_bytes[0],
     }

@@ -52,11 +52,16 @@ def test_json_holds_the_table_and_the_whole() -> None:
     assert [row["block"] for row in data["blocks"]] == ["stem"]
     assert (data["recipe"], data["int8_share"], data["weight_bytes"]) == (CHOICE.recipe.name, 0.93, 1600)
     assert round(data["drop"], 6) == 0.45
+    assert round(data["always_float_share"], 6) == 0.02
 
 
 def test_little_left_in_int8_is_said() -> None:
     notes = Kept.of(replace(CHOICE, int8_macs=842)).notes
     assert notes[-1].startswith("only 84.2% of the multiply-adds are left in INT8")
+
+
+def test_a_float_network_that_finds_nobody_right_is_said() -> None:
+    assert Kept.of(replace(CHOICE, float_ap=0.02)).notes[-1].endswith("a drop of its AP says little")
 
 
 def test_nothing_kept_is_said() -> None:
