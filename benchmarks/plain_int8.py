@@ -6,7 +6,7 @@ NNCF needs an environment of its own (`make quant-report` makes it); the others 
 from __future__ import annotations
 
 import contextlib
-import io
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -69,15 +69,16 @@ def _onnxruntime(source: Path, artifact: Artifact, crops: Crops, path: Path) -> 
 
 def _nncf(preset: str) -> Quantise:
     def run(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            import nncf
         import openvino as ov
 
         from edgehr.converters.to_openvino import save_ir
 
         model = ov.Core().read_model(str(source))
-        chosen = nncf.QuantizationPreset(preset)
-        quantised = nncf.quantize(model, nncf.Dataset(crops), preset=chosen, subset_size=len(crops))
+        with contextlib.redirect_stdout(sys.stderr):  # its progress; the table alone goes to standard output
+            import nncf
+
+            chosen = nncf.QuantizationPreset(preset)
+            quantised = nncf.quantize(model, nncf.Dataset(crops), preset=chosen, subset_size=len(crops))
         save_ir(quantised, path, artifact, fp16_weights=False)
 
     return run
