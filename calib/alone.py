@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.blocks import Block
-from edgehr.calib.quantise import Calibrated, place_by, read_crops
-from edgehr.calib.quantiser.equalise import equalise
+from edgehr.calib.quantise import Calibrated, prepare, read_crops
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import place
+from edgehr.calib.quantiser.placement import Placement, place
 from edgehr.calib.quantiser.ranges import measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
 
@@ -38,7 +37,7 @@ class Alone:
 
     def __call__(self, block: Block) -> Network:
         """The network in which only this block is quantised."""
-        graph, recipe = self._equalised, self._by.recipe
+        (graph, _), recipe = self._prepared, self._by.recipe
         rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
         placement = place(graph, ends=False, points=False, unsigned=recipe.unsigned, full=rest)
         network = Network(graph, placement)
@@ -51,13 +50,12 @@ class Alone:
         return read_crops(self._by.crops, self._by.card, self._by.recipe.crops)
 
     @cached_property
-    def _equalised(self) -> Graph:
-        crops = self._crops[: self._by.recipe.equalise_crops]
-        return equalise(self._graph, place_by(self._graph, self._by.recipe), crops)
+    def _prepared(self) -> tuple[Graph, Placement]:
+        return prepare(self._graph, self._by.recipe, self._crops[: self._by.recipe.equalise_crops])
 
     @cached_property
     def _steps(self) -> dict[str, float]:
         """Of each tensor that the recipe quantises."""
-        network = Network(self._equalised, place_by(self._equalised, self._by.recipe))
+        network = Network(*self._prepared)
         steps = measure_steps(network, self._crops[: self._by.recipe.range_crops], self._by.recipe.ranges)
         return {name: steps[group] for name, group in network.placement.groups.items()}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
-from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.graph import Graph, Operator, multiply_adds
 from edgehr.calib.quantiser.placement import Placement
 
 _MODULE = r"(?:stages\.\d+|stage\d+)\.\d+"
@@ -74,8 +72,3 @@ def block_name(convolution: Operator) -> str:
         if found := pattern.match(path):
             return name.format(*found.groups())
     return convolution.name
-
-
-def multiply_adds(graph: Graph, convolution: Operator) -> int:
-    """Of a convolution, for one image."""
-    return int(graph.weight(convolution).size * np.prod(graph.shapes[convolution.outputs[0]][2:]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantiser.budget import choose_float
+from edgehr.calib.quantiser.budget import keep_noisiest
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
@@ -101,7 +102,7 @@ def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     say("read calibration crops")
     crops = read_crops(by.crops, by.card, recipe.crops)
     say("equalise channels")
-    graph, placement = _equalise(graph, recipe, crops[: recipe.equalise_crops])
+    graph, placement = prepare(graph, recipe, crops[: recipe.equalise_crops])
     network = Network(graph, placement)
     say("measure activations")
     network.steps = measure_steps(network, crops[: recipe.range_crops], recipe.ranges)
@@ -113,20 +114,28 @@ def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     return network
 
 
-def _equalise(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[Graph, Placement]:
-    """Choose what stays in float for the channels as they can be equalised, and equalise them for what remains."""
+def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[Graph, Placement]:
+    """Choose what stays in float for the channels as they can be equalised, and equalise them for what remains.
+
+    Args:
+        graph: The float network.
+        recipe: How.
+        crops: (N, 3, H, W).
+
+    Returns:
+        The network that computes the same from equalised channels, and its quantisers.
+    """
     signals, classes = measure_signals(graph, crops), ChannelClasses(graph)
     placement = place_by(graph, recipe)
     noise = ExpectedNoise(graph, placement, classes, signals)
     factors = solve(noise)
-    kept = choose_float(graph, placement, noise, factors, recipe.float_share)
+    kept = keep_noisiest(graph, placement, noise, factors, recipe.float_share)
     if kept:
         placement = place_by(graph, recipe, kept)
         factors = solve(ExpectedNoise(graph, placement, classes, signals))
     return rescaled(graph, classes, factors), placement
 
 
-def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
 def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
     """(N, 3, H, W): the crops of a set at `places_read`."""
     order = places_read(chosen, most)
@@ -148,7 +157,7 @@ def places_read(chosen: CalibrationSet, most: int) -> list[int]:
 def _pack(network: Network) -> Arrays:
     numbers = sorted(network.steps)
     arrays: Arrays = {
-        "in_float": np.array(sorted(network.placement.in_float), dtype=str),
+        "kept": np.array(sorted(network.placement.full_weights), dtype=str),
         "groups": np.array(numbers),
         "steps": np.array([network.steps[group] for group in numbers]),
     }
@@ -161,7 +170,7 @@ def _pack(network: Network) -> Arrays:
 
 
 def _unpack(graph: Graph, recipe: Recipe, arrays: Arrays) -> Network:
-    network = Network(graph, place_by(graph, recipe, arrays["in_float"].tolist()))
+    network = Network(graph, place_by(graph, recipe, arrays["kept"].tolist()))
     network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
     for name in network.layers:
         step = arrays.get(f"step {name}")

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.alone import Alone
-from edgehr.calib.blocks import Block, find_blocks, multiply_adds
+from edgehr.calib.blocks import Block, find_blocks
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.judge import Judge, Loss
-from edgehr.calib.quantise import Calibrated, Notify, place_by, quantise
-from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantise import Calibrated, Notify, quantise
+from edgehr.calib.quantiser.graph import Graph, multiply_adds
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import NOWHERE
+from edgehr.calib.quantiser.placement import NOWHERE, Placement
 from edgehr.calib.recipes import Recipe
 from edgehr.errors import EdgehrError
 
@@ -106,7 +106,6 @@ class _Search:
         self._graph = Graph(model)
         self._judge = Judge(by)
         self._judge.set_reference(Network(self._graph, NOWHERE).run(self._judge.inputs))
-        self._blocks = find_blocks(self._graph, place_by(self._graph, by.recipe))
         self._macs = sum(multiply_adds(self._graph, operator) for operator in self._graph.convolutions)
 
     def run(self) -> Choice:
@@ -123,8 +122,9 @@ class _Search:
     def _rank(self) -> list[Measured]:
         """All blocks, the most harmful for each multiply-add first."""
         alone, measured = Alone(self._graph, self._by), []
-        with self._bar("measuring blocks", len(self._blocks)) as advance:
-            for block in self._blocks:
+        blocks = find_blocks(self._graph, self._placement(self._by.recipe))
+        with self._bar("measuring blocks", len(blocks)) as advance:
+            for block in blocks:
                 loss = self._cached({"block": block.convolutions}, partial(alone, block))
                 measured.append(Measured(block, loss))
                 advance(len(measured), None)
@@ -167,7 +167,13 @@ class _Search:
             return self._by.recipe
         names = [name for each in kept for name in each.block.convolutions]
         name = f"{self._by.recipe.name}-max-drop-{self._most:g}"
-        return replace(self._by.recipe, name=name, full=(*self._by.recipe.full, *names))
+        # What stays in float by the recipe's own choice stays there, however little of its share the blocks leave.
+        full = sorted(self._placement(self._by.recipe).full_weights)
+        return replace(self._by.recipe, name=name, full=(*full, *names))
+
+    def _placement(self, recipe: Recipe) -> Placement:
+        """That of the network that is written, which is in the cache by now."""
+        return quantise(self._model, replace(self._by, recipe=recipe)).placement
 
     def _cached(self, what: dict[str, Any], network: Callable[[], Network]) -> Loss:
         key = {**self._by.key, "sensitivity": METHOD, "judge": self._judge.key, "of": what}
@@ -180,7 +186,7 @@ class _Search:
 
     def _choice(self, whole: Loss, chosen: Loss, ranked: list[Measured], kept: int) -> Choice:
         recipe, judge, graph = self._recipe(ranked[:kept]), self._judge, self._graph
-        placement = place_by(graph, recipe)
+        placement = self._placement(recipe)
         in_int8 = [operator for operator in graph.convolutions if operator.name not in placement.in_float]
         return Choice(
             recipe=recipe,
@@ -194,13 +200,13 @@ class _Search:
             others=tuple(ranked[kept:]),
             macs=self._macs,
             int8_macs=sum(multiply_adds(graph, operator) for operator in in_int8),
-            weight_bytes=(weight_bytes(graph, self._by.recipe), weight_bytes(graph, recipe)),
+            weight_bytes=(weight_bytes(graph, self._placement(self._by.recipe)), weight_bytes(graph, placement)),
         )
 
 
-def weight_bytes(graph: Graph, recipe: Recipe) -> int:
-    """Size of all filters as a recipe stores them."""
-    full = place_by(graph, recipe).full_weights
+def weight_bytes(graph: Graph, placement: Placement) -> int:
+    """Size of all filters as a quantised network stores them."""
+    full = placement.full_weights
     return sum(graph.weight(each).size * (4 if each.name in full else 1) for each in graph.convolutions)
 
 

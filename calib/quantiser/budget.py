@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from edgehr.calib.quantiser.expected import ExpectedNoise
-from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.graph import Graph, multiply_adds
 from edgehr.calib.quantiser.placement import Placement
 
 # Share of all expected noise below which a quantiser is not worth the conversions around it.
 LEAST_NOISE = 1e-3
 
 
-def multiply_adds(graph: Graph, operator: Operator) -> int:
-    """Of a convolution, for one image."""
-    return prod(graph.shapes[operator.outputs[0]][1:]) * prod(graph.weight(operator).shape[1:])
-
-
-def choose_float(
+def keep_noisiest(
     graph: Graph, placement: Placement, noise: ExpectedNoise, factors: NDArray[np.float64], share: float
 ) -> frozenset[str]:
     """Spend a share of the multiply-adds on keeping convolutions in float.

@@ -125,3 +125,8 @@ def _shapes(model: Any) -> dict[str, list[int]]:
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     entries = (*graph.value_info, *graph.input, *graph.output)
     return {entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim] for entry in entries}
+
+
+def multiply_adds(graph: Graph, convolution: Operator) -> int:
+    """Of a convolution, for one image."""
+    return int(graph.weight(convolution).size * np.prod(graph.shapes[convolution.outputs[0]][2:]))

@@ -15,7 +15,7 @@ from edgehr.zoo import get_card
 
 HEIGHT, WIDTH = 64, 64
 CARD = get_card("litehrnet-18-coco-256x192").with_size(HEIGHT, WIDTH)
-RECIPE = Recipe("small", equalise_crops=8, range_crops=8, fit_crops=8)
+RECIPE = Recipe("small", ends=True, equalise_crops=8, range_crops=8, fit_crops=8)
 # Name of the weight, channels made, kernel, stride.
 LAYERS = (
     ("backbone.stem.0", 8, 3, 2),

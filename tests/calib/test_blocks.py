@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgehr.calib.blocks import block_name, find_blocks, multiply_adds
+from edgehr.calib.blocks import block_name, find_blocks
 from edgehr.calib.quantise import place_by
-from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.graph import Graph, Operator, multiply_adds
 from tests.calib.quantiser.small_graph import small_model
 from tests.calib.small_pose import BLOCKS, RECIPE, small_pose
 

@@ -10,10 +10,10 @@ import pytest
 
 from edgehr.calib import sensitivity
 from edgehr.calib.alone import Alone
-from edgehr.calib.blocks import Block
+from edgehr.calib.blocks import Block, find_blocks
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.judge import Loss
-from edgehr.calib.quantise import Calibrated, quantise
+from edgehr.calib.quantise import Calibrated, place_by, quantise
 from edgehr.calib.quantiser import equalise as equalise_module
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.sensitivity import Measured, choose_float, predict
@@ -66,7 +66,7 @@ def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibrate
     harms = [each.loss.error / each.block.macs for each in choice.kept + choice.others]
     assert harms == sorted(harms, reverse=True)
     names = {name for each in choice.kept for name in each.block.convolutions}
-    assert set(choice.recipe.full) == names
+    assert set(choice.recipe.full) == names | {"node_backbone.stem.0", "node_head.final_layer"}  # the recipe's own
     assert choice.recipe.name == f"small-max-drop-{most:g}"
     assert choice.weight_bytes[1] - choice.weight_bytes[0] == 3 * sum(each.block.weights for each in choice.kept)
 
@@ -102,7 +102,7 @@ def test_an_interrupted_search_goes_on_where_it_was(
     choice = choose_float(small_pose(), by, most)
     assert alone == BLOCKS[3:]
     alone.clear()
-    monkeypatch.setattr(sensitivity, "quantise", None)  # nothing is quantised again
+    monkeypatch.setattr("edgehr.calib.quantise._quantise", None)  # nothing is quantised again
     assert choose_float(small_pose(), by, most) == choice
     assert not alone
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_reached_is_said_in_one_line(by: Calibrated, monkeypatch:
 def test_a_block_alone_harms_nothing_but_by_itself(by: Calibrated) -> None:
     graph = Graph(small_pose())
     alone = Alone(graph, by)
-    block = sensitivity.find_blocks(graph, sensitivity.place_by(graph, RECIPE))[1]
+    block = find_blocks(graph, place_by(graph, RECIPE))[1]
     network = alone(block)
     quantised = {name for name, layer in network.layers.items() if layer.step is not None}
     assert quantised == set(block.convolutions)

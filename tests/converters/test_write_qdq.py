@@ -7,7 +7,6 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgehr.calib.quantiser.equalise import equalise
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.placement import place
@@ -15,7 +14,7 @@ from edgehr.calib.quantiser.ranges import measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.converters.qdq import has_unsigned, is_quantised
 from edgehr.converters.write_qdq import write_qdq
-from tests.calib.quantiser.small_graph import crops, relative, run_onnx, small_model
+from tests.calib.quantiser.small_graph import crops, equalise, relative, run_onnx, small_model
 
 
 def quantised(*, unsigned: bool) -> Network:

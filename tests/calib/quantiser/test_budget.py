@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgehr.calib.quantiser.budget import choose_float, multiply_adds
+from edgehr.calib.quantiser.budget import keep_noisiest
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
-from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.graph import Graph, multiply_adds
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.noise import measure_signals
 from edgehr.calib.quantiser.placement import NOWHERE, Placement, place
@@ -28,7 +28,7 @@ class Known:
     factors: NDArray[np.float64]
 
     def kept(self, share: float) -> frozenset[str]:
-        return choose_float(self.graph, self.placement, self.noise, self.factors, share)
+        return keep_noisiest(self.graph, self.placement, self.noise, self.factors, share)
 
     def share(self, names: frozenset[str]) -> float:
         costs = {operator.name: multiply_adds(self.graph, operator) for operator in self.graph.convolutions}
