@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.blocks import Block
-from edgehr.calib.quantise import Calibrated, prepare, read_crops
+from edgehr.calib.quantise import Calibrated, measure, place_by, prepare, read_crops
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import Placement, place
-from edgehr.calib.quantiser.ranges import measure_steps
+from edgehr.calib.quantiser.placement import Placement
 from edgehr.calib.quantiser.reconstruct import reconstruct
 
 # The few layers of a block are fitted on so many crops: what is wanted is which block does most harm.
@@ -39,9 +39,10 @@ class Alone:
         """The network in which only this block is quantised."""
         (graph, _), recipe = self._prepared, self._by.recipe
         rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
-        placement = place(graph, ends=False, points=False, unsigned=recipe.unsigned, full=rest)
+        placement = place_by(graph, replace(recipe, ends=False, points=False, also=()), rest)
         network = Network(graph, placement)
-        network.steps = {group: self._steps[name] for name, group in placement.groups.items()}
+        network.steps = {group: self._grids[name][0] for name, group in placement.groups.items()}
+        network.zeros = {group: self._grids[name][1] for name, group in placement.groups.items()}
         reconstruct(graph, network, self._crops[:FIT_CROPS], recipe.ridge, only=block.convolutions)
         return network
 
@@ -54,8 +55,9 @@ class Alone:
         return prepare(self._graph, self._by.recipe, self._crops[: self._by.recipe.equalise_crops])
 
     @cached_property
-    def _steps(self) -> dict[str, float]:
-        """Of each tensor that the recipe quantises."""
+    def _grids(self) -> dict[str, tuple[float, int]]:
+        """Step and zero of each tensor that the recipe quantises."""
         network = Network(*self._prepared)
-        steps = measure_steps(network, self._crops[: self._by.recipe.range_crops], self._by.recipe.ranges)
-        return {name: steps[group] for name, group in network.placement.groups.items()}
+        measure(network, self._crops, self._by.recipe)
+        groups = network.placement.groups
+        return {name: (network.steps[group], network.zeros.get(group, 0)) for name, group in groups.items()}

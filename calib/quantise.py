@@ -19,16 +19,18 @@ from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
 from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.grids import measure_grids
+from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Layer, Network
 from edgehr.calib.quantiser.noise import measure_signals
 from edgehr.calib.quantiser.operators import check_operators
 from edgehr.calib.quantiser.placement import Placement, place
-from edgehr.calib.quantiser.ranges import check_method, measure_steps
+from edgehr.calib.quantiser.ranges import BOTH_ENDS, check_method, measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 3  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 4  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -79,33 +81,34 @@ def quantise(model: Any, by: Calibrated, notify: Notify | None = None) -> Networ
     """
     graph = Graph(model)
     check_operators(graph)
-    check_method(by.recipe.ranges)
+    if by.recipe.ranges != BOTH_ENDS:
+        check_method(by.recipe.ranges)
     say = notify or logging.getLogger("edgehr.calib").debug
-    arrays = cached(by.key, lambda: _pack(_quantise(graph, by, say)), ("torch", "onnx"))
+    arrays = cached(by.key, lambda: _pack(_read_and_quantise(graph, by, say)), ("torch", "onnx"))
     return _unpack(graph, by.recipe, arrays)
 
 
 def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placement:
     """Where a recipe's quantisers stand, with further convolutions kept in float."""
-    return place(
-        graph,
-        ends=recipe.ends,
-        points=recipe.points,
-        unsigned=recipe.unsigned,
-        also={*recipe.also, *kept},
-        full={*recipe.full, *kept},
-    )
+    also, full = recipe.also, {*recipe.full, *kept}
+    if recipe.kernels:
+        ends = (recipe.ends, recipe.ends)
+        return place_for_kernels(graph, ends=ends, points=recipe.points, also=also, full=full)
+    return place(graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also=also, full=full)
 
 
-def _quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
-    recipe = by.recipe
+def _read_and_quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     say("read calibration crops")
-    crops = read_crops(by.crops, by.card, recipe.crops)
+    return quantise_on(graph, read_crops(by.crops, by.card, by.recipe.crops), by.recipe, say)
+
+
+def quantise_on(graph: Graph, crops: NDArray[np.float32], recipe: Recipe, say: Notify) -> Network:
+    """Quantise a graph on crops (N, 3, H, W), without a cache; see `quantise`."""
     say("equalise channels")
     graph, placement = prepare(graph, recipe, crops[: recipe.equalise_crops])
     network = Network(graph, placement)
     say("measure activations")
-    network.steps = measure_steps(network, crops[: recipe.range_crops], recipe.ranges)
+    measure(network, crops, recipe)
 
     def advance(done: int, total: int) -> None:
         say(f"fit layers, {done} of {total}")
@@ -136,6 +139,15 @@ def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[G
     return rescaled(graph, classes, factors), placement
 
 
+def measure(network: Network, crops: NDArray[np.float32], recipe: Recipe) -> None:
+    """Give a network its steps."""
+    crops = crops[: recipe.range_crops]
+    if recipe.ranges == BOTH_ENDS:
+        network.steps, network.zeros = measure_grids(network, crops)
+    else:
+        network.steps = measure_steps(network, crops, recipe.ranges)
+
+
 def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
     """(N, 3, H, W): the crops of a set at `places_read`."""
     order = places_read(chosen, most)
@@ -160,6 +172,7 @@ def _pack(network: Network) -> Arrays:
         "kept": np.array(sorted(network.placement.full_weights), dtype=str),
         "groups": np.array(numbers),
         "steps": np.array([network.steps[group] for group in numbers]),
+        "zeros": np.array([network.zeros.get(group, 0) for group in numbers]),
     }
     for name, layer in network.layers.items():
         arrays[f"weight {name}"] = layer.weight.numpy()
@@ -172,6 +185,7 @@ def _pack(network: Network) -> Arrays:
 def _unpack(graph: Graph, recipe: Recipe, arrays: Arrays) -> Network:
     network = Network(graph, place_by(graph, recipe, arrays["kept"].tolist()))
     network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
+    network.zeros = dict(zip(arrays["groups"].tolist(), arrays["zeros"].tolist(), strict=True))
     for name in network.layers:
         step = arrays.get(f"step {name}")
         network.layers[name] = Layer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgehr.calib.quantiser.ranges import BOTH_ENDS
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 
@@ -26,6 +27,9 @@ class Recipe:
         fit_crops: How many layers are fitted on.
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
+        kernels: The runtime's INT8 convolutions return INT8, see `edgehr.calib.quantiser.kernels`; what is never
+            negative takes all steps then, and zero points are free.
+        joined_stem: The convolutions that read the image are one, see `edgehr.models.deploy`.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Recipe:
     fit_crops: int = 200
     also: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
+    kernels: bool = False
+    joined_stem: bool = False
 
     @property
     def crops(self) -> int:
@@ -88,8 +94,12 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
             f"{card.name}: int8 is for pose models of {' and '.join(FAMILIES)}, this is {card.architecture} for "
             f"{card.task}"
         )
-    if target not in UNSIGNED:
-        raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join(UNSIGNED)}")
+    if target not in (*UNSIGNED, "tflite"):
+        raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join((*UNSIGNED, 'tflite'))}")
+    family = asdict(FAMILIES[card.architecture])
+    if target == "tflite":
+        # Its first convolution is in INT8 in the network with conditional weighting, where float does more good.
+        joined = card.parameters.get("variant") == "lite"
+        return Recipe(f"{card.architecture}-kernels", kernels=True, ranges=BOTH_ENDS, joined_stem=joined, **family)
     unsigned = UNSIGNED[target]
-    name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
-    return Recipe(name, unsigned=unsigned, **asdict(FAMILIES[card.architecture]))
+    return Recipe(f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}", unsigned=unsigned, **family)

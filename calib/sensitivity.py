@@ -35,6 +35,25 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int, "int | None"], 
 TOOLS = ("torch", "onnx")
 
 
+@contextmanager
+def no_bar(_label: str, _total: int) -> Iterator[Callable[[int, int | None], None]]:
+    """Shows nothing."""
+    yield lambda _done, _total: None
+
+
+@dataclass(frozen=True)
+class MaxDrop:
+    """How much INT8 may lose.
+
+    Attributes:
+        most: AP, of 100, on the calibration set; see `edgehr.calib.judge`.
+        bar: Shows progress while blocks are measured.
+    """
+
+    most: float
+    bar: Bar = no_bar
+
+
 @dataclass(frozen=True)
 class Measured:
     """A block and what it loses when it alone is in INT8."""
@@ -76,13 +95,7 @@ class Choice:
     weight_bytes: tuple[int, int]
 
 
-@contextmanager
-def no_bar(_label: str, _total: int) -> Iterator[Callable[[int, int | None], None]]:
-    """Shows nothing."""
-    yield lambda _done, _total: None
-
-
-def choose_float(model: Any, by: Calibrated, most: float, bar: Bar = no_bar, notify: Notify | None = None) -> Choice:
+def choose_float(model: Any, by: Calibrated, drop: MaxDrop, notify: Notify | None = None) -> Choice:
     """Find the blocks to keep in float.
 
     What is measured is kept in the cache, so that an interrupted search goes on where it was.
@@ -90,19 +103,18 @@ def choose_float(model: Any, by: Calibrated, most: float, bar: Bar = no_bar, not
     Args:
         model: An `onnx.ModelProto` in float32 with sizes that are known, whose weights are named as PyTorch's.
         by: The calibration set and the recipe to start from.
-        most: The most AP that may be lost, of 100, by `Judge`.
-        bar: Shows progress.
+        drop: The most that may be lost.
         notify: Told in words what is being done.
 
     Raises:
         EdgehrError: Not even a single block can be in INT8 within that drop, or the network cannot be quantised.
     """
-    return _Search(model, by, most, bar, notify).run()
+    return _Search(model, by, drop, notify).run()
 
 
 class _Search:
-    def __init__(self, model: Any, by: Calibrated, most: float, bar: Bar, notify: Notify | None) -> None:
-        self._model, self._by, self._most, self._bar, self._notify = model, by, most, bar, notify
+    def __init__(self, model: Any, by: Calibrated, drop: MaxDrop, notify: Notify | None) -> None:
+        self._model, self._by, self._most, self._bar, self._notify = model, by, drop.most, drop.bar, notify
         self._graph = Graph(model)
         self._judge = Judge(by)
         self._judge.set_reference(Network(self._graph, NOWHERE).run(self._judge.inputs))

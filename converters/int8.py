@@ -1,68 +1,58 @@
-"""The ONNX graph of a quantised network, in stages."""
+"""A quantised network in the form of a target, in stages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.quantise import Calibrated, quantise
-from edgehr.calib.recipes import Recipe
-from edgehr.calib.sensitivity import Bar, choose_float, no_bar
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.recipes import recipe_for
+from edgehr.calib.sensitivity import choose_float
 from edgehr.converters.export import export_onnx
 from edgehr.converters.kept import Kept
 from edgehr.converters.quality.coverage_onnx import graph_coverage
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.simplify import simplify
-from edgehr.converters.target import Job
+from edgehr.converters.target import Job, Target
 from edgehr.converters.write_qdq import write_qdq
 from edgehr.errors import EdgehrError
 from edgehr.models.deploy import deploy
 
 STAGE = "quantise to int8"
 SEARCH = "choose what stays in float"
+Model = TypeVar("Model")
 
 
-@dataclass(frozen=True)
-class MaxDrop:
-    """How much INT8 may lose.
-
-    Attributes:
-        most: AP, of 100, on the calibration set; see `edgehr.calib.judge`.
-        bar: Shows progress while blocks are measured.
-    """
-
-    most: float
-    bar: Bar = no_bar
+def int8_graph(job: Job, target: Target, report: Report, listener: Listener | None) -> Any:
+    """The ONNX graph with Q/DQ; see `int8_model`."""
+    quantised = int8_model(job, target, report, listener, lambda network: write_qdq(network, job.batch))
+    report.notes.append(_covered(quantised))
+    return quantised
 
 
-def int8_graph(
-    job: Job,
-    calibration: CalibrationSet,
-    recipe: Recipe,
-    report: Report,
-    listener: Listener | None,
-    drop: MaxDrop | None = None,
-) -> tuple[Any, Recipe]:
-    """Bring a network into its deploy form, export it, quantise it, and write the result with Q/DQ.
+def int8_model(
+    job: Job, target: Target, report: Report, listener: Listener | None, write: Callable[[Network], Model]
+) -> Model:
+    """Bring a network into its deploy form, export it, quantise it, and write the result.
 
     Args:
         job: What is to be converted; the graph gets its batch.
-        calibration: Real crops.
-        recipe: How to quantise.
+        target: With its calibration set, and the drop that it must keep to; gets the recipe with all that stays in
+            float.
         report: Gets the stages.
         listener: Told of them.
-        drop: Keep blocks in float until no more is lost.
-
-    Returns:
-        The graph, and the recipe with all that stays in float.
+        write: Makes what is returned of the quantised network.
 
     Raises:
         EdgehrError: The network cannot be exported or quantised, or not within the drop.
     """
+    if target.calibration is None:
+        raise EdgehrError("int8 needs a calibration set")
+    recipe = recipe_for(job.card, target.name)
     with report.stage("deploy form", listener) as stage:
-        network, stage.detail = deploy(job.reference.network)
+        network, stage.detail = deploy(job.reference.network, joined_stem=recipe.joined_stem)
     with report.stage(job.origin.step, listener) as stage:
         model = export_onnx(network, job.card, 1)  # sizes are known then; the batch is written into the result
         report.nodes["exported"] = len(model.graph.node)
@@ -73,19 +63,19 @@ def int8_graph(
             raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
         report.nodes["simplified"] = len(model.graph.node)
         stage.detail = f"{len(model.graph.node)} nodes"
-    by = Calibrated(job.card, job.card.weights.sha256, calibration, recipe)
-    if drop:
+    by = Calibrated(job.card, job.card.weights.sha256, target.calibration, recipe)
+    if target.max_drop:
         with report.stage(SEARCH, listener) as stage:
-            choice = choose_float(model, by, drop.most, drop.bar, _teller(SEARCH, listener))
+            choice = choose_float(model, by, target.max_drop, _teller(SEARCH, listener))
             report.kept = Kept.of(choice)
             stage.detail = report.kept.summary
         report.notes += report.kept.notes
         by = replace(by, recipe=choice.recipe)
     with report.stage(STAGE, listener) as stage:
-        quantised = write_qdq(quantise(model, by, _teller(STAGE, listener)), job.batch)
-        stage.detail = f"calibrated on {calibration}, recipe {by.recipe.name}"
-    report.notes.append(_covered(quantised))
-    return quantised, by.recipe
+        result = write(quantise(model, by, _teller(STAGE, listener)))
+        stage.detail = f"calibrated on {target.calibration}, recipe {by.recipe.name}"
+    target.recipe = by.recipe.name
+    return result
 
 
 def _teller(stage: str, listener: Listener | None) -> Callable[[str], None]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from edgehr.calib.recipes import Recipe, recipe_for
 from edgehr.converters.graph import embed, weight_precision
 from edgehr.converters.half import to_fp16
-from edgehr.converters.int8 import MaxDrop, int8_graph
+from edgehr.converters.int8 import int8_graph
 from edgehr.converters.qdq import fold_integer_biases
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.simplify import simplify
@@ -33,15 +32,11 @@ class FromOnnx(Target):
 
     Attributes:
         casts_graph: Whether the graph itself must be in the artifact's precision.
-        max_drop: With ``int8``: keep blocks in float until no more is lost.
-        recipe: What `build` quantised by.
     """
 
     precisions = ("fp32", "fp16", "int8")
     needs_network = False
     casts_graph = True
-    max_drop: MaxDrop | None = None
-    recipe: Recipe | None = None
 
     @property
     def variant(self) -> str:
@@ -54,19 +49,10 @@ class FromOnnx(Target):
         if self.native_io and not (precision == "fp16" and self.casts_graph):
             raise EdgehrError("float16 input and output need --precision fp16 and a target other than openvino")
 
-    def described(self, artifact: Artifact) -> Artifact:
-        """Also the recipe that it was quantised by."""
-        artifact = super().described(artifact)
-        if artifact.precision != "int8" or self.recipe is None:
-            return artifact
-        return replace(artifact, recipe=self.recipe.name)
-
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
         """Get the graph, simplify it and cast it to float16 or quantise it."""
-        if job.precision == "int8" and self.calibration is not None:
-            recipe = recipe_for(job.card, self.name)
-            model, self.recipe = int8_graph(job, self.calibration, recipe, report, listener, self.max_drop)
-            return model
+        if job.precision == "int8":
+            return int8_graph(job, self, report, listener)
         with report.stage(job.origin.step, listener) as stage:
             model = job.origin.graph(job.batch)
             report.nodes["exported"] = len(model.graph.node)

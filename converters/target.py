@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.sensitivity import MaxDrop
 from edgehr.card import ModelCard
 from edgehr.converters.origin import Origin, TorchOrigin
 from edgehr.converters.report import Listener, Report
@@ -57,6 +58,8 @@ class Target(ABC):
         needs_network: Whether it starts from the PyTorch network itself, not from its graph.
         native_io: Input and output in the artifact's precision, float16 or INT8, in place of float32.
         calibration: Real crops for ``int8``.
+        max_drop: With ``int8``: keep blocks in float until no more is lost.
+        recipe: Name of what `build` quantised by.
     """
 
     name = ""
@@ -66,6 +69,8 @@ class Target(ABC):
     needs_network: bool = True
     native_io: bool = False
     calibration: CalibrationSet | None = None
+    max_drop: MaxDrop | None = None
+    recipe: str = ""
 
     def files(self, path: Path) -> list[Path]:
         """All files of an artifact, the main one last."""
@@ -92,7 +97,9 @@ class Target(ABC):
 
     def described(self, artifact: Artifact) -> Artifact:
         """The artifact's description with what this target adds: what it was calibrated with, for one."""
-        return self.calibration.recorded(artifact) if self.calibration and artifact.precision == "int8" else artifact
+        if self.calibration is None or artifact.precision != "int8":
+            return artifact
+        return replace(self.calibration.recorded(artifact), recipe=self.recipe)
 
     @abstractmethod
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:

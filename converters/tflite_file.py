@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
@@ -37,10 +38,36 @@ def embed(content: bytes, artifact: Artifact) -> bytes:
         entry.name, entry.buffer = name, len(model.buffers) - 1
         model.metadata.append(entry)
     model.description = f"{artifact.card.name}, converted by edgehr"
-    written = bytearray(flatbuffer_utils.convert_object_to_bytearray(model))
+    written = bytearray(pack(model))
     place = metadata_spans(bytes(written), "the new file")[HASH_KEY]
     written[place.start : place.stop] = file_hash(bytes(written), place)
     return bytes(written)
+
+
+def pack(model: Any) -> bytes:
+    """A model of the schema's objects as a file that holds equal vectors once.
+
+    Every per-channel quantisation has as many 64-bit zeros as channels, twice a convolution: a fifth of an INT8 file
+    of a small network.
+    """
+    builder = _SharingBuilder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """Refers to a vector again where an equal one was written: offsets may meet, what is read is the same."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: Any) -> int:  # noqa: N802, as its base class has it
+        """Write one-dimensional numbers, or find where they were."""
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
 
 
 def precision(model: Any) -> str:

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from edgehr.converters import tflite_precision
+from edgehr.converters.int8 import int8_model
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.target import Job, Target
 from edgehr.converters.tflite_file import embed, operator_counts, read_precision
+from edgehr.converters.tflite_rewrite import rewrite
 from edgehr.converters.to_tflite import to_tflite
+from edgehr.converters.write_tflite import write_tflite
 from edgehr.errors import EdgehrError
 from edgehr.models.deploy import deploy
 from edgehr.runtimes.artifact import Artifact
+
+EVERYTHING = "ai-edge-quantizer-static"  # recipe of files that are INT8 throughout
 
 
 @dataclass
@@ -23,7 +28,8 @@ class TFLiteTarget(Target):
     Attributes:
         channels_last: Input (N, H, W, 3) and output (N, H / 4, W / 4, K), what mobile cameras and delegates want;
             otherwise both channels first.
-        native_io: With ``int8``, INT8 input and output.
+        native_io: With ``int8``, INT8 input and output, and every operator in INT8, by `ai-edge-quantizer`: for
+            accelerators that have nothing else. It costs accuracy.
     """
 
     name, suffix = "tflite", ".tflite"
@@ -51,13 +57,17 @@ class TFLiteTarget(Target):
         return replace(artifact, card=artifact.card.with_layout("nhwc" if self.channels_last else "nchw"))
 
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
-        """Bring the network into its deploy form, convert it, and quantise the result."""
+        """Bring the network into its deploy form, convert it, and lower its precision."""
         card = job.card.with_layout("nhwc" if self.channels_last else "nchw")
+        if job.precision == "int8" and not self.native_io:
+            return int8_model(
+                job, self, report, listener, lambda network: rewrite(write_tflite(network, card, job.batch or 1))
+            )
         with report.stage("deploy form", listener) as stage:
             network, changes = deploy(job.reference.network)
             stage.detail = changes
         with report.stage("convert to TFLite", listener) as stage:
-            content = to_tflite(network, card, job.batch or 1)
+            content = rewrite(to_tflite(network, card, job.batch or 1))
             stage.detail = f"{sum(operator_counts(content).values())} operators"
         if job.precision == "fp32":
             return content
@@ -68,8 +78,8 @@ class TFLiteTarget(Target):
                 content, stage.detail = tflite_precision.dynamic_range(content), "INT8 weights"
             elif self.calibration is not None:
                 samples = self.calibration.batches(card, job.batch or 1)
-                content = tflite_precision.full_integer(content, samples, card.input.name, integer_io=self.native_io)
-                stage.detail = f"calibrated on {self.calibration}"
+                content = tflite_precision.full_integer(content, samples, card.input.name, integer_io=True)
+                stage.detail, self.recipe = f"every operator, calibrated on {self.calibration}", EVERYTHING
         return content
 
     def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:

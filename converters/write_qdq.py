@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 
 from edgehr.calib.quantiser.graph import CONVOLUTION, Operator
 from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import MOVING
 from edgehr.converters.export import check_onnx
 
 
@@ -41,12 +42,12 @@ class _Writer:
         self._nodes: list[Any] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
         self._names = (f"t{number}" for number in count())
-        # Old name of a tensor -> that of the new one, or of what its quantiser makes of it.
-        self._renamed = {name: name for name in (self._graph.input, self._graph.output)}
+        # Old name of a tensor -> that of the new one, and of what its quantiser makes of it.
+        self._renamed: dict[str, str] = {name: name for name in (self._graph.input, self._graph.output)}
+        self._pairs: dict[str, str] = {}
 
     def model(self, batch: int | None) -> Any:
         graph = self._graph
-        self._quantise(graph.input)
         for operator in graph.operators:
             self._add(operator)
         result = onnx.ModelProto()
@@ -65,22 +66,27 @@ class _Writer:
 
     def _add(self, operator: Operator) -> None:
         if operator.kind == CONVOLUTION:
-            inputs = [self._renamed[operator.inputs[0]], *self._layer(operator)]
+            inputs = [self._taken(operator, operator.inputs[0]), *self._layer(operator)]
         else:
-            inputs = [self._source(name) for name in operator.inputs]
+            inputs = [self._source(operator, name) for name in operator.inputs]
         if operator.kind == "Resize":
             inputs = [inputs[0], "", self._constant(self._scales(operator))]
         for name in operator.outputs:
             self._renamed.setdefault(name, next(self._names))
         outputs = [self._renamed[name] for name in operator.outputs]
         self._nodes.append(helper.make_node(operator.kind, inputs, outputs, operator.name, **_telling(operator)))
-        for name in operator.outputs:
-            self._quantise(name)
+        if operator.kind in MOVING and operator.name in self._network.placement.integer:
+            for name in operator.outputs:
+                self._renamed[name] = self._rounded(name)
 
-    def _source(self, name: str) -> str:
+    def _source(self, operator: Operator, name: str) -> str:
         if name in self._graph.constants:
             return self._constant(self._graph.constants[name])
-        return self._renamed[name] if name else ""
+        return self._taken(operator, name) if name else ""
+
+    def _taken(self, operator: Operator, name: str) -> str:
+        """A tensor as an operator takes it: rounded, or as it was made."""
+        return self._rounded(name) if operator.name in self._network.placement.integer else self._renamed[name]
 
     def _scales(self, operator: Operator) -> NDArray[np.float32]:
         """Of a resize: sizes would hold the batch."""
@@ -98,19 +104,20 @@ class _Writer:
         self._nodes.append(helper.make_node("DequantizeLinear", sources, [weight], axis=0))
         return [weight, bias]
 
-    def _quantise(self, tensor: str) -> None:
-        """Add a pair of Q and DQ where the tensor has a quantiser, and have all that follows read its result."""
-        placement = self._network.placement
-        group = placement.groups.get(tensor)
+    def _rounded(self, tensor: str) -> str:
+        """What the pair of Q and DQ of a tensor makes of it."""
+        group = self._network.placement.groups.get(tensor)
         if group is None:
-            return
-        source, integers, result = self._renamed[tensor], next(self._names), next(self._names)
-        kind = np.uint8 if group in placement.unsigned else np.int8
-        step = self._constant(np.array(self._network.steps[group], np.float32))
-        zero = self._constant(np.array(0, kind))
-        self._nodes.append(helper.make_node("QuantizeLinear", [source, step, zero], [integers]))
-        self._nodes.append(helper.make_node("DequantizeLinear", [integers, step, zero], [result]))
-        self._renamed[tensor] = result
+            return self._renamed[tensor]
+        if tensor not in self._pairs:
+            source, integers, result = self._renamed[tensor], next(self._names), next(self._names)
+            kind = np.uint8 if group in self._network.placement.unsigned else np.int8
+            step = self._constant(np.array(self._network.steps[group], np.float32))
+            zero = self._constant(np.array(0, kind))
+            self._nodes.append(helper.make_node("QuantizeLinear", [source, step, zero], [integers]))
+            self._nodes.append(helper.make_node("DequantizeLinear", [integers, step, zero], [result]))
+            self._pairs[tensor] = result
+        return self._pairs[tensor]
 
     def _constant(self, value: NDArray[Any]) -> str:
         """The name of a constant; equal ones are stored once."""

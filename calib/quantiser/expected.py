@@ -35,6 +35,12 @@ class ExpectedNoise:
         self._signals = signals
         self._places = {name: torch.from_numpy(classes[name]) for name in signals.squares}
         self._levels = placement.bounds_of
+        made = {name for op in graph.operators if op.name in placement.integer for name in op.outputs}
+        self._gains = {
+            name: gain
+            for name in placement.groups
+            if (gain := (signals.gains if placement.kernels and name in made else signals.taken).get(name)) is not None
+        }
         self._members: dict[int, list[str]] = {}
         for name, group in placement.groups.items():
             self._members.setdefault(group, []).append(name)
@@ -57,17 +63,15 @@ class ExpectedNoise:
             total = total + error
         return total
 
-    def of_tensors(self, logarithms: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Each group of tensors that share a quantiser, with the error that it makes."""
+    def of_tensors(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Each quantised tensor with the error that its rounding makes; none where it was rounded alike before."""
         for group, members in self._members.items():
             tops = [self._signals.tops[name] * torch.exp(-logarithms[self._places[name]]) for name in members]
             step = _smooth_maximum(torch.cat(tops)[None]) / self._levels(group)[1]
-            error = torch.zeros(())
             for name in members:
-                if name in self._signals.gains:
-                    scaled = torch.exp(2 * logarithms[self._places[name]]) * self._signals.gains[name]
-                    error = error + step.square()[0] * scaled[self._once[name]].sum()
-            yield group, error
+                if name in self._gains:
+                    scaled = torch.exp(2 * logarithms[self._places[name]]) * self._gains[name]
+                    yield name, step.square()[0] * scaled[self._once[name]].sum()
 
     def of_weights(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each convolution whose weights are rounded, with the error that this makes."""

@@ -73,12 +73,20 @@ class Graph:
         self.input, self.output = inputs[0], outputs[0]
         self.shapes = _shapes(model)
         self.maker = {name: operator for operator in self.operators for name in operator.outputs}
+        self._readers: dict[str, list[Operator]] = {}
+        for operator in self.operators:
+            for name in dict.fromkeys(operator.inputs):
+                self._readers.setdefault(name, []).append(operator)
         self.last_use = {name: place for place, operator in enumerate(self.operators) for name in operator.inputs}
 
     @property
     def convolutions(self) -> list[Operator]:
         """In the order in which they run."""
         return [operator for operator in self.operators if operator.kind == CONVOLUTION]
+
+    def readers(self, tensor: str) -> list[Operator]:
+        """The operators that take a tensor, in the order in which they run."""
+        return self._readers.get(tensor, [])
 
     def data(self, operator: Operator) -> list[str]:
         """Names of what an operator takes that is no constant."""

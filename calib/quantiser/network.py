@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantiser.operators import check_operators, compute, convolve
-from edgehr.calib.quantiser.placement import Placement
+from edgehr.calib.quantiser.placement import MOVING, Placement
 
 # Called with the name of each tensor and its value before it is quantised.
 Watch = Callable[[str, Tensor], None]
@@ -53,6 +53,7 @@ class Network:
         placement: Which tensors are quantised, and together with which.
         layers: By the name of the convolution; those of the graph at first.
         steps: Size of a quantisation step of each group of tensors that has one; without any it is a float network.
+        zeros: The step that stands for zero, by group; 0 for one that is not here.
 
     Raises:
         EdgehrError: The graph has an operator that is not known here.
@@ -62,6 +63,7 @@ class Network:
     placement: Placement
     layers: dict[str, Layer] = field(default_factory=dict)
     steps: dict[int, float] = field(default_factory=dict)
+    zeros: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_operators(self.graph)
@@ -72,15 +74,37 @@ class Network:
 
     def quantise(self, name: str, value: Tensor) -> Tensor:
         """A tensor as its quantiser leaves it; unchanged where it has none."""
-        step = self.steps.get(self.placement.groups.get(name, -1))
+        group = self.placement.groups.get(name, -1)
+        step = self.steps.get(group)
         if step is None:
             return value
-        return torch.fake_quantize_per_tensor_affine(value, step, 0, *self.placement.bounds(name))
+        return torch.fake_quantize_per_tensor_affine(
+            value, step, self.zeros.get(group, 0), *self.placement.bounds(name)
+        )
+
+    def take(self, operator: Operator, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors that an operator takes, as it takes them."""
+        taken = {name: values[name] for name in operator.inputs if name in values}
+        if operator.name not in self.placement.integer:
+            return taken
+        return {name: self.quantise(name, value) for name, value in taken.items()}
+
+    def give(self, operator: Operator, name: str, value: Tensor) -> Tensor:
+        """A tensor as the operator that made it gives it to others."""
+        moved = operator.kind in MOVING or self.placement.kernels
+        return self.quantise(name, value) if moved and operator.name in self.placement.integer else value
 
     def convolve(self, operator: Operator, data: Tensor) -> Tensor:
         """Run one of its convolutions."""
         layer = self.layers[operator.name]
         return convolve(operator, data, layer.weight, layer.bias)
+
+    def run_one(self, operator: Operator, values: dict[str, Tensor]) -> list[Tensor]:
+        """Run one operator on tensors by name; what it makes is not rounded yet."""
+        taken = self.take(operator, values)
+        if operator.kind == CONVOLUTION:
+            return [self.convolve(operator, taken[operator.inputs[0]])]
+        return list(compute(self.graph, operator, taken))
 
     @torch.no_grad()
     def run(self, crops: NDArray[np.float32], watch: Watch | None = None) -> NDArray[np.float32]:
@@ -101,19 +125,14 @@ class Network:
         """Run it on a few crops, with gradients where they are wanted."""
         values: dict[str, Tensor] = {}
 
-        def keep(name: str, value: Tensor) -> None:
-            if watch:
-                watch(name, value)
-            values[name] = self.quantise(name, value)
-
-        keep(self.graph.input, crops)
+        if watch:
+            watch(self.graph.input, crops)
+        values[self.graph.input] = crops
         for place, operator in enumerate(self.graph.operators):
-            if operator.kind == CONVOLUTION:
-                results = [self.convolve(operator, values[operator.inputs[0]])]
-            else:
-                results = list(compute(self.graph, operator, values))
-            for name, value in zip(operator.outputs, results, strict=True):
-                keep(name, value)
+            for name, value in zip(operator.outputs, self.run_one(operator, values), strict=True):
+                if watch:
+                    watch(name, value)
+                values[name] = self.give(operator, name, value)
             forget(self.graph, place, values)
         return values[self.graph.output]
 

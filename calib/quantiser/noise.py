@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantiser.network import BATCH, Network
-from edgehr.calib.quantiser.placement import NOWHERE
+from edgehr.calib.quantiser.placement import MOVING, NOWHERE
 
 # Share of a channel's values that may lie beyond what counts as its range.
 BEYOND = 5e-4
@@ -27,11 +27,13 @@ class Signals:
         squares: (C,) by tensor: mean square.
         gains: (C,) by tensor: squared error of all heatmaps together for noise of variance one in every value of a
             channel, to first order.
+        taken: (C,) by tensor: the same for noise that only convolutions, and what moves tensors to them, take.
     """
 
     tops: dict[str, Tensor] = field(default_factory=dict)
     squares: dict[str, Tensor] = field(default_factory=dict)
     gains: dict[str, Tensor] = field(default_factory=dict)
+    taken: dict[str, Tensor] = field(default_factory=dict)
 
 
 def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
@@ -46,7 +48,7 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
     """
     network = Network(graph, NOWHERE)
     tensors = [name for name in (graph.input, *graph.maker) if graph.channels(name)]
-    tops, squares, gains = (_Means() for _ in range(3))
+    tops, squares, gains, taken = (_Means() for _ in range(4))
 
     def look(name: str, value: Tensor) -> None:
         if name in tensors:
@@ -56,6 +58,7 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
             squares.add(name, flat.square().mean(1))
 
     network.run(crops, look)
+    split = _Split(graph, NOWHERE)
     draw = torch.Generator().manual_seed(0)
     for start in range(0, min(len(crops), GAIN_CROPS), BATCH):
         values: dict[str, Tensor] = {}
@@ -65,14 +68,33 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
             values[name] = value
 
         source = torch.from_numpy(crops[start : start + BATCH]).clone().requires_grad_()
-        output = network.forward(source, keep)
+        split.copies = {}
+        output = split.forward(source, keep)
         projected = (output * torch.randn(output.shape, generator=draw)).sum()
         projected.backward()  # type: ignore[no-untyped-call]
         for name in tensors:
             gradient = values[name].grad
             if gradient is not None:
                 gains.add(name, gradient.square().sum((2, 3)).mean(0))
-    return Signals(tops.all(), squares.all(), gains.all())
+            if name in split.copies and (gradient := split.copies[name].grad) is not None:
+                taken.add(name, gradient.square().sum((2, 3)).mean(0))
+    return Signals(tops.all(), squares.all(), gains.all(), taken.all())
+
+
+class _Split(Network):
+    """Convolutions, and what moves tensors to them, take copies, so that gradients through them can be told apart."""
+
+    copies: dict[str, Tensor]
+
+    def take(self, operator: Operator, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Copies, one of each tensor."""
+        if operator.kind != CONVOLUTION and operator.kind not in MOVING:
+            return super().take(operator, values)
+        for name in operator.inputs:
+            if name in values and name not in self.copies:
+                self.copies[name] = values[name].clone()
+                self.copies[name].retain_grad()
+        return {name: self.copies[name] for name in operator.inputs if name in self.copies}
 
 
 class _Means:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from edgehr.calib.quantiser.graph import Graph, Operator, passing_channels
+from edgehr.calib.quantiser.graph import Graph, passing_channels
 
 # What they return was among what they took.
-_MOVING = ("Concat", "Slice")
+MOVING = ("Concat", "Slice")
 _KEEP_SIGN = ("Concat", "Slice", "Split", "AveragePool", "ReduceMean", "Resize", "Mul", "Add")
 
 
@@ -21,12 +21,17 @@ class Placement:
         unsigned: Quantisers from 0 to 255, the others from -128 to 127. Zero is 0 for all of them.
         in_float: Names of convolutions whose data stay in float.
         full_weights: Those of them whose weights do, too.
+        integer: Names of the operators that take tensors rounded: convolutions in INT8, and what moves bytes. Any other
+            reads what was made, unrounded.
+        kernels: Convolutions in INT8 return INT8, so that all who read what they make read it rounded.
     """
 
     groups: dict[str, int]
     unsigned: frozenset[int]
     in_float: frozenset[str]
     full_weights: frozenset[str]
+    integer: frozenset[str] = frozenset()
+    kernels: bool = False
 
     def bounds(self, tensor: str) -> tuple[int, int]:
         """Least and largest step of a tensor's quantiser."""
@@ -63,22 +68,47 @@ def place(
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
     """
-    at_ends = {op.name for op in graph.convolutions if ends and _is_end(graph, op)}
-    at_points = {op.name for op in graph.convolutions if points and graph.shapes[op.outputs[0]][2:] == [1, 1]}
-    in_float = at_ends | at_points | set(also) | set(full)
-    together = _Together(graph)
+    floating, full_weights = in_float(graph, ends=(ends, ends), points=points, also=also, full=full)
+    together = Together(graph)
     for operator in graph.convolutions:
-        if operator.name not in in_float:
+        if operator.name not in floating:
             together.add(operator.inputs[0])
     together.tie_passing()
     groups = together.numbered()
-    positive = {
-        group
-        for group in set(groups.values())
-        if all(is_positive(graph, tensor) for tensor in groups if groups[tensor] == group)
-    }
-    full_weights = at_ends | set(full) - at_points
-    return Placement(groups, frozenset(positive if unsigned else ()), frozenset(in_float), frozenset(full_weights))
+    positive = positive_groups(graph, groups) if unsigned else frozenset()
+    integer = {operator.name for operator in graph.convolutions if operator.name not in floating}
+    return Placement(groups, positive, floating, full_weights, frozenset(integer | moving(graph, groups)))
+
+
+def in_float(
+    graph: Graph, *, ends: tuple[bool, bool], points: bool, also: Collection[str], full: Collection[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the convolutions whose data stay in float, and of those of them whose weights do.
+
+    Args:
+        graph: The network.
+        ends: Whether the first convolution and the last are among them.
+        points: Whether those that make 1x1 maps are; their weights never stay in float.
+        also: More of them, by name.
+        full: More whose weights stay in float, too.
+    """
+    first = {op.name for op in graph.convolutions if ends[0] and graph.input in op.inputs}
+    last = {op.name for op in graph.convolutions if ends[1] and graph.output in op.outputs}
+    at_points = {op.name for op in graph.convolutions if points and graph.shapes[op.outputs[0]][2:] == [1, 1]}
+    full_weights = first | last | set(full) - at_points
+    return frozenset(full_weights | at_points | set(also)), frozenset(full_weights)
+
+
+def moving(graph: Graph, groups: dict[str, int]) -> set[str]:
+    """Names of the operators that put together or cut out what is quantised, in bytes."""
+    moved = (operator for operator in graph.operators if operator.kind in MOVING)
+    return {op.name for op in moved if all(name in groups for name in (*graph.data(op), *op.outputs))}
+
+
+def positive_groups(graph: Graph, groups: dict[str, int]) -> frozenset[int]:
+    """The quantisers of tensors none of which holds a negative value."""
+    negative = {group for tensor, group in groups.items() if not is_positive(graph, tensor)}
+    return frozenset(groups.values()) - negative
 
 
 def is_positive(graph: Graph, tensor: str) -> bool:
@@ -95,11 +125,7 @@ def is_positive(graph: Graph, tensor: str) -> bool:
     return not constants and all(is_positive(graph, name) for name in data)
 
 
-def _is_end(graph: Graph, operator: Operator) -> bool:
-    return graph.input in operator.inputs or graph.output in operator.outputs
-
-
-class _Together:
+class Together:
     """Tensors that share quantisers, as a forest: each tensor points towards the root of its group."""
 
     def __init__(self, graph: Graph) -> None:
@@ -110,37 +136,28 @@ class _Together:
         """Quantise a tensor, and what it was moved from."""
         self._above.setdefault(tensor, tensor)
         operator = self._graph.maker.get(tensor)
-        if operator is None or operator.kind not in _MOVING:
+        if operator is None or operator.kind not in MOVING:
             return
         sources = self._graph.data(operator)
-        # A sum among the pieces is quantised as part of the whole only: alone it may go on to another sum, in float.
-        if operator.kind == "Concat" and not all(self._is_ready(source) for source in sources):
-            return
         for source in sources:
             self.add(source)
             self._above[self._root(source)] = self._root(tensor)
 
     def tie_passing(self) -> None:
         """Let what a convolution lets pass, and gates then multiply by one, keep its grid."""
-        readers: dict[str, list[Operator]] = {}
-        for operator in self._graph.operators:
-            for name in operator.inputs:
-                readers.setdefault(name, []).append(operator)
         for operator in self._graph.convolutions:
             source = operator.inputs[0]
             if source not in self._above or not passing_channels(self._graph.weight(operator)).any():
                 continue
             ahead = [operator.outputs[0]]
+            if ahead[0] in self._above:
+                self._above[self._root(ahead[0])] = self._root(source)
             while ahead:
-                products = [reader.outputs[0] for reader in readers.get(ahead.pop(), []) if reader.kind == "Mul"]
+                products = [reader.outputs[0] for reader in self._graph.readers(ahead.pop()) if reader.kind == "Mul"]
                 ahead += products
                 for product in products:
                     if product in self._above:
                         self._above[self._root(product)] = self._root(source)
-
-    def _is_ready(self, tensor: str) -> bool:
-        operator = self._graph.maker.get(tensor)
-        return operator is not None and operator.kind in ("Relu", *_MOVING)
 
     def _root(self, tensor: str) -> str:
         while self._above[tensor] != tensor:

@@ -11,6 +11,7 @@ from edgehr.calib.quantiser.network import Network
 from edgehr.errors import EdgehrError
 
 BINS = 4096
+BOTH_ENDS = "mse-ends"  # see `edgehr.calib.quantiser.grids`
 # Fractions of the largest magnitude that are tried as range where the one of least square error is wanted.
 CANDIDATES = np.linspace(0.05, 1, 96)
 SMALLEST = 1e-6  # of a range: a tensor may be zero throughout

@@ -50,23 +50,21 @@ def reconstruct(
     """
     reference = Network(graph, NOWHERE)
     source = torch.from_numpy(crops)
-    wanted, values = {graph.input: source}, {graph.input: network.quantise(graph.input, source)}
+    wanted, values = {graph.input: source}, {graph.input: source}
     total, done = len(graph.convolutions), 0
     for place, operator in enumerate(graph.operators):
         if operator.kind == CONVOLUTION:
             target = reference.convolve(operator, wanted[operator.inputs[0]])
             if only is None or operator.name in only:
-                _fit(network, operator, values[operator.inputs[0]], target, ridge)
+                _fit(network, operator, network.take(operator, values)[operator.inputs[0]], target, ridge)
             wanted[operator.outputs[0]] = target
-            results = [network.convolve(operator, values[operator.inputs[0]])]
             done += 1
             if advance:
                 advance(done, total)
         else:
             wanted.update(zip(operator.outputs, compute(graph, operator, wanted), strict=True))
-            results = list(compute(graph, operator, values))
-        for name, value in zip(operator.outputs, results, strict=True):
-            values[name] = network.quantise(name, value)
+        for name, value in zip(operator.outputs, network.run_one(operator, values), strict=True):
+            values[name] = network.give(operator, name, value)
         forget(graph, place, wanted)
         forget(graph, place, values)
 
@@ -75,7 +73,16 @@ def _fit(network: Network, operator: Operator, data: Tensor, target: Tensor, rid
     """Give a layer the weights and the bias that come nearest to a target on this data."""
     before = network.layers[operator.name]
     full = operator.name in network.placement.full_weights
-    network.layers[operator.name] = fit(before, Moments.of(operator, before.weight, data, target), ridge, full=full)
+    layer = fit(before, Moments.of(operator, before.weight, data, target), ridge, full=full)
+    network.layers[operator.name] = _with_whole_bias(network, operator, layer)
+
+
+def _with_whole_bias(network: Network, operator: Operator, layer: Layer) -> Layer:
+    """The bias as an integer kernel adds it: a whole number of products of an input's step and a weight's."""
+    if layer.step is None or not network.placement.kernels or operator.name not in network.placement.integer:
+        return layer
+    grid = layer.step.double() * network.steps[network.placement.groups[operator.inputs[0]]]
+    return Layer(layer.weight, ((layer.bias.double() / grid).round() * grid).float(), layer.step)
 
 
 def fit(layer: Layer, moments: Moments, ridge: float, *, full: bool) -> Layer:

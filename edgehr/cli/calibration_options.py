@@ -45,8 +45,8 @@ def check_calibration_options(args: argparse.Namespace) -> None:
         parse_drop(args.max_drop)
         if args.precision != "int8":
             raise EdgehrError("--max-drop goes with --precision int8")
-        if args.to == "tflite":
-            raise EdgehrError("--max-drop goes with --to onnx, openvino, tensorrt or trt-bundle")
+        if args.int8_io:
+            raise EdgehrError("with --int8-io everything is INT8: --max-drop does not go with it")
     if args.calib and args.precision != "int8":
         raise EdgehrError("--calib goes with --precision int8")
     for name in ("calib_images", "calib_detector", "calib_crops", "held_out"):
@@ -96,15 +96,15 @@ def limit_drop(target: Target, most: str, bar: Bar) -> None:
     """Let a target keep in float what INT8 would lose too much by.
 
     Args:
-        target: One that is made from an ONNX graph.
+        target: One that can be in INT8.
         most: `--max-drop` as it was given.
         bar: Shows progress.
     """
+    from edgehr.calib.sensitivity import MaxDrop
     from edgehr.cli.opening import need_packages
-    from edgehr.converters.int8 import MaxDrop
 
     need_packages("faster_coco_eval", extra="eval")
-    target.max_drop = MaxDrop(parse_drop(most), bar)  # type: ignore[attr-defined]
+    target.max_drop = MaxDrop(parse_drop(most), bar)
 
 
 def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Finder | None:

@@ -23,28 +23,40 @@ LARGEST_SCALE = 16.0
 
 
 class DeployStem(nn.Module):
-    """The stem; its first convolution is cut in two, so that no tensor has to be split."""
+    """The stem; its first convolution is cut in two, so that no tensor has to be split.
 
-    def __init__(self, original: Stem) -> None:
+    Args:
+        original: The trained one.
+        joined: Keep the first convolution in one piece instead and have both its readers take all of its channels, with
+            weights of zero for those that are not theirs. A convolution of three channels costs an INT8 matrix unit the
+            same whether it makes 16 channels or 32.
+    """
+
+    def __init__(self, original: Stem, *, joined: bool = False) -> None:
         super().__init__()
         half = STEM_CHANNELS // 2
-        entry = Folded.of_module(original.conv1)
+        first, second = tuple(range(half)), tuple(range(half, STEM_CHANNELS))
+        nothing = (None,) * half
+        entry, inner = Folded.of_module(original.conv1), Stream(natural(half))
+        expand = Folded.of_module(original.expand_conv)
+        if joined:
+            entries, source = [entry], Stream((*natural(half), *nothing))  # type: ignore[arg-type]
+            expand = expand.reading((*nothing, *natural(half)))
+        else:
+            entries, source = [entry.writing(first), entry.writing(second)], inner
+        self.entries = nn.ModuleList(nn.Sequential(part.build(), nn.ReLU()) for part in entries)
         depthwise, pointwise = (Folded.of_module(layer) for layer in original.branch1)  # type: ignore[arg-type]
-        inner = Stream(natural(half))
-        self.passing = nn.Sequential(
-            entry.writing(tuple(range(half))).build(), nn.ReLU(), pair(depthwise, pointwise, inner, inner)
-        )
+        self.passing = pair(depthwise, pointwise, source, inner)
         depthwise, pointwise = Folded.of_module(original.depthwise_conv), Folded.of_module(original.linear_conv)
         self.working = nn.Sequential(
-            entry.writing(tuple(range(half, STEM_CHANNELS))).build(), nn.ReLU(),
-            Folded.of_module(original.expand_conv).build(), nn.ReLU(),
-            pair(depthwise, pointwise, Stream(natural(STEM_CHANNELS)), inner),
-        )  # fmt: skip
+            expand.build(), nn.ReLU(), pair(depthwise, pointwise, Stream(natural(STEM_CHANNELS)), inner)
+        )
         self.output = Stream((*range(0, STEM_CHANNELS, 2), *range(1, STEM_CHANNELS, 2)))
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 32, H / 4, W / 4)."""
-        return torch.cat([self.passing(image), self.working(image)], dim=1)
+        entered = [entry(image) for entry in self.entries]
+        return torch.cat([self.passing(entered[0]), self.working(entered[-1])], dim=1)
 
 
 def separable(original: Any, source: Stream, output: Stream, *, relu: bool) -> nn.Sequential:
@@ -141,11 +153,12 @@ class DeployLiteHRNet(nn.Module):
 
     Args:
         original: A trained `LiteHRNet`.
+        joined_stem: See `DeployStem`.
     """
 
-    def __init__(self, original: LiteHRNet) -> None:
+    def __init__(self, original: LiteHRNet, *, joined_stem: bool = False) -> None:
         super().__init__()
-        self.stem = DeployStem(original.stem)
+        self.stem = DeployStem(original.stem, joined=joined_stem)
         streams = [self.stem.output]
         self.transitions = nn.ModuleList()
         self.stages = nn.ModuleList()

@@ -29,8 +29,18 @@ def test_a_large_network_is_fitted_on_fewer_crops() -> None:
     assert large.crops == large.equalise_crops
 
 
+def test_tflite_has_kernels_and_keeps_up_to_a_tenth_in_float() -> None:
+    gated, naive = (recipe_for(get_card(f"litehrnet-18-{name}coco-256x192"), "tflite") for name in ("", "wider-naive-"))
+    for recipe in (gated, naive):
+        assert recipe.kernels
+        assert 0.09 < recipe.float_share < 0.1
+    assert gated.joined_stem
+    assert not naive.joined_stem
+    assert recipe_for(get_card("hrnet-w32-coco-256x192"), "tflite").kernels
+
+
 def test_what_has_no_recipe_is_refused() -> None:
     with pytest.raises(EdgehrError, match="int8 is for pose models"):
         recipe_for(get_card(DEFAULT_DETECTOR), "onnx")
-    with pytest.raises(EdgehrError, match="no INT8 recipe for tflite"):
-        recipe_for(get_card("litehrnet-18-coco-256x192"), "tflite")
+    with pytest.raises(EdgehrError, match="no INT8 recipe for coreml"):
+        recipe_for(get_card("litehrnet-18-coco-256x192"), "coreml")

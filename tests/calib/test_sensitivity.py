@@ -16,7 +16,7 @@ from edgehr.calib.judge import Loss
 from edgehr.calib.quantise import Calibrated, place_by, quantise
 from edgehr.calib.quantiser import equalise as equalise_module
 from edgehr.calib.quantiser.graph import Graph
-from edgehr.calib.sensitivity import Measured, choose_float, predict
+from edgehr.calib.sensitivity import MaxDrop, Measured, choose_float, predict
 from edgehr.errors import EdgehrError
 from tests.calib.pictures import folder
 from tests.calib.small_pose import BLOCKS, RECIPE, calibrated, small_pose
@@ -48,7 +48,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_drop_that_fits_leaves_everything_in_int8(by: Calibrated, alone: list[str]) -> None:
-    choice = choose_float(small_pose(), by, 99)
+    choice = choose_float(small_pose(), by, MaxDrop(99))
     assert choice.recipe == by.recipe
     assert (choice.kept, choice.others, alone) == ((), (), [])
     assert choice.whole == choice.chosen
@@ -57,9 +57,9 @@ def test_a_drop_that_fits_leaves_everything_in_int8(by: Calibrated, alone: list[
 
 
 def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibrated, alone: list[str]) -> None:
-    whole = choose_float(small_pose(), by, 99).whole
+    whole = choose_float(small_pose(), by, MaxDrop(99)).whole
     most = 50 * whole.ap
-    choice = choose_float(small_pose(), by, most)
+    choice = choose_float(small_pose(), by, MaxDrop(most))
     assert sorted(alone) == sorted(BLOCKS)
     assert 0 < len(choice.kept) < len(BLOCKS)
     assert 100 * choice.chosen.ap <= most < 100 * choice.whole.ap
@@ -82,7 +82,7 @@ def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibrate
 def test_an_interrupted_search_goes_on_where_it_was(
     by: Calibrated, alone: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    most = 50 * choose_float(small_pose(), by, 99).whole.ap
+    most = 50 * choose_float(small_pose(), by, MaxDrop(99)).whole.ap
     done: list[int] = []
 
     @contextmanager
@@ -96,21 +96,21 @@ def test_an_interrupted_search_goes_on_where_it_was(
         yield advance
 
     with pytest.raises(KeyboardInterrupt):
-        choose_float(small_pose(), by, most, interrupted)
+        choose_float(small_pose(), by, MaxDrop(most, interrupted))
     assert alone == BLOCKS[:3]
     alone.clear()
-    choice = choose_float(small_pose(), by, most)
+    choice = choose_float(small_pose(), by, MaxDrop(most))
     assert alone == BLOCKS[3:]
     alone.clear()
-    monkeypatch.setattr("edgehr.calib.quantise._quantise", None)  # nothing is quantised again
-    assert choose_float(small_pose(), by, most) == choice
+    monkeypatch.setattr("edgehr.calib.quantise._read_and_quantise", None)  # nothing is quantised again
+    assert choose_float(small_pose(), by, MaxDrop(most)) == choice
     assert not alone
 
 
 def test_what_cannot_be_reached_is_said_in_one_line(by: Calibrated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensitivity.Judge, "loss", lambda self, maps: Loss(0.3, 0.3, 0.1))
     with pytest.raises(EdgehrError, match=r"no part of it can be in INT8 within 0\.5 AP .* --precision fp16$"):
-        choose_float(small_pose(), by, 0.5)
+        choose_float(small_pose(), by, MaxDrop(0.5))
 
 
 def test_a_block_alone_harms_nothing_but_by_itself(by: Calibrated) -> None:
@@ -121,7 +121,7 @@ def test_a_block_alone_harms_nothing_but_by_itself(by: Calibrated) -> None:
     quantised = {name for name, layer in network.layers.items() if layer.step is not None}
     assert quantised == set(block.convolutions)
     assert set(network.placement.groups) == {"backbone.stem.1.relu"}
-    assert list(network.steps.values()) == [alone._steps["backbone.stem.1.relu"]]
+    assert list(network.steps.values()) == [alone._grids["backbone.stem.1.relu"][0]]
 
 
 def ranked(*errors: float) -> list[Measured]:

@@ -19,7 +19,7 @@ from tests.converters.test_kept import CHOICE
         (["--to", "onnx", "--precision", "int8", "--max-drop", "inf"], "got 'inf'"),
         (["--to", "onnx", "--precision", "int8", "--max-drop", "half"], "got 'half'"),
         (["--to", "onnx", "--max-drop", "0.5"], "--max-drop goes with --precision int8"),
-        (["--to", "tflite", "--precision", "int8", "--max-drop", "0.5"], "--max-drop goes with --to onnx, openvino"),
+        (["--to", "tflite", "--precision", "int8", "--int8-io", "--max-drop", "0.5"], "everything is INT8"),
         (["--to", "onnx", "--precision", "int8", "--max-drop", "0.5"], "int8 needs real images"),
     ],
 )

@@ -20,6 +20,7 @@ from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.placement import NOWHERE, place
 from edgehr.calib.recipes import Recipe
+from edgehr.calib.sensitivity import MaxDrop
 from edgehr.converters import int8
 from edgehr.converters.bundles import bundle_from_onnx
 from edgehr.converters.convert import convert
@@ -163,7 +164,7 @@ def test_a_second_conversion_takes_what_the_first_measured(
             out=tmp_path / f"{name}.onnx",
             listener=lambda stage, done: told.append(stage),
         )
-        monkeypatch.setattr(module, "_quantise", None)
+        monkeypatch.setattr(module, "_read_and_quantise", None)
     assert sum(line.endswith("fit layers, 270 of 270") for line in told) == 1
     first, second = (onnx.load(tmp_path / f"{name}.onnx") for name in ("a", "b"))
     assert first.graph.SerializeToString() == second.graph.SerializeToString()
@@ -177,7 +178,7 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     monkeypatch.setattr(blocks, "block_name", lambda convolution: ".".join(convolution.inputs[1].split(".")[:3]))
     card = get_card(WIDER).with_size(128, 96)
     target = few(OnnxTarget(), people)
-    target.max_drop = int8.MaxDrop(99.0)
+    target.max_drop = MaxDrop(99.0)
     everything = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "all.onnx").kept
     assert everything is not None
     assert everything.rows == []
@@ -185,7 +186,7 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     assert everything.result["drop"] > 1
 
     most = 0.7 * everything.result["drop"]
-    target.max_drop = int8.MaxDrop(most)
+    target.max_drop = MaxDrop(most)
     report = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "kept.onnx")
     assert report.kept is not None
     assert report.kept.rows

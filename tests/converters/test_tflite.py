@@ -41,8 +41,8 @@ OPERATORS = {
     "MUL",
     "PAD",
     "RELU",
+    "RESHAPE",
     "RESIZE_BILINEAR",
-    "RESIZE_NEAREST_NEIGHBOR",
     "SLICE",
 }
 

@@ -22,15 +22,16 @@ from tests.models.test_golden import GOLDEN, golden, make
 LITE = [name for name in GOLDEN if name.startswith("litehrnet")]
 
 
+@pytest.mark.parametrize("joined_stem", [False, True])
 @pytest.mark.parametrize("name", LITE)
-def test_reproduces_the_reference(name: str, shared: Path, tmp_path: Path) -> None:
+def test_reproduces_the_reference(name: str, joined_stem: bool, shared: Path, tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     _, weights, image, expected = golden(shared / "golden", name)
     save_file(weights, tmp_path / "checkpoint.safetensors")
     network = make(name, expected.shape[1])
     load_weights(network, tmp_path / "checkpoint.safetensors")
-    rewritten, _ = deploy(network)
+    rewritten, _ = deploy(network, joined_stem=joined_stem)
     with torch.inference_mode():
         output = rewritten(torch.from_numpy(image)).numpy()
         exact = deepcopy(network).double()(torch.from_numpy(image).double()).numpy()

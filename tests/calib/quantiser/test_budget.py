@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from edgehr.calib.quantiser.budget import keep_noisiest
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
-from edgehr.calib.quantiser.graph import Graph, multiply_adds
+from edgehr.calib.quantiser.graph import Graph, Operator, multiply_adds
+from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.noise import measure_signals
 from edgehr.calib.quantiser.placement import NOWHERE, Placement, place
@@ -35,10 +37,16 @@ class Known:
         return sum(costs[name] for name in names) / sum(costs.values())
 
 
-@pytest.fixture(scope="module")
-def known() -> Known:
-    graph = Graph(small_model())
-    placement, classes = place(graph, ends=False, points=False, unsigned=True), ChannelClasses(graph)
+def _place(graph: Graph, *, kernels: bool, full: Collection[str] = ()) -> Placement:
+    if kernels:
+        return place_for_kernels(graph, ends=(False, False), points=False, full=full)
+    return place(graph, ends=False, points=False, unsigned=True, full=full)
+
+
+@pytest.fixture(scope="module", params=["what is taken", "kernels"])
+def known(request: pytest.FixtureRequest) -> Known:
+    graph, classes = Graph(small_model()), ChannelClasses(Graph(small_model()))
+    placement = _place(graph, kernels=request.param == "kernels")
     noise = ExpectedNoise(graph, placement, classes, measure_signals(graph, crops(40)))
     return Known(graph, placement, noise, solve(noise))
 
@@ -64,18 +72,30 @@ def test_with_enough_of_it_all_that_makes_noise_is_kept(known: Known) -> None:
     assert known.share(known.kept(1.0)) > 0.9
 
 
-def test_what_shares_a_quantiser_stays_together(known: Known) -> None:
-    groups = {operator.name: known.placement.groups[operator.inputs[0]] for operator in known.graph.convolutions}
-    for share in np.linspace(0, 1, 11):
-        kept = known.kept(float(share))
-        assert not {groups[name] for name in kept} & {groups[name] for name in groups if name not in kept}
+def test_no_quantiser_stays_whose_noise_is_spared_with_others(known: Known) -> None:
+    kept = known.kept(0.5)
+    groups = _place(known.graph, kernels=known.placement.kernels, full=kept).groups
+    assert len(groups) < len(known.placement.groups)
+    assert all(any(op.name not in kept for op in _near(known.graph, name)) for name in groups)
 
 
-def test_a_network_with_a_tenth_in_float_is_nearer(known: Known) -> None:
+def _near(graph: Graph, tensor: str) -> list[Operator]:
+    """What takes and what makes a tensor, and takes or makes those next to it."""
+    maker = graph.maker.get(tensor)
+    makers = [] if maker is None else [maker, *(graph.maker[name] for name in graph.data(maker) if name in graph.maker)]
+    readers = graph.readers(tensor)
+    return [
+        *makers,
+        *readers,
+        *(ahead for reader in readers for name in reader.outputs for ahead in graph.readers(name)),
+    ]
+
+
+def test_a_network_with_some_of_it_in_float_is_nearer(known: Known) -> None:
     held_out = crops(20, seed=1)
     wanted, errors = Network(known.graph, NOWHERE).run(held_out), []
-    for kept in ((), known.kept(0.1)):
-        network = Network(known.graph, place(known.graph, ends=False, points=False, unsigned=True, also=kept))
+    for kept in ((), known.kept(0.3)):
+        network = Network(known.graph, _place(known.graph, kernels=known.placement.kernels, full=kept))
         network.steps = measure_steps(network, crops(40), "mse")
         errors.append(relative(network.run(held_out), wanted))
     assert errors[1] < 0.9 * errors[0]

@@ -1,0 +1,48 @@
+"""Where the quantisers stand for runtimes whose INT8 convolutions return INT8, as TFLite's do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.placement import Placement, Together, in_float, moving, positive_groups
+
+
+def place_for_kernels(
+    graph: Graph,
+    *,
+    ends: tuple[bool, bool],
+    points: bool,
+    also: Collection[str] = (),
+    full: Collection[str] = (),
+) -> Placement:
+    """Quantise what convolutions take and what they return; sums, products and resizing stay in float between them.
+
+    Args:
+        graph: The network.
+        ends: Whether the first and the last convolution stay in float.
+        points: See `edgehr.calib.quantiser.placement.place`.
+        also: Names of further convolutions that stay in float, with weights of 8 bits.
+        full: Names of further ones whose weights stay in float, too.
+    """
+    floating, full_weights = in_float(graph, ends=ends, points=points, also=also, full=full)
+    together = Together(graph)
+    integer = {operator.name for operator in graph.convolutions if operator.name not in floating}
+    for operator in graph.convolutions:
+        if operator.name in integer:
+            together.add(operator.inputs[0])
+            relu = fused_relu(graph, operator)
+            integer |= {relu.name} if relu else set()
+            together.add((relu or operator).outputs[0])
+    together.tie_passing()
+    groups = together.numbered()
+    integer |= moving(graph, groups)
+    positive = positive_groups(graph, groups)
+    return Placement(groups, positive, floating, full_weights, frozenset(integer), kernels=True)
+
+
+def fused_relu(graph: Graph, operator: Operator) -> Operator | None:
+    """The ReLU that a runtime computes as part of an operator: what alone reads its result."""
+    readers = graph.readers(operator.outputs[0])
+    alone = len(readers) == 1 and readers[0].kind == "Relu" and operator.outputs[0] != graph.output
+    return readers[0] if alone else None

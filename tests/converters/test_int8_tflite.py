@@ -1,0 +1,88 @@
+"""INT8 for TFLite on real networks and crops, from a checkpoint to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.quantise import Calibrated, quantise, read_crops
+from edgehr.calib.quantiser import equalise as equalise_module
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import NOWHERE
+from edgehr.calib.quantiser.ranges import BOTH_ENDS
+from edgehr.calib.recipes import Recipe
+from edgehr.converters import tflite_target
+from edgehr.converters.convert import convert
+from edgehr.converters.export import export_onnx
+from edgehr.converters.quality.coverage import read_coverage
+from edgehr.converters.simplify import simplify
+from edgehr.converters.tflite_rewrite import rewrite
+from edgehr.converters.tflite_target import TFLiteTarget
+from edgehr.converters.write_tflite import write_tflite
+from edgehr.models.build import load as load_network
+from edgehr.models.deploy import deploy
+from edgehr.runtimes import load
+from edgehr.zoo import get_card
+from tests.calib.quantiser.small_graph import relative
+from tests.converters.test_write_tflite import run
+
+pytestmark = pytest.mark.slow
+
+WEIGHTS = {
+    "litehrnet-18-wider-naive-coco-256x192": "litehrnet_wider_naive_18_coco_256x192.safetensors",
+    "litehrnet-18-coco-256x192": "litehrnet_18_partly_trained.safetensors",
+}
+FEW = Recipe("few", kernels=True, ranges=BOTH_ENDS, float_share=0.0999, equalise_crops=16, range_crops=16, fit_crops=32)
+
+
+@pytest.fixture(autouse=True)
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(equalise_module, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+
+
+@pytest.fixture(scope="module")
+def people(shared: Path) -> CalibrationSet:
+    return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=40)
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_real_crops_give_what_was_simulated(name: str, shared: Path, people: CalibrationSet) -> None:
+    card = get_card(name)
+    network = deploy(load_network(card, shared / "weights" / WEIGHTS[name]))[0]
+    model, _ = simplify(export_onnx(network, card, 1))
+    quantised = quantise(model, Calibrated(card, "ab" * 32, people, FEW))
+    batch = read_crops(people, card, 2)
+    content = rewrite(write_tflite(quantised, card.with_layout("nhwc")))
+    found, simulated = run(content, batch), quantised.run(batch)
+    exact = Network(Graph(model), NOWHERE).run(batch)
+    # A value that lies between two steps may fall to either side, and all layers behind it carry that on.
+    assert relative(found, simulated) < relative(simulated, exact) / 2
+    assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_nine_tenths_are_int8_in_a_third_of_the_size(
+    name: str, shared: Path, people: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tflite_target, "recipe_for", lambda card, target: FEW)
+    target: Any = TFLiteTarget()
+    target.calibration = people
+    card, weights = get_card(name).with_size(128, 96), shared / "weights" / WEIGHTS[name]
+    path, float_path = tmp_path / "a.tflite", tmp_path / "float.tflite"
+    report = convert(card, weights, target, precision="int8", out=path)
+    assert report.precision == "int8"
+    coverage = read_coverage(path)
+    assert coverage is not None
+    assert coverage.int8_share >= 0.9
+    convert(card, weights, "tflite", out=float_path)
+    assert path.stat().st_size <= 0.35 * float_path.stat().st_size
+    with load(path) as runtime:
+        assert runtime.artifact is not None
+        assert runtime.artifact.recipe == "few"
+        assert runtime.artifact.calibration_sha256 == people.sha256

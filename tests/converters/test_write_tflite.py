@@ -1,0 +1,122 @@
+"""A quantised network as a TFLite file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+from numpy.typing import NDArray
+
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.grids import measure_grids
+from edgehr.calib.quantiser.kernels import place_for_kernels
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import NOWHERE
+from edgehr.calib.quantiser.reconstruct import reconstruct
+from edgehr.converters.tflite_file import pack
+from edgehr.converters.tflite_rewrite import rewrite
+from edgehr.converters.write_tflite import write_tflite
+from edgehr.errors import EdgehrError
+from edgehr.runtimes.tflite.graph import read_graph
+from edgehr.zoo import get_card
+from tests.calib.quantiser.small_graph import crops, relative, small_model
+
+CARD = get_card("litehrnet-18-coco-256x192").with_layout("nhwc")
+ENDS = [(True, True), (False, True), (False, False)]
+
+
+def quantised(ends: tuple[bool, bool] = (True, True)) -> Network:
+    graph = Graph(small_model())
+    network = Network(graph, place_for_kernels(graph, ends=ends, points=True))
+    batch = crops(16)
+    network.steps, network.zeros = measure_grids(network, batch)
+    reconstruct(graph, network, batch, 3e-3)
+    return network
+
+
+def run(content: bytes, batch: NDArray[np.float32], *, last: bool = True) -> NDArray[np.float32]:
+    """Crops (N, 3, H, W) through a file, one by one."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    outputs = []
+    for crop in batch:
+        image = crop.transpose(1, 2, 0) if last else crop
+        interpreter.set_tensor(source, np.ascontiguousarray(image[None]))
+        interpreter.invoke()
+        output = interpreter.get_tensor(result)[0]
+        outputs.append(output.transpose(2, 0, 1) if last else output)
+    return np.stack(outputs)
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_the_file_computes_what_was_simulated(ends: tuple[bool, bool]) -> None:
+    network, batch = quantised(ends), crops(4, seed=1)
+    simulated = network.run(batch)
+    assert relative(run(write_tflite(network, CARD), batch), simulated) < 0.01
+    exact = Network(network.graph, NOWHERE).run(batch)
+    assert 1e-3 < relative(simulated, exact) < 0.2  # it is quantised, and still that network
+
+
+def test_a_network_without_quantisers_is_written_in_float() -> None:
+    graph, batch = Graph(small_model()), crops(2)
+    everything = frozenset(operator.name for operator in graph.convolutions)
+    network = Network(graph, replace(NOWHERE, in_float=everything, integer=frozenset()))
+    assert relative(run(write_tflite(network, CARD), batch), network.run(batch)) < 1e-5
+
+
+def test_channels_may_come_first() -> None:
+    network, batch = quantised(), crops(2)
+    first = run(write_tflite(network, CARD.with_layout("nchw")), batch, last=False)
+    assert np.array_equal(first, run(write_tflite(network, CARD), batch))
+
+
+def test_several_images_at_a_time(tmp_path: Path) -> None:
+    network = quantised()
+    path = tmp_path / "a.tflite"
+    path.write_bytes(rewrite(write_tflite(network, CARD, 2)))
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    batch = crops(2)
+    interpreter.set_tensor(
+        interpreter.get_input_details()[0]["index"], np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+    )
+    interpreter.invoke()
+    output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).transpose(0, 3, 1, 2)
+    assert relative(output, run(write_tflite(network, CARD), batch)) < 1e-3
+
+
+def test_a_tensor_that_has_no_channels_is_refused() -> None:
+    network = quantised()
+    network.graph.shapes[network.graph.input] = [1, 3, 32]
+    with pytest.raises(EdgehrError, match="3 dimensions cannot be written channels last"):
+        write_tflite(network, CARD)
+
+
+def test_rewriting_changes_no_bit_and_leaves_no_nearest_resize(tmp_path: Path) -> None:
+    network, batch = quantised(), crops(2)
+    before = write_tflite(network, CARD)
+    after = rewrite(before)
+    assert np.array_equal(run(before, batch), run(after, batch))
+    names = {}
+    for label, content in (("before", before), ("after", after)):
+        path = tmp_path / label
+        path.write_bytes(content)
+        names[label] = [operator.name for operator in read_graph(path).operators]
+        assert max(len(t.shape) for operator in read_graph(path).operators for t in operator.outputs) <= 4
+    assert "RESIZE_NEAREST_NEIGHBOR" in names["before"]
+    assert "RESIZE_NEAREST_NEIGHBOR" not in names["after"]
+
+
+def test_equal_vectors_are_in_the_file_once() -> None:
+    network, batch = quantised(), crops(2)
+    content = write_tflite(network, CARD)
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    usual = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    assert len(pack(model)) < len(usual)
+    assert np.array_equal(run(pack(model), batch), run(usual, batch))
