@@ -9,6 +9,7 @@ MAX_DROP ?=
 ANNOTATIONS ?=
 IMAGES ?=
 OUT ?=
+PLAIN ?=
 SOURCE ?=
 SAVE ?= out
 DETECTOR ?=
@@ -25,7 +26,7 @@ OLD := .venv-tflite-runtime
 NNCF := .venv-nncf
 READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
-	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)") \
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)") $(if $(PLAIN),--plain) \
 	$(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)")) $(if $(MAX_DROP),--max-drop $(MAX_DROP))
 
 .PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench quant-report clean
@@ -33,7 +34,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
 	@echo "make detector   convert YOLOX-nano, which finds several people, to artifacts/detector.xml (WEIGHTS=)"
-	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 CALIB= MAX_DROP= SIZE=HxW BATCH=N|dynamic OUT=)"
+	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 CALIB= MAX_DROP= SIZE=HxW BATCH=N|dynamic OUT= PLAIN=1)"
 	@echo "make onnx       convert to ONNX       (the same)"
 	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8, TFLITE_OPTIONS=; ANNOTATIONS= IMAGES=)"
 	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"
@@ -92,7 +93,7 @@ endif
 
 # Converts, runs the result on a photograph and, where ANNOTATIONS= and IMAGES= name COCO people, evaluates it. The file
 # is named here, so that it is known what to run.
-tflite: OUT := $(if $(OUT),$(OUT),artifacts/$(MODEL)-$(PRECISION).tflite)
+tflite: OUT := $(if $(OUT),$(OUT),artifacts/$(MODEL)-$(PRECISION)$(if $(PLAIN),-plain).tflite)
 tflite: $(READY)
 	$(call convert,tflite) $(TFLITE_OPTIONS)
 	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"

@@ -9,7 +9,7 @@ from edgehr.card import ModelCard, WeightsInfo
 from edgehr.converters.compare import compare
 from edgehr.converters.compare_boxes import compare_boxes
 from edgehr.converters.crops import comparison_batch, describe
-from edgehr.converters.origin import check_origin, open_origin
+from edgehr.converters.origin import TorchOrigin, check_origin, open_origin
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.target import Job, Target
 from edgehr.converters.targets import make_target
@@ -55,7 +55,7 @@ def convert(
     """
     target = make_target(target) if isinstance(target, str) else target
     target.check(precision, batch)
-    check_origin(card, target.name, needs_network=target.needs_network)
+    check_origin(card, target.name, needs_network=target.needs_network, plain=target.plain)
     path = out or default_path(card, target, precision, batch)
     if path.suffix != target.suffix:
         raise EdgehrError(f"{path}: the output for {target.name} must end in {target.suffix}")
@@ -72,7 +72,8 @@ def convert(
     with atomic_write(*target.files(path)) as temporary:
         with report.stage(f"write {target.name} {precision}", listener) as stage:
             tools = {name: version(name) for name in ("edgehr", *origin.tools, *target.tools)}
-            artifact = target.described(Artifact(card, precision, card.weights.sha256, tools))
+            form = ("plain" if target.plain else "deploy") if isinstance(origin, TorchOrigin) else ""
+            artifact = target.described(Artifact(card, precision, card.weights.sha256, tools, form=form))
             report.precision = target.write(model, artifact, temporary[-1], report)
             report.size_bytes = sum(file.stat().st_size for file in temporary)
             stage.detail = f"{report.size_bytes / 1e6:.1f} MB, weights {report.precision}"

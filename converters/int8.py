@@ -19,6 +19,7 @@ from edgehr.converters.target import Job, Target
 from edgehr.converters.write_qdq import write_qdq
 from edgehr.errors import EdgehrError
 from edgehr.models.deploy import deploy
+from edgehr.models.forms import Form
 
 STAGE = "quantise to int8"
 SEARCH = "choose what stays in float"
@@ -52,7 +53,7 @@ def int8_model(
         raise EdgehrError("int8 needs a calibration set")
     recipe = recipe_for(job.card, target.name)
     with report.stage("deploy form", listener) as stage:
-        network, stage.detail = deploy(job.reference.network, joined_stem=recipe.joined_stem)
+        network, stage.detail = deploy(job.reference.network, Form(joined_stem=recipe.joined_stem))
     with report.stage(job.origin.step, listener) as stage:
         model = export_onnx(network, job.card, 1)  # sizes are known then; the batch is written into the result
         report.nodes["exported"] = len(model.graph.node)

@@ -11,6 +11,7 @@ import onnx
 from edgehr.converters.graph import embed, weight_precision
 from edgehr.converters.half import to_fp16
 from edgehr.converters.int8 import int8_graph
+from edgehr.converters.origin import TorchOrigin
 from edgehr.converters.qdq import fold_integer_biases
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.simplify import simplify
@@ -40,8 +41,8 @@ class FromOnnx(Target):
 
     @property
     def variant(self) -> str:
-        """Float16 ends."""
-        return "-fp16-io" if self.native_io else ""
+        """Also float16 ends."""
+        return super().variant + ("-fp16-io" if self.native_io else "")
 
     def check(self, precision: str, batch: int | None) -> None:
         """Also float16 input and output, which only a graph in float16 has."""
@@ -50,11 +51,12 @@ class FromOnnx(Target):
             raise EdgehrError("float16 input and output need --precision fp16 and a target other than openvino")
 
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
-        """Get the graph, simplify it and cast it to float16 or quantise it."""
+        """Get the graph in this target's form, simplify it and cast it to float16 or quantise it."""
         if job.precision == "int8":
             return int8_graph(job, self, report, listener)
+        network = self.network(job, report, listener) if isinstance(job.origin, TorchOrigin) else None
         with report.stage(job.origin.step, listener) as stage:
-            model = job.origin.graph(job.batch)
+            model = job.origin.graph(job.batch, network)
             report.nodes["exported"] = len(model.graph.node)
             stage.detail = f"opset {model.opset_import[0].version}, {len(model.graph.node)} nodes, checked"
         with report.stage("simplify", listener) as stage:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from torch import nn
 
 from edgehr.card import ModelCard
 from edgehr.converters.export import check_onnx, export_onnx, strip_traces
@@ -38,8 +39,13 @@ class Origin(ABC):
     reference: Runtime
 
     @abstractmethod
-    def graph(self, batch: int | None) -> Any:
-        """Its checked `onnx.ModelProto` for a number of images, None for any; raises EdgehrError where it has none."""
+    def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
+        """Its checked `onnx.ModelProto`; raises EdgehrError where it has none.
+
+        Args:
+            batch: For this number of images, or None for any.
+            network: A rewritten form of its own network, to be exported in place of it.
+        """
 
 
 class TorchOrigin(Origin):
@@ -52,9 +58,9 @@ class TorchOrigin(Origin):
         self.card = card
         self.reference = TorchRuntime(card, weights)
 
-    def graph(self, batch: int | None) -> Any:
+    def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
         """Export it."""
-        return export_onnx(self.reference.network, self.card, batch)
+        return export_onnx(network or self.reference.network, self.card, batch)
 
 
 class OnnxOrigin(Origin):
@@ -78,8 +84,8 @@ class OnnxOrigin(Origin):
         self._check()
         self.reference = OnnxRuntime(weights)
 
-    def graph(self, batch: int | None) -> Any:
-        """Check it."""
+    def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
+        """Check it; there is no network to rewrite."""
         given = _shape(self._model.graph.input[0])[0]
         if given != batch:
             raise EdgehrError(
@@ -113,9 +119,13 @@ class OnnxOrigin(Origin):
             )
 
 
-def check_origin(card: ModelCard, target: str, *, needs_network: bool) -> None:
-    """Raise EdgehrError where a model is published as a graph and the target starts from a network."""
-    if card.architecture in ONNX_ARCHITECTURES and needs_network:
+def check_origin(card: ModelCard, target: str, *, needs_network: bool, plain: bool = False) -> None:
+    """Raise EdgehrError where a model is published as a graph and what is asked for starts from a network."""
+    if card.architecture not in ONNX_ARCHITECTURES:
+        return
+    if plain:
+        raise EdgehrError(f"{card.name} comes as ONNX and is not rewritten: leave --plain out")
+    if needs_network:
         raise EdgehrError(
             f"{card.name} comes as ONNX, without a PyTorch network, which {target} would start from: convert it to "
             "onnx, openvino, tensorrt or trt-bundle"

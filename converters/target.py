@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.sensitivity import MaxDrop
@@ -16,6 +17,8 @@ from edgehr.card import ModelCard
 from edgehr.converters.origin import Origin, TorchOrigin
 from edgehr.converters.report import Listener, Report
 from edgehr.errors import EdgehrError
+from edgehr.models.deploy import deploy
+from edgehr.models.forms import FORMS
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.artifact import Artifact
@@ -57,6 +60,7 @@ class Target(ABC):
         precisions: Those it can be written in.
         needs_network: Whether it starts from the PyTorch network itself, not from its graph.
         native_io: Input and output in the artifact's precision, float16 or INT8, in place of float32.
+        plain: The network as it was trained, not in the deploy form.
         calibration: Real crops for ``int8``.
         max_drop: With ``int8``: keep blocks in float until no more is lost.
         recipe: Name of what `build` quantised by.
@@ -68,6 +72,7 @@ class Target(ABC):
     precisions: tuple[str, ...] = ("fp32", "fp16")
     needs_network: bool = True
     native_io: bool = False
+    plain: bool = False
     calibration: CalibrationSet | None = None
     max_drop: MaxDrop | None = None
     recipe: str = ""
@@ -79,7 +84,7 @@ class Target(ABC):
     @property
     def variant(self) -> str:
         """What the default file name says of settings that make another artifact."""
-        return ""
+        return "-plain" if self.plain else ""
 
     def check(self, precision: str, batch: int | None) -> None:
         """Raise EdgehrError, before any work is done, for what this target cannot do."""
@@ -89,11 +94,22 @@ class Target(ABC):
             )
         if batch is not None and batch < 1:
             raise EdgehrError(f"batch must be at least 1 or dynamic, got {batch}")
+        if self.plain and precision == "int8":
+            raise EdgehrError("int8 is quantised from the deploy form: leave --plain out, or use another precision")
         if precision == "int8" and self.calibration is None:
             raise EdgehrError(
                 "int8 needs real images for the ranges of its activations: --calib with a folder of images, a COCO "
                 "keypoint file or a video"
             )
+
+    def network(self, job: Job, report: Report, listener: Listener | None) -> nn.Module:
+        """The network in this target's form; raises EdgehrError for a model that comes as ONNX."""
+        network = job.reference.network
+        if self.plain:
+            return network
+        with report.stage("deploy form", listener) as stage:
+            network, stage.detail = deploy(network, FORMS[self.name])
+        return network
 
     def described(self, artifact: Artifact) -> Artifact:
         """The artifact's description with what this target adds: what it was calibrated with, for one."""

@@ -15,7 +15,6 @@ from edgehr.converters.tflite_rewrite import rewrite
 from edgehr.converters.to_tflite import to_tflite
 from edgehr.converters.write_tflite import write_tflite
 from edgehr.errors import EdgehrError
-from edgehr.models.deploy import deploy
 from edgehr.runtimes.artifact import Artifact
 
 EVERYTHING = "ai-edge-quantizer-static"  # recipe of files that are INT8 throughout
@@ -40,8 +39,8 @@ class TFLiteTarget(Target):
 
     @property
     def variant(self) -> str:
-        """Layout and integer ends."""
-        return ("" if self.channels_last else "-nchw") + ("-int8-io" if self.native_io else "")
+        """Also layout and integer ends."""
+        return super().variant + ("" if self.channels_last else "-nchw") + ("-int8-io" if self.native_io else "")
 
     def check(self, precision: str, batch: int | None) -> None:
         """Also dynamic batch, which TFLite files have not."""
@@ -63,9 +62,7 @@ class TFLiteTarget(Target):
             return int8_model(
                 job, self, report, listener, lambda network: rewrite(write_tflite(network, card, job.batch or 1))
             )
-        with report.stage("deploy form", listener) as stage:
-            network, changes = deploy(job.reference.network)
-            stage.detail = changes
+        network = self.network(job, report, listener)
         with report.stage("convert to TFLite", listener) as stage:
             content = rewrite(to_tflite(network, card, job.batch or 1))
             stage.detail = f"{sum(operator_counts(content).values())} operators"

@@ -27,6 +27,8 @@ class Artifact:
         calibration_images: Fingerprints (`edgehr.evaluation.overlap`) of the images calibrated on, so that evaluation
             can tell them.
         recipe: Name of the recipe that it was quantised by; empty where it was not.
+        form: ``deploy`` where the network was rewritten for inference, ``plain`` where it is as it was trained; empty
+            for what did not come from a network of edgehr.
     """
 
     card: ModelCard
@@ -36,12 +38,13 @@ class Artifact:
     calibration_sha256: str = ""
     calibration_images: tuple[str, ...] = ()
     recipe: str = ""
+    form: str = ""
 
     def to_json(self) -> str:
         """One line of JSON."""
         data = {"schema": SCHEMA, **vars(self), "card": self.card.to_dict(), "tools": dict(self.tools)}
-        for name in ("calibration_images", "recipe"):
-            if not data[name]:  # models that were not calibrated stay readable by older versions
+        for name in ("calibration_images", "recipe", "form"):
+            if not data[name]:  # what says nothing of itself there stays readable by older versions
                 del data[name]
         return json.dumps(data, separators=(",", ":"))
 

@@ -53,6 +53,9 @@ def register(commands: SubParsers) -> None:
         "--images", type=Path, metavar="DIR", help="compare on these images instead of the shipped ones"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: artifacts/MODEL-PRECISION with its suffix")
+    parser.add_argument(
+        "--plain", action="store_true", help="keep the network as it was trained, in place of its deploy form"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     group = parser.add_argument_group("TFLite")
     group.add_argument("--layout", choices=["nhwc", "nchw"], help="of input and output (default: nhwc, channels last)")
@@ -98,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
         card = card.with_size(*args.size)
     card = _with_decoding(card, args.decoding, args.warp)
     target = _target(args)
-    check_origin(card, target.name, needs_network=target.needs_network)
+    check_origin(card, target.name, needs_network=target.needs_network, plain=target.plain)
     calibration = open_calibration(args, card) if args.calib else None
     if calibration:
         target.calibration = calibration
@@ -140,6 +143,7 @@ def _target(args: argparse.Namespace) -> Target:
     if args.to == "tflite":
         target.channels_last = args.layout != "nchw"  # type: ignore[attr-defined]
     target.native_io = args.fp16_io or args.int8_io
+    target.plain = args.plain
     return target
 
 

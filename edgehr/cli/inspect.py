@@ -121,6 +121,8 @@ def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if weights["metric"]:
         lines.append(("metric", f"{weights['metric']} (published, not of this file)"))
+    if artifact.get("form"):
+        lines.append(("form", artifact["form"]))
     if artifact["calibration_sha256"]:
         images = f"{len(artifact['calibration_images'])} images, " if artifact["calibration_images"] else ""
         lines.append(("calibrated", f"{images}manifest sha256 {artifact['calibration_sha256']}"))

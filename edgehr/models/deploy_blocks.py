@@ -197,7 +197,7 @@ def shuffled(stream: Stream) -> Stream:
     """The numbers of the same channels after a shuffle of two halves."""
     half = stream.channels // 2
     layout = tuple(2 * i if i < half else 2 * (i - half) + 1 for i in stream.layout)
-    return Stream(layout, stream.scale)
+    return replace(stream, layout=layout)
 
 
 def naive_blocks(original: nn.Module, streams: list[Stream]) -> tuple[nn.Module, list[Stream]]:

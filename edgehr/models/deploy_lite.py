@@ -6,14 +6,18 @@ and the doubling of branch 0 in each fusion, which becomes a power of two in the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgehr.models.cells import cells_of, from_cells
 from edgehr.models.deploy_blocks import conditional_blocks, naive_blocks
+from edgehr.models.deploy_late import LateWeighting
 from edgehr.models.folded import Folded, pair
+from edgehr.models.forms import Form
 from edgehr.models.layers import check_input
 from edgehr.models.layout import Stream, by_fate, natural
 from edgehr.models.lite_hrnet import STEM_CHANNELS, IterativeHead, LiteHRModule, LiteHRNet, Stem
@@ -71,13 +75,13 @@ class DeployModule(nn.Module):
     branch receives one upsampled tensor and not one from every branch below it.
     """
 
-    def __init__(self, original: LiteHRModule, streams: list[Stream]) -> None:
+    def __init__(self, original: LiteHRModule, streams: list[Stream], form: Form) -> None:
         super().__init__()
-        make = naive_blocks if original.naive else conditional_blocks
-        self.blocks, streams = make(original.layers, streams)
+        self.form = form
+        self.blocks, streams = _blocks(original, streams, form)
         top = streams[0]
         self.doubles = top.scale >= LARGEST_SCALE
-        fused = top if self.doubles else Stream(top.layout, 2 * top.scale)
+        fused = top if self.doubles else replace(top, scale=2 * top.scale)
         self.streams = [fused, *streams[1:]]
         branches = range(len(streams))
         layers: Any = original.fuse_layers
@@ -87,7 +91,7 @@ class DeployModule(nn.Module):
                 self._down(
                     layers[target][source],
                     self.streams[source],
-                    Stream(streams[target].layout, 1.0 if source else 0.5),
+                    replace(streams[target], scale=1.0 if source else 0.5),
                 )
                 for source in range(target)
             )
@@ -96,20 +100,19 @@ class DeployModule(nn.Module):
         self.up = nn.ModuleList(
             nn.ModuleList(
                 Folded.of(layers[target][source][0], layers[target][source][1])
-                .reading(streams[source].layout, streams[source].scale)
-                .writing(self.streams[target].layout, self.streams[target].scale)
+                .reading(streams[source].slots, streams[source].scale)
+                .writing(self.streams[target].slots, self.streams[target].scale)
                 .build()
                 for source in branches if source > target
             )
             for target in branches
         )  # fmt: skip
 
-    @staticmethod
-    def _down(steps: Any, source: Stream, target: Stream) -> nn.Sequential:
+    def _down(self, steps: Any, source: Stream, target: Stream) -> nn.Sequential:
         modules = []
         for number, step in enumerate(steps):
             last = number == len(steps) - 1
-            output = target if last else Stream(natural(source.channels))
+            output = target if last else self.form.stream(natural(source.channels))
             modules.append(separable(step, source, output, relu=not last))
             source = output
         return nn.Sequential(*modules)
@@ -124,17 +127,41 @@ class DeployModule(nn.Module):
                 total = total + total
             for x, layer in zip(branches, down, strict=False):  # type: ignore[call-overload]
                 total = total + layer(x)
-            from_below: Tensor | None = None
+            below: Tensor | None = None
             for source in range(len(branches) - 1, target, -1):
                 share = up[source - target - 1](branches[source])  # type: ignore[index]
-                share = share if from_below is None else share + from_below
-                from_below = F.interpolate(share, scale_factor=2.0)
-            if from_below is not None:
-                total = total + from_below
+                below = share if below is None else self._add(share, below)
+            total, active = self._end(total, below)
             if target == 0:
                 branches = [total, *branches[1:]]  # the branches below read it before its ReLU, as in the reference
-            fused.append(F.relu(total))
+            fused.append(active)
         return fused
+
+    def _end(self, total: Tensor, below: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The sum of (N, C, 2 h, 2 w) and (N, C, h, w), and the same after its ReLU."""
+        if below is None:
+            return total, F.relu(total)
+        if self.form.broadcast:
+            cells = cells_of(total, 2) + cells_of(below, 1)
+            return from_cells(cells), from_cells(F.relu(cells))
+        total = self._add(total, below)
+        return total, F.relu(total)
+
+    def _add(self, x: Tensor, below: Tensor) -> Tensor:
+        """(N, C, 2 h, 2 w) and (N, C, h, w) -> the former's shape."""
+        if self.form.broadcast:
+            return from_cells(cells_of(x, 2) + cells_of(below, 1))
+        return x + F.interpolate(below, scale_factor=2.0)
+
+
+def _blocks(original: LiteHRModule, streams: list[Stream], form: Form) -> tuple[nn.Module, list[Stream]]:
+    """The blocks of a module, and how the branches leave."""
+    if original.naive:
+        return naive_blocks(original.layers, streams)
+    if form.late_weights:
+        late = LateWeighting(list(original.layers), streams, form)  # type: ignore[call-overload]
+        return late, late.streams
+    return conditional_blocks(original.layers, streams)
 
 
 def deploy_head(original: IterativeHead, streams: list[Stream]) -> IterativeHead:
@@ -153,27 +180,29 @@ class DeployLiteHRNet(nn.Module):
 
     Args:
         original: A trained `LiteHRNet`.
-        joined_stem: See `DeployStem`.
+        form: How to write it down.
     """
 
-    def __init__(self, original: LiteHRNet, *, joined_stem: bool = False) -> None:
+    def __init__(self, original: LiteHRNet, form: Form) -> None:
         super().__init__()
-        self.stem = DeployStem(original.stem, joined=joined_stem)
+        if original.stage0[0].naive:  # type: ignore[union-attr,index]
+            form = replace(form, multiple=1)  # its blocks cut tensors where halves end, wherever that is
+        self.stem = DeployStem(original.stem, joined=form.joined_stem)
         streams = [self.stem.output]
         self.transitions = nn.ModuleList()
         self.stages = nn.ModuleList()
         for stage in range(3):
-            transition, streams = self._transition(original.get_submodule(f"transition{stage}"), streams)
+            transition, streams = self._transition(original.get_submodule(f"transition{stage}"), streams, form)
             modules = nn.ModuleList()
             for module in original.get_submodule(f"stage{stage}"):  # type: ignore[attr-defined]
-                modules.append(DeployModule(module, streams))
+                modules.append(DeployModule(module, streams, form))
                 streams = modules[-1].streams  # type: ignore[assignment]
             self.transitions.append(transition)
             self.stages.append(modules)
         self.head_layer = deploy_head(original.head_layer, streams)
 
     @staticmethod
-    def _transition(original: Any, streams: list[Stream]) -> tuple[nn.ModuleList, list[Stream]]:
+    def _transition(original: Any, streams: list[Stream], form: Form) -> tuple[nn.ModuleList, list[Stream]]:
         layers: list[nn.Module] = []
         after: list[Stream] = []
         for layer, source in zip(original, [*streams, streams[-1]], strict=True):
@@ -183,7 +212,7 @@ class DeployLiteHRNet(nn.Module):
                 continue
             step: Any = layer[0] if isinstance(layer[0], nn.Sequential) else layer
             channels = int(step[2].out_channels)
-            after.append(Stream(by_fate(range(channels), channels)))
+            after.append(form.stream(by_fate(range(channels), channels)))
             layers.append(separable(step, source, after[-1], relu=True))
         return nn.ModuleList(layers), after
 

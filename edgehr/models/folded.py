@@ -51,8 +51,10 @@ class Folded:
         return replace(self, weight=weight.masked_fill(missing_from(layout).reshape(1, -1, 1, 1), 0.0))
 
     def writing(self, layout: Sequence[int | None], scale: float = 1.0) -> Folded:
-        """Give outputs in this order, `scale` times too small; None for a position where any will do."""
-        return replace(self, weight=self.weight[_indices(layout)] / scale, bias=self.bias[_indices(layout)] / scale)
+        """Give outputs in this order, `scale` times too small; None for zeros."""
+        missing = missing_from(layout)
+        weight = (self.weight[_indices(layout)] / scale).masked_fill(missing.reshape(-1, 1, 1, 1), 0.0)
+        return replace(self, weight=weight, bias=(self.bias[_indices(layout)] / scale).masked_fill(missing, 0.0))
 
     def along(self, layout: Sequence[int | None], scale: float = 1.0) -> Folded:
         """Depthwise: take and give channels in this order, `scale` times too small; None passes unchanged."""
@@ -92,10 +94,17 @@ class Folded:
 def pair(depthwise: Folded, pointwise: Folded, source: Stream, output: Stream, *, relu: bool = True) -> nn.Sequential:
     """A depthwise and a pointwise convolution with nothing between them, from one stream to another."""
     layers: list[nn.Module] = [
-        depthwise.without_bias().along(source.layout).build(),
-        pointwise.after(depthwise).reading(source.layout, source.scale).writing(output.layout, output.scale).build(),
+        depthwise.without_bias().along(source.slots).build(),
+        pointwise.after(depthwise).reading(source.slots, source.scale).writing(output.slots, output.scale).build(),
     ]
     return nn.Sequential(*layers, nn.ReLU()) if relu else nn.Sequential(*layers)
+
+
+def side_by_side(convs: Sequence[Folded]) -> Folded:
+    """Pointwise convolutions of different tensors as one of their concatenation."""
+    blocks = [conv.weight[:, :, 0, 0] for conv in convs]
+    weight: Tensor = torch.block_diag(*blocks)[:, :, None, None]  # type: ignore[no-untyped-call]
+    return replace(convs[0], weight=weight, bias=torch.cat([conv.bias for conv in convs]))
 
 
 def _indices(layout: Sequence[int | None]) -> Tensor:

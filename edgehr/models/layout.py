@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Layout = tuple[int, ...]
+Slots = tuple[int | None, ...]
 DEPTH = 4  # of 64 channels one passes three modules; looking further ahead changes nothing
 
 
@@ -42,15 +43,22 @@ class Stream:
     Attributes:
         layout: Logical channel at each position.
         scale: What its values must be multiplied with to be those of the original network; a power of two.
+        padding: How many channels of zeros follow.
     """
 
     layout: Layout
     scale: float = 1.0
+    padding: int = 0
 
     @property
     def channels(self) -> int:
-        """How many channels it has."""
+        """How many channels of the original network it has."""
         return len(self.layout)
+
+    @property
+    def slots(self) -> Slots:
+        """The channel in each of its positions; None for zeros."""
+        return (*self.layout, *[None] * self.padding)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from edgehr.converters.convert import convert
 from edgehr.converters.crops import comparison_batch
 from edgehr.converters.graph import weight_precision
 from edgehr.converters.onnx_targets import OnnxTarget, OpenVINOTarget
+from edgehr.converters.targets import make_target
 from edgehr.errors import EdgehrError
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
@@ -92,6 +93,33 @@ def test_onnx_has_dynamic_batch_and_no_traces_of_where_it_was_made(sample_onnx: 
     content = sample_onnx.read_bytes()
     for trace in (str(Path.cwd()), str(Path(sys.prefix)), "stack_trace", "onnxsim."):
         assert trace.encode() not in content, trace
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_the_plain_form_is_the_same_function_in_another_file(
+    target: str, sample_card: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reports = {}
+    for plain in (False, True):
+        chosen = make_target(target)
+        chosen.plain = plain
+        report = reports[plain] = convert(sample_card, find_weights(sample_card), chosen)
+        assert report.difference is not None
+        assert report.difference.relative_mean < 1e-5
+        with load(report.path) as runtime:
+            assert runtime.artifact is not None
+            assert runtime.artifact.form == ("plain" if plain else "deploy")
+    assert reports[True].path.stem == f"{reports[False].path.stem}-plain"
+    assert "deploy form" in [stage.name for stage in reports[False].stages]
+    assert "deploy form" not in [stage.name for stage in reports[True].stages]
+
+
+def test_int8_is_not_made_of_the_plain_form(sample_card: Any) -> None:
+    target = OnnxTarget()
+    target.plain = True
+    with pytest.raises(EdgehrError, match="leave --plain out"):
+        convert(sample_card, find_weights(sample_card), target, precision="int8")
 
 
 def test_other_sizes(tmp_path: Path) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from edgehr.card import ModelCard
 from edgehr.converters.crops import comparison_batch
 from edgehr.models.build import load
 from edgehr.models.checkpoints import load_weights
 from edgehr.models.deploy import deploy
-from edgehr.models.folded import Folded
+from edgehr.models.folded import Folded, side_by_side
+from edgehr.models.forms import FORMS, Form
 from edgehr.models.layers import ConvModule
 from edgehr.models.layout import by_fate, find, natural
 from edgehr.zoo import find_weights, get_card
@@ -22,16 +25,20 @@ from tests.models.test_golden import GOLDEN, golden, make
 LITE = [name for name in GOLDEN if name.startswith("litehrnet")]
 
 
-@pytest.mark.parametrize("joined_stem", [False, True])
+FORMS_TESTED = {name: FORMS[name] for name in sorted({*FORMS} - {"trt-bundle"})}  # which has TensorRT's
+FORMS_TESTED["joined stem"] = Form(joined_stem=True)
+
+
+@pytest.mark.parametrize("form", FORMS_TESTED)
 @pytest.mark.parametrize("name", LITE)
-def test_reproduces_the_reference(name: str, joined_stem: bool, shared: Path, tmp_path: Path) -> None:
+def test_reproduces_the_reference(name: str, form: str, shared: Path, tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     _, weights, image, expected = golden(shared / "golden", name)
     save_file(weights, tmp_path / "checkpoint.safetensors")
     network = make(name, expected.shape[1])
     load_weights(network, tmp_path / "checkpoint.safetensors")
-    rewritten, _ = deploy(network, joined_stem=joined_stem)
+    rewritten, _ = deploy(network, FORMS_TESTED[form])
     with torch.inference_mode():
         output = rewritten(torch.from_numpy(image)).numpy()
         exact = deepcopy(network).double()(torch.from_numpy(image).double()).numpy()
@@ -41,26 +48,57 @@ def test_reproduces_the_reference(name: str, joined_stem: bool, shared: Path, tm
     assert np.abs(output - expected).max() <= 2e-5 * expected.std()
 
 
-def test_trained_weights_give_the_same_heatmaps() -> None:
+@pytest.mark.parametrize("form", FORMS_TESTED)
+def test_trained_weights_give_the_same_heatmaps(form: str) -> None:
     card = get_card("litehrnet-18-wider-naive-coco-256x192")
-    network = load(card, find_weights(card))
+    _same_heatmaps(card, find_weights(card), FORMS_TESTED[form])
+
+
+@pytest.mark.parametrize("form", FORMS_TESTED)
+def test_partly_trained_weights_of_the_full_network_give_the_same_heatmaps(form: str, shared: Path) -> None:
+    card = get_card("litehrnet-18-coco-256x192")
+    _same_heatmaps(card, shared / "weights" / "litehrnet_18_partly_trained.safetensors", FORMS_TESTED[form])
+
+
+def _same_heatmaps(card: ModelCard, weights: Path, form: Form) -> None:
+    network = load(card, weights)
     crops = torch.from_numpy(comparison_batch(card))
     with torch.inference_mode():
-        expected, output = network(crops), deploy(network)[0](crops)
+        expected, output = network(crops), deploy(network, form)[0](crops)
     # PyTorch's float32 is 7e-5 (largest) from its own float64 here, and so is the deploy form's.
     assert (output - expected).abs().max() <= 2e-4 * expected.std()
     assert (output - expected).abs().mean() <= 2e-6 * expected.std()
 
 
-def test_nothing_is_shuffled_and_no_tensor_has_a_fifth_dimension() -> None:
-    card = get_card("litehrnet-18-coco-256x192")
-    network = make("litehrnet18_coco", len(card.keypoints.names))
-    graph = torch.export.export(deploy(network)[0], (torch.zeros(1, 3, 64, 64),)).graph
-    ranks = {len(node.meta["val"].shape) for node in graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)}
+@pytest.mark.parametrize("form", [name for name in FORMS_TESTED if name != "openvino"])
+def test_nothing_is_shuffled_and_no_tensor_has_a_fifth_dimension(form: str) -> None:
+    ranks, names = _traced(FORMS_TESTED[form])
     assert max(ranks) <= 4
-    names = {str(node.target) for node in graph.nodes if node.op == "call_function"}
     assert not {name for name in names if any(word in name for word in ("transpose", "permute", "view", "reshape"))}
     assert not {name for name in names if "batch_norm" in name}
+
+
+def test_where_cells_are_broadcast_nothing_is_resized_to_nearest() -> None:
+    ranks, names = _traced(FORMS["openvino"])
+    assert max(ranks) == 6
+    assert not {name for name in names if "nearest" in name or "batch_norm" in name}
+
+
+def _traced(form: Form) -> tuple[set[int], set[str]]:
+    """Ranks of the tensors and names of the operators of Lite-HRNet-18."""
+    graph = torch.export.export(deploy(make("litehrnet18_coco", 17), form)[0], (torch.zeros(1, 3, 64, 64),)).graph
+    ranks = {len(node.meta["val"].shape) for node in graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)}
+    return ranks, {str(node.target) for node in graph.nodes if node.op == "call_function"}
+
+
+def test_channels_come_in_blocks_where_kernels_want_them() -> None:
+    network = deploy(make("litehrnet18_coco", 17), Form(late_weights=True, multiple=16))[0]
+    backbone: Any = network.backbone
+    narrow = [
+        conv for conv in backbone.stages.modules() if isinstance(conv, torch.nn.Conv2d) and conv.out_channels % 16
+    ]
+    assert narrow == []
+    assert {padded: backbone.stages[2][0].streams[padded].padding for padded in range(4)} == {0: 8, 1: 0, 2: 0, 3: 0}
 
 
 def test_a_folded_convolution_reorders_scales_and_masks() -> None:
@@ -80,6 +118,16 @@ def test_a_folded_convolution_reorders_scales_and_masks() -> None:
         kept = x.clone()
         kept[:, 1] = 0
         torch.testing.assert_close(blind(x), module(kept))
+
+
+def test_convolutions_side_by_side_are_one_of_the_concatenation() -> None:
+    torch.manual_seed(0)
+    convs = [torch.nn.Conv2d(3, 2, 1), torch.nn.Conv2d(4, 5, 1)]
+    tensors = [torch.randn(1, 3, 2, 2), torch.randn(1, 4, 2, 2)]
+    with torch.inference_mode():
+        both = side_by_side([Folded.of(conv) for conv in convs]).build()(torch.cat(tensors, dim=1))
+        expected = torch.cat([conv(x) for conv, x in zip(convs, tensors, strict=True)], dim=1)
+    torch.testing.assert_close(both, expected)
 
 
 def test_slices_are_as_few_as_they_can_be() -> None:
