@@ -44,7 +44,18 @@ class _Rewriting:
         self._made: list[Any] = []
 
     def content(self) -> bytes:
-        """The file."""
+        """The file, without tensors that nobody makes or reads any more: calibrators look at all there are."""
+        graph = self._graph
+        ends = [*(end for operator in graph.operators for end in (operator.inputs, operator.outputs))]
+        used = sorted({int(index) for end in (*ends, graph.inputs, graph.outputs) for index in end if index >= 0})
+        fresh = {old: new for new, old in enumerate(used)} | {-1: -1}  # -1: an input that is left out
+        for operator in graph.operators:
+            operator.inputs, operator.outputs = (_renumbered(end, fresh) for end in (operator.inputs, operator.outputs))
+        graph.inputs, graph.outputs = _renumbered(graph.inputs, fresh), _renumbered(graph.outputs, fresh)
+        graph.tensors = [graph.tensors[old] for old in used]
+        for signature in self._model.signatureDefs or []:
+            for entry in (*signature.inputs, *signature.outputs):
+                entry.tensorIndex = fresh[entry.tensorIndex]
         return pack(self._model)
 
     def apply(self, rule: Callable[[Any], bool]) -> None:
@@ -174,3 +185,7 @@ class _Rewriting:
         code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), version
         self._model.operatorCodes.append(code)
         return len(self._model.operatorCodes) - 1
+
+
+def _renumbered(indices: Any, fresh: dict[int, int]) -> Any:
+    return np.array([fresh[int(index)] for index in indices], np.int32)

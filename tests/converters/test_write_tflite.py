@@ -109,6 +109,10 @@ def test_rewriting_changes_no_bit_and_leaves_no_nearest_resize(tmp_path: Path) -
         path.write_bytes(content)
         names[label] = [operator.name for operator in read_graph(path).operators]
         assert max(len(t.shape) for operator in read_graph(path).operators for t in operator.outputs) <= 4
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(after))
+    graph = model.subgraphs[0]
+    used = {int(i) for operator in graph.operators for end in (operator.inputs, operator.outputs) for i in end}
+    assert used == set(range(len(graph.tensors)))
     assert "RESIZE_NEAREST_NEIGHBOR" in names["before"]
     assert "RESIZE_NEAREST_NEIGHBOR" not in names["after"]
 
