@@ -2,5 +2,5 @@
 
 import importlib
 
-for name in ("import_time", "pose_task", "conversion", "latency", "tflite", "live_pose"):
+for name in ("import_time", "pose_task", "conversion", "latency", "deploy_form", "tflite", "live_pose"):
     importlib.import_module(f"benchmarks.{name}").main()

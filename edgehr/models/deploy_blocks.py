@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -21,20 +22,40 @@ from edgehr.models.lite_hrnet import (
 
 
 class Gather(nn.Module):
-    """Concatenated slices of the channels of several tensors."""
+    """Concatenated slices of the channels of several tensors.
 
-    def __init__(self, pieces: list[Piece], widths: list[int]) -> None:
+    Args:
+        pieces: The slices.
+        widths: Channels of the tensors.
+        split: Get them by splitting, of which TensorRT's parser makes few layers; of a slice it makes some twenty.
+    """
+
+    def __init__(self, pieces: list[Piece], widths: list[int], *, split: bool = False) -> None:
         super().__init__()
         self.pieces = [(piece.source, piece.start, piece.stop) for piece in pieces]
         self.widths = widths
+        self.split = split
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """(N, C_i, H, W) each -> (N, C, H, W)."""
-        slices = [
-            tensors[source] if (start, stop) == (0, self.widths[source]) else tensors[source][:, start:stop]
-            for source, start, stop in self.pieces
-        ]
+        if self.split:
+            parts = [self._parts(number, x) for number, x in enumerate(tensors)]
+            slices = [parts[source][start] for source, start, _ in self.pieces]
+        else:
+            slices = [
+                tensors[source] if (start, stop) == (0, self.widths[source]) else tensors[source][:, start:stop]
+                for source, start, stop in self.pieces
+            ]
         return slices[0] if len(slices) == 1 else torch.cat(slices, dim=1)
+
+    def _parts(self, source: int, x: Tensor) -> dict[int, Tensor]:
+        """One tensor, cut wherever one of its pieces starts or ends; by where a part starts."""
+        pieces = [(start, stop) for number, start, stop in self.pieces if number == source]
+        cuts = sorted({0, self.widths[source], *(cut for piece in pieces for cut in piece)})
+        if len(cuts) == 2:
+            return {0: x}
+        sizes = [stop - start for start, stop in pairwise(cuts)]
+        return dict(zip(cuts, torch.split(x, sizes, dim=1), strict=False))
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,7 @@ class ShuffleUnits(nn.Module):
     multiply-adds in place of slices.
     """
 
-    def __init__(self, first: ShuffleUnit, second: ShuffleUnit, paths: Paths) -> None:
+    def __init__(self, first: ShuffleUnit, second: ShuffleUnit, paths: Paths, *, split: bool) -> None:
         super().__init__()
         scale, half = paths.stream.scale, paths.stream.channels // 2
         channels, inner = paths.stream.channels, Stream(natural(half))
@@ -111,7 +132,7 @@ class ShuffleUnits(nn.Module):
         read = paths.read_second(paths.stream.layout, 0) + paths.read_second(paths.y, channels)
         self.enter2 = enter.reading(read, scale).build()
         self.rest2 = pair(depthwise, leave, inner, Stream(paths.z, scale))
-        self.gather = Gather(paths.gather, paths.widths)
+        self.gather = Gather(paths.gather, paths.widths, split=split)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
@@ -200,11 +221,11 @@ def shuffled(stream: Stream) -> Stream:
     return replace(stream, layout=layout)
 
 
-def naive_blocks(original: nn.Module, streams: list[Stream]) -> tuple[nn.Module, list[Stream]]:
-    """Two shuffle blocks on each branch, and how the branches leave."""
+def naive_blocks(original: nn.Module, streams: list[Stream], *, split: bool) -> tuple[nn.Module, list[Stream]]:
+    """Two shuffle blocks on each branch, and how the branches leave; `split` as `Gather` has it."""
     paths = [Paths.of(stream) for stream in streams]
     branches = [
-        ShuffleUnits(two[0], two[1], path)
+        ShuffleUnits(two[0], two[1], path, split=split)
         for two, path in zip(original, paths, strict=True)  # type: ignore[call-overload]
     ]
     return Parallel(branches), [path.output for path in paths]

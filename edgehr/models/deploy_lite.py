@@ -157,7 +157,7 @@ class DeployModule(nn.Module):
 def _blocks(original: LiteHRModule, streams: list[Stream], form: Form) -> tuple[nn.Module, list[Stream]]:
     """The blocks of a module, and how the branches leave."""
     if original.naive:
-        return naive_blocks(original.layers, streams)
+        return naive_blocks(original.layers, streams, split=form.split)
     if form.late_weights:
         late = LateWeighting(list(original.layers), streams, form)  # type: ignore[call-overload]
         return late, late.streams
@@ -186,7 +186,7 @@ class DeployLiteHRNet(nn.Module):
     def __init__(self, original: LiteHRNet, form: Form) -> None:
         super().__init__()
         if original.stage0[0].naive:  # type: ignore[union-attr,index]
-            form = replace(form, multiple=1)  # its blocks cut tensors where halves end, wherever that is
+            form = form.for_shuffle_units()
         self.stem = DeployStem(original.stem, joined=form.joined_stem)
         streams = [self.stem.output]
         self.transitions = nn.ModuleList()

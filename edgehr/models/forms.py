@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgehr.models.layout import Layout, Stream
 
@@ -22,6 +22,7 @@ class Form:
             last, and not resized first.
         joined_stem: One convolution of the stem makes what both its branches read, see
             `edgehr.models.deploy_lite.DeployStem`.
+        split: What shuffle blocks take apart is split, and not sliced.
         turn_output: The heatmaps are turned from channels last to channels first by an operator of its own.
     """
 
@@ -30,6 +31,7 @@ class Form:
     multiple: int = 1
     pool_by_conv: bool = False
     broadcast: bool = False
+    split: bool = False
     turn_output: bool = False
     joined_stem: bool = False
 
@@ -37,16 +39,21 @@ class Form:
         """A tensor of these channels, and of zeros behind them."""
         return Stream(layout, scale, -len(layout) % self.multiple)
 
+    def for_shuffle_units(self) -> Form:
+        """What of it pays for the naive networks, whose blocks cut tensors where halves end and have no gates."""
+        return replace(self, multiple=1, broadcast=False)
+
 
 # The smallest: no shuffles and nothing else. Quantisers start from it.
 SHUFFLE_FREE = Form()
 
 # ONNX Runtime's CPU kernels take 16 channels in a block, and only if everything around is in blocks too. OpenVINO
-# stores channels last. TensorRT does by itself what the others need to be told.
+# stores channels last. TensorRT's parser makes twenty layers of a slice,
+# and its engines grow with the weights, zeros included.
 FORMS: dict[str, Form] = {
     "onnx": Form(late_weights=True, separate_gates=True, multiple=16),
     "openvino": Form(late_weights=True, separate_gates=True, pool_by_conv=True, broadcast=True, turn_output=True),
-    "tensorrt": Form(late_weights=True),
-    "trt-bundle": Form(late_weights=True),
+    "tensorrt": Form(split=True),
+    "trt-bundle": Form(split=True),
     "tflite": SHUFFLE_FREE,
 }

@@ -1,0 +1,143 @@
+"""The deploy form beside the plain export: latency, operators, memory, profile, and the limit of arithmetic.
+
+python -m benchmarks.deploy_form [--model NAME] [--weights FILE] [--rounds N] [ARTIFACT ...]
+
+Latency does not depend on weights, so without a checkpoint the network keeps its initial ones. Artifacts, INT8 ones for
+example, are measured beside both forms on their runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.operators import profile
+from edgehr.card import ModelCard
+from edgehr.converters.export import export_onnx
+from edgehr.converters.quality.coverage import read_coverage
+from edgehr.converters.quality.latency import interleaved
+from edgehr.converters.quiet import quiet
+from edgehr.converters.simplify import simplify
+from edgehr.converters.to_openvino import to_ir
+from edgehr.converters.to_tflite import to_tflite
+from edgehr.models.build import build, load
+from edgehr.models.deploy import deploy
+from edgehr.models.forms import FORMS
+from edgehr.runtimes import load as open_model
+from edgehr.runtimes.describe import operators
+from edgehr.zoo import find_card
+
+THREADS, PAUSE_S, SHOWN = 2, 0.02, 8
+SUFFIXES = {"openvino": ".xml", "onnx": ".onnx", "tflite": ".tflite"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="litehrnet-18-coco-256x192")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--targets", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
+    parser.add_argument("artifacts", nargs="*", type=Path)
+    args = parser.parse_args() if __name__ == "__main__" else parser.parse_args([])
+    card = find_card(args.model)
+    network = load(card, args.weights) if args.weights else build(card)
+    peak = _peak()
+    print(f"matrix products of float32 reach {peak / 1e9:.0f} GFLOP/s with {THREADS} threads")
+    with tempfile.TemporaryDirectory() as name:
+        for target in args.targets:
+            files = {form: Path(name, form + SUFFIXES[target]) for form in ("plain", "deploy")}
+            _write(network, card, target, files["plain"])
+            _write(deploy(network, FORMS[target])[0], card, target, files["deploy"])
+            files |= {path.name: path for path in args.artifacts if path.suffix == SUFFIXES[target]}
+            _report(f"{card.name}, {target}, batch 1, {THREADS} threads", files, args.rounds, peak)
+
+
+def _write(network: nn.Module, card: ModelCard, target: str, path: Path) -> None:
+    """Export as the converters do; the plain TFLite file is what `litert_torch.convert` alone makes."""
+    if target == "tflite":
+        if path.stem == "deploy":
+            path.write_bytes(to_tflite(network, card.with_layout("nhwc"), 1))
+            return
+        with quiet():
+            import litert_torch
+
+            image = torch.zeros(1, 3, card.input.height, card.input.width)
+            path.write_bytes(litert_torch.convert(network, (image,)).model_content())
+        return
+    model, failure = simplify(export_onnx(network, card, 1))
+    if failure:
+        raise SystemExit(failure)
+    if target == "onnx":
+        path.write_bytes(model.SerializeToString())
+    else:
+        import openvino as ov
+
+        ov.save_model(to_ir(model), str(path), compress_to_fp16=False)
+
+
+def _report(title: str, files: dict[str, Path], rounds: int, peak: float) -> None:
+    runtimes = {
+        name: open_model(path, threads=THREADS, precision="fp32" if path.suffix == ".xml" else None)
+        for name, path in files.items()
+    }
+    calls = {}
+    for name, runtime in runtimes.items():
+        entry = runtime.inputs[0]
+        image = np.zeros([size or 1 for size in entry.shape], entry.dtype)
+        calls[name] = lambda runtime=runtime, image=image, key=entry.name: runtime.infer({key: image})
+    times = interleaved(calls, rounds, warm_up=5, pause_s=PAUSE_S)
+    for runtime in runtimes.values():
+        runtime.close()
+    print(f"\n{title}, {rounds} rounds in turns")
+    for name, path in files.items():
+        p50, p90 = np.percentile(times[name], (50, 90))
+        ratio = np.median(times[name] / times["plain"])
+        coverage, counts = read_coverage(path), operators(path)
+        floor = f"{2000 * coverage.macs / peak:.1f} ms" if coverage else "?"
+        print(
+            f"  {name:<24} p50 {p50:7.2f} ms  p90 {p90:7.2f} ms  x{ratio:.2f} (paired)  "
+            f"{_computing(counts)} operators  {_memory(path):.0f} MiB  at the peak of float32 {floor}"
+        )
+    for name, path in files.items():
+        rows = profile(path, THREADS)
+        if rows:
+            print(f"  {name}: {sum(row[2] for row in rows):.2f} ms in {sum(row[1] for row in rows)} operators")
+        for kind, count, milliseconds in rows[:SHOWN]:
+            print(f"    {milliseconds:7.2f} ms  {count:4}  {kind}")
+
+
+def _computing(counts: dict[str, int] | None) -> int:
+    passive: Iterable[str] = ("Constant", "Convert", "Parameter", "Result")
+    return sum(count for kind, count in (counts or {}).items() if kind not in passive)
+
+
+def _memory(path: Path) -> float:
+    """Peak memory in MiB of a process that loads one file and runs it."""
+    command = [sys.executable, "-m", "benchmarks.peak_memory", str(path), str(THREADS)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.strip().splitlines()[-1])
+
+
+def _peak(size: int = 1536, repeats: int = 8) -> float:
+    """FLOP/s of the fastest of some float32 matrix products."""
+    torch.set_num_threads(THREADS)
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - started)
+    return float(2 * size**3 / min(seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Peak memory, in MiB, of a process that loads one artifact and runs it.
+
+python -m benchmarks.peak_memory FILE THREADS
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from edgehr.runtimes import load
+
+RUNS = 10
+
+
+def main() -> None:
+    path, threads = Path(sys.argv[1]), int(sys.argv[2])
+    with load(path, threads=threads, precision="fp32" if path.suffix == ".xml" else None) as runtime:
+        entry = runtime.inputs[0]
+        for _ in range(RUNS):
+            runtime.infer({entry.name: np.zeros([size or 1 for size in entry.shape], entry.dtype)})
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()
