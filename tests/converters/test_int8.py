@@ -58,12 +58,11 @@ def _no_earlier_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], Any]:
     """Give a target a calibration set, and a recipe that looks at little of it."""
-    from edgehr.converters import onnx_targets
 
     def prepare(target: Target, calibration: CalibrationSet) -> Any:
         unsigned = target.name in ("onnx", "openvino")
         recipe = Recipe("few", unsigned=unsigned, equalise_crops=16, range_crops=16, fit_crops=32)
-        monkeypatch.setattr(onnx_targets, "recipe_for", lambda card, name: recipe)
+        monkeypatch.setattr(int8, "recipe_for", lambda card, name: recipe)
         target.calibration = calibration
         return target
 
