@@ -162,13 +162,26 @@ def _make(card: ModelCard, weights: Path, key: str, data: Data, folder: Path, *,
     if fresh or _is_old(paths["edgehr"]):
         _say(f"{card.name}: INT8 by edgehr, {form.label}")
         _convert_int8(card, weights, key, data.calibration, paths["edgehr"])
+    plain = folder / f"plain{form.suffix}"
     for name in form.plain:
         path = folder / f"{key}-{name}{form.suffix}"
         paths[" ".join(PLAIN[name][1:]).replace(" ", ", ", 1)] = path
         if fresh or _is_old(path):
+            if fresh or _is_old(plain):
+                _say(f"{card.name}: float32 as trained, {form.label}")
+                _convert_plain(card, weights, form.target, plain)
             _say(f"{card.name}: INT8 by {name}, {form.label}")
-            quantise_plainly(name, paths["float32"], data.calibration, path)
+            quantise_plainly(name, plain, data.calibration, path)
     return paths
+
+
+def _convert_plain(card: ModelCard, weights: Path, name: str, path: Path) -> None:
+    """What others' quantisers start from: without the deploy form, which is half of what edgehr does."""
+    from edgehr.converters.targets import make_target
+
+    target = make_target(name)
+    target.plain = True
+    convert(card, weights, target, out=path)
 
 
 def _convert_int8(card: ModelCard, weights: Path, key: str, calibration: CalibrationSet, path: Path) -> None:

@@ -101,12 +101,12 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
 ) -> None:
     from edgehr.calib.quantiser import equalise
     from edgehr.calib.recipes import Recipe
-    from edgehr.converters import onnx_targets
+    from edgehr.converters import int8
 
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(equalise, "STEPS", 20)
     few = Recipe("few", equalise_crops=16, range_crops=16, fit_crops=32)
-    monkeypatch.setattr(onnx_targets, "recipe_for", lambda card, name: few)
+    monkeypatch.setattr(int8, "recipe_for", lambda card, name: few)
     arguments: list[Any] = ["--shared", shared, "--out", tmp_path / "out", "--models", "a", "--formats", "tensorrt"]
     arguments += ["--people", 8, "--crops", 40]
     assert quant_report.main(list(map(str, arguments))) == 0
