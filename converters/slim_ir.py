@@ -13,9 +13,9 @@ from typing import Any
 from openvino import opset13 as ops
 
 SMALL = 64  # bytes: constants up to here are compared, larger ones are weights
-_INPUT = re.compile(r"<input>.*?</input>", re.DOTALL)
 _DIMENSION = re.compile(r"\s*<dim>[^<]*</dim>")
 _BETWEEN = re.compile(r">\s+<")
+_EMPTY = re.compile(r"></port>")
 
 
 def slim_model(model: Any) -> None:
@@ -35,9 +35,9 @@ def slim_model(model: Any) -> None:
 
 
 def slim_xml(path: Path) -> None:
-    """Take white space out of an `.xml`, and the shapes of inputs, which are those of the outputs they are tied to."""
-    text = _INPUT.sub(lambda match: _DIMENSION.sub("", match[0]), path.read_text(encoding="utf-8"))
-    path.write_text(_BETWEEN.sub("><", text), encoding="utf-8")
+    """Take white space out of an `.xml`, and the shapes of tensors, which OpenVINO infers as it reads."""
+    text = _BETWEEN.sub("><", _DIMENSION.sub("", path.read_text(encoding="utf-8")))
+    path.write_text(_EMPTY.sub("/>", text), encoding="utf-8")
 
 
 def _share_constants(model: Any) -> None:
