@@ -50,6 +50,15 @@ def rescaled(graph: Graph, classes: ChannelClasses, factors: NDArray[np.float64]
 
 def solve(noise: ExpectedNoise) -> NDArray[np.float64]:
     """The factors (count,) of least expected error."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for operations as small as these, threads wait more than they work
+    try:
+        return _descend(noise)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _descend(noise: ExpectedNoise) -> NDArray[np.float64]:
     logarithms = torch.zeros(noise.count, requires_grad=True)
     free = torch.ones(noise.count)
     free[FIXED] = 0

@@ -34,6 +34,7 @@ class ExpectedNoise:
         self.count = classes.count
         self._signals = signals
         self._places = {name: torch.from_numpy(classes[name]) for name in signals.squares}
+        self._all = torch.cat(list(self._places.values()))
         self._levels = placement.bounds_of
         made = {name for op in graph.operators if op.name in placement.integer for name in op.outputs}
         self._gains = {
@@ -65,25 +66,31 @@ class ExpectedNoise:
 
     def of_tensors(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each quantised tensor with the error that its rounding makes; none where it was rounded alike before."""
+        factors = self._spread(logarithms)
         for group, members in self._members.items():
-            tops = [self._signals.tops[name] * torch.exp(-logarithms[self._places[name]]) for name in members]
+            tops = [self._signals.tops[name] / factors[name] for name in members]
             step = _smooth_maximum(torch.cat(tops)[None]) / self._levels(group)[1]
             for name in members:
                 if name in self._gains:
-                    scaled = torch.exp(2 * logarithms[self._places[name]]) * self._gains[name]
+                    scaled = factors[name].square() * self._gains[name]
                     yield name, step.square()[0] * scaled[self._once[name]].sum()
 
     def of_weights(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each convolution whose weights are rounded, with the error that this makes."""
+        factors = self._spread(logarithms)
         for operator, source, largest, taps in self._weights:
             gains, squares = self._signals.gains[operator.outputs[0]], self._signals.squares[operator.inputs[0]]
             if source is None:  # a depthwise filter has a step for each channel: no factor changes its noise
                 steps = largest[:, 0] / LARGEST_WEIGHT
                 yield operator.name, taps * (squares * steps.square() * gains).sum()
                 continue
-            factors = torch.exp(logarithms[self._places[source]])
-            steps = _smooth_maximum(largest * factors) / LARGEST_WEIGHT
-            yield operator.name, taps * (squares / factors.square()).sum() * (steps.square() * gains).sum()
+            steps = _smooth_maximum(largest * factors[source]) / LARGEST_WEIGHT
+            yield operator.name, taps * (squares / factors[source].square()).sum() * (steps.square() * gains).sum()
+
+    def _spread(self, logarithms: Tensor) -> dict[str, Tensor]:
+        """The factor of each channel of each tensor, looked up for all at once, since gradients cost by look-up."""
+        sizes = [len(places) for places in self._places.values()]
+        return dict(zip(self._places, torch.split(torch.exp(logarithms[self._all]), sizes), strict=True))
 
 
 def _smooth_maximum(rows: Tensor) -> Tensor:
