@@ -126,7 +126,7 @@ def test_an_onnx_artifact_and_its_bundle_build_through_the_command_line(
     done = edgehr_command("build", sample_onnx, "--out", tmp_path / "a.plan", "--profile", "1,2,4", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert result["precisions"] == {"fp32": 269}
+    assert result["precisions"] == {"fp32": 270}
     assert result["profiles"]["image"][2] == [4, 3, 256, 192]
     sidecar = read_sidecar(tmp_path / "a.plan")
     assert sidecar.artifact.card.name == DEFAULT_MODEL
@@ -146,12 +146,12 @@ def test_an_onnx_artifact_and_its_bundle_build_through_the_command_line(
 def test_make_trt_s_command_writes_a_plan_and_a_bundle(tmp_path: Path, edgehr_command: Any) -> None:
     done = edgehr_command("convert", DEFAULT_MODEL, "--to", "tensorrt", "--precision", "fp16", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("cast to fp16", "write tensorrt fp16", "269 fp16 (parsed network)", "tensorrt_rtx", "sample weights"):
+    for word in ("cast to fp16", "write tensorrt fp16", "270 fp16 (parsed network)", "tensorrt_rtx", "sample weights"):
         assert word in done.stdout, done.stdout
     plan = tmp_path / "artifacts" / f"{DEFAULT_MODEL}-fp16.plan"
     assert sorted(path.name for path in plan.parent.iterdir()) == [plan.name, f"{plan.name}.json"]
     shown = edgehr_command("inspect", plan)
-    assert "269 fp16 (parsed network)" in shown.stdout
+    assert "270 fp16 (parsed network)" in shown.stdout
     demo = edgehr_command("demo", "--model", plan)
     assert demo.returncode == 1
     assert "cannot run a plan here" in demo.stderr
