@@ -15,7 +15,9 @@ from openvino import opset13 as ops
 SMALL = 64  # bytes: constants up to here are compared, larger ones are weights
 _DIMENSION = re.compile(r"\s*<dim>[^<]*</dim>")
 _BETWEEN = re.compile(r">\s+<")
-_EMPTY = re.compile(r"></port>")
+_EMPTY = re.compile(r"></port>| />")
+_INPUT = re.compile(r"<input>.*?</input>", re.DOTALL)
+_PRECISION = re.compile(r' precision="\w+"')
 
 
 def slim_model(model: Any) -> None:
@@ -35,9 +37,10 @@ def slim_model(model: Any) -> None:
 
 
 def slim_xml(path: Path) -> None:
-    """Take white space out of an `.xml`, and the shapes of tensors, which OpenVINO infers as it reads."""
-    text = _BETWEEN.sub("><", _DIMENSION.sub("", path.read_text(encoding="utf-8")))
-    path.write_text(_EMPTY.sub("/>", text), encoding="utf-8")
+    """Take out of an `.xml` white space, defaults, and shapes and types that OpenVINO infers as it reads."""
+    text = _DIMENSION.sub("", path.read_text(encoding="utf-8")).replace(' auto_broadcast="numpy"', "")
+    text = _INPUT.sub(lambda match: _PRECISION.sub("", match[0]), text)
+    path.write_text(_EMPTY.sub("/>", _BETWEEN.sub("><", text)), encoding="utf-8")
 
 
 def _share_constants(model: Any) -> None:
