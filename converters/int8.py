@@ -10,15 +10,13 @@ from edgehr.calib.quantise import Calibrated, quantise
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.recipes import recipe_for
 from edgehr.calib.sensitivity import choose_float
-from edgehr.converters.export import export_onnx
+from edgehr.converters.graph_stages import simplified_graph
 from edgehr.converters.kept import Kept
 from edgehr.converters.quality.coverage_onnx import graph_coverage
 from edgehr.converters.report import Listener, Report
-from edgehr.converters.simplify import simplify
 from edgehr.converters.target import Job, Target
 from edgehr.converters.write_qdq import write_qdq
 from edgehr.errors import EdgehrError
-from edgehr.models.deploy import deploy
 from edgehr.models.forms import Form
 
 STAGE = "quantise to int8"
@@ -52,18 +50,11 @@ def int8_model(
     if target.calibration is None:
         raise EdgehrError("int8 needs a calibration set")
     recipe = recipe_for(job.card, target.name)
-    with report.stage("deploy form", listener) as stage:
-        network, stage.detail = deploy(job.reference.network, Form(joined_stem=recipe.joined_stem))
-    with report.stage(job.origin.step, listener) as stage:
-        model = export_onnx(network, job.card, 1)  # sizes are known then; the batch is written into the result
-        report.nodes["exported"] = len(model.graph.node)
-        stage.detail = f"opset {model.opset_import[0].version}, {len(model.graph.node)} nodes, checked"
-    with report.stage("simplify", listener) as stage:
-        model, failure = simplify(model)
-        if failure:
-            raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
-        report.nodes["simplified"] = len(model.graph.node)
-        stage.detail = f"{len(model.graph.node)} nodes"
+    network = target.network(job, report, listener, Form(joined_stem=recipe.joined_stem))
+    # With one image sizes are known; the batch is written into the result.
+    model, failure = simplified_graph(job, network, 1, report, listener)
+    if failure:
+        raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
     by = Calibrated(job.card, job.card.weights.sha256, target.calibration, recipe)
     if target.max_drop:
         with report.stage(SEARCH, listener) as stage:

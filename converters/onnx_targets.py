@@ -9,12 +9,12 @@ from typing import Any
 import onnx
 
 from edgehr.converters.graph import embed, weight_precision
+from edgehr.converters.graph_stages import simplified_graph
 from edgehr.converters.half import to_fp16
 from edgehr.converters.int8 import int8_graph
 from edgehr.converters.origin import TorchOrigin
 from edgehr.converters.qdq import fold_integer_biases
 from edgehr.converters.report import Listener, Report
-from edgehr.converters.simplify import simplify
 from edgehr.converters.target import Job, Target
 from edgehr.errors import EdgehrError
 from edgehr.runtimes import Runtime, load
@@ -55,16 +55,9 @@ class FromOnnx(Target):
         if job.precision == "int8":
             return int8_graph(job, self, report, listener)
         network = self.network(job, report, listener) if isinstance(job.origin, TorchOrigin) else None
-        with report.stage(job.origin.step, listener) as stage:
-            model = job.origin.graph(job.batch, network)
-            report.nodes["exported"] = len(model.graph.node)
-            stage.detail = f"opset {model.opset_import[0].version}, {len(model.graph.node)} nodes, checked"
-        with report.stage("simplify", listener) as stage:
-            model, failure = simplify(model)
-            report.nodes["simplified"] = len(model.graph.node)
-            stage.detail = failure or f"{len(model.graph.node)} nodes"
-            if failure:
-                report.notes.append(f"kept the unsimplified graph: {failure}")
+        model, failure = simplified_graph(job, network, job.batch, report, listener)
+        if failure:
+            report.notes.append(f"kept the unsimplified graph: {failure}")
         if job.precision == "fp16" and self.casts_graph:
             with report.stage("cast to fp16", listener) as stage:
                 model, kept = to_fp16(model, job.crops, keep_io=not self.native_io)

@@ -18,7 +18,7 @@ from edgehr.converters.origin import Origin, TorchOrigin
 from edgehr.converters.report import Listener, Report
 from edgehr.errors import EdgehrError
 from edgehr.models.deploy import deploy
-from edgehr.models.forms import FORMS
+from edgehr.models.forms import FORMS, Form
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.artifact import Artifact
@@ -102,13 +102,13 @@ class Target(ABC):
                 "keypoint file or a video"
             )
 
-    def network(self, job: Job, report: Report, listener: Listener | None) -> nn.Module:
-        """The network in this target's form; raises EdgehrError for a model that comes as ONNX."""
+    def network(self, job: Job, report: Report, listener: Listener | None, form: Form | None = None) -> nn.Module:
+        """The network in a form, by default this target's; raises EdgehrError for a model that comes as ONNX."""
         network = job.reference.network
         if self.plain:
             return network
         with report.stage("deploy form", listener) as stage:
-            network, stage.detail = deploy(network, FORMS[self.name])
+            network, stage.detail = deploy(network, form or FORMS[self.name])
         return network
 
     def described(self, artifact: Artifact) -> Artifact:
