@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +20,19 @@ import torch
 from torch import nn
 
 from benchmarks.operators import profile
+from benchmarks.peak_memory import open_float32
+from benchmarks.tflite import plain as plain_tflite
 from edgehr.card import ModelCard
 from edgehr.converters.export import export_onnx
 from edgehr.converters.quality.coverage import read_coverage
 from edgehr.converters.quality.latency import interleaved
-from edgehr.converters.quiet import quiet
 from edgehr.converters.simplify import simplify
-from edgehr.converters.to_openvino import to_ir
+from edgehr.converters.tflite_rewrite import rewrite
+from edgehr.converters.to_openvino import PASSIVE, to_ir
 from edgehr.converters.to_tflite import to_tflite
 from edgehr.models.build import build, load
 from edgehr.models.deploy import deploy
 from edgehr.models.forms import FORMS
-from edgehr.runtimes import load as open_model
 from edgehr.runtimes.describe import operators
 from edgehr.zoo import find_card
 
@@ -64,14 +64,10 @@ def main() -> None:
 def _write(network: nn.Module, card: ModelCard, target: str, path: Path) -> None:
     """Export as the converters do; the plain TFLite file is what `litert_torch.convert` alone makes."""
     if target == "tflite":
-        if path.stem == "deploy":
-            path.write_bytes(to_tflite(network, card.with_layout("nhwc"), 1))
-            return
-        with quiet():
-            import litert_torch
-
-            image = torch.zeros(1, 3, card.input.height, card.input.width)
-            path.write_bytes(litert_torch.convert(network, (image,)).model_content())
+        if path.stem == "plain":
+            path.write_bytes(plain_tflite(network, (1, 3, card.input.height, card.input.width)))
+        else:
+            path.write_bytes(rewrite(to_tflite(network, card.with_layout("nhwc"), 1)))
         return
     model, failure = simplify(export_onnx(network, card, 1))
     if failure:
@@ -85,10 +81,7 @@ def _write(network: nn.Module, card: ModelCard, target: str, path: Path) -> None
 
 
 def _report(title: str, files: dict[str, Path], rounds: int, peak: float) -> None:
-    runtimes = {
-        name: open_model(path, threads=THREADS, precision="fp32" if path.suffix == ".xml" else None)
-        for name, path in files.items()
-    }
+    runtimes = {name: open_float32(path, THREADS) for name, path in files.items()}
     calls = {}
     for name, runtime in runtimes.items():
         entry = runtime.inputs[0]
@@ -116,8 +109,7 @@ def _report(title: str, files: dict[str, Path], rounds: int, peak: float) -> Non
 
 
 def _computing(counts: dict[str, int] | None) -> int:
-    passive: Iterable[str] = ("Constant", "Convert", "Parameter", "Result")
-    return sum(count for kind, count in (counts or {}).items() if kind not in passive)
+    return sum(count for kind, count in (counts or {}).items() if kind not in PASSIVE)
 
 
 def _memory(path: Path) -> float:

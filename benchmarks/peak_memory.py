@@ -11,14 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from edgehr.runtimes import load
+from edgehr.runtimes import Runtime, load
 
 RUNS = 10
 
 
+def open_float32(path: Path, threads: int) -> Runtime:
+    """Open an artifact; OpenVINO would compute in bfloat16 where the CPU can."""
+    return load(path, threads=threads, precision="fp32" if path.suffix == ".xml" else None)
+
+
 def main() -> None:
     path, threads = Path(sys.argv[1]), int(sys.argv[2])
-    with load(path, threads=threads, precision="fp32" if path.suffix == ".xml" else None) as runtime:
+    with open_float32(path, threads) as runtime:
         entry = runtime.inputs[0]
         for _ in range(RUNS):
             runtime.infer({entry.name: np.zeros([size or 1 for size in entry.shape], entry.dtype)})

@@ -85,19 +85,11 @@ def _nncf(preset: str) -> Quantise:
 
 
 def _ai_edge_quantizer(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
-    from ai_edge_quantizer import quantizer, recipe
-
-    from edgehr.converters.quiet import quiet
     from edgehr.converters.tflite_file import embed
-    from edgehr.converters.to_tflite import SIGNATURE
+    from edgehr.converters.tflite_precision import full_integer
 
-    with quiet():
-        work = quantizer.Quantizer(bytearray(source.read_bytes()))
-        work.load_quantization_recipe(recipe.static_wi8_ai8())
-        samples = [{artifact.card.input.name: crop} for crop in crops]
-        ranges = work.calibrate({SIGNATURE: samples}, num_threads=1)
-        result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-    path.write_bytes(embed(bytes(result.quantized_model), artifact))
+    content = full_integer(source.read_bytes(), crops, artifact.card.input.name, integer_io=True)
+    path.write_bytes(embed(content, artifact))
 
 
 # By name: how, the package, and what was chosen in it, in words.

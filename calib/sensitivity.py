@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,7 @@ class _Search:
     def _rank(self) -> list[Measured]:
         """All blocks, the most harmful for each multiply-add first."""
         alone, measured = Alone(self._graph, self._by), []
-        blocks = find_blocks(self._graph, self._placement(self._by.recipe))
+        blocks = find_blocks(self._graph, self._first)
         with self._bar("measuring blocks", len(blocks)) as advance:
             for block in blocks:
                 loss = self._cached({"block": block.convolutions}, partial(alone, block))
@@ -180,8 +180,13 @@ class _Search:
         names = [name for each in kept for name in each.block.convolutions]
         name = f"{self._by.recipe.name}-max-drop-{self._most:g}"
         # What stays in float by the recipe's own choice stays there, however little of its share the blocks leave.
-        full = sorted(self._placement(self._by.recipe).full_weights)
+        full = sorted(self._first.full_weights)
         return replace(self._by.recipe, name=name, full=(*full, *names))
+
+    @cached_property
+    def _first(self) -> Placement:
+        """With no blocks in float."""
+        return self._placement(self._by.recipe)
 
     def _placement(self, recipe: Recipe) -> Placement:
         """That of the network that is written, which is in the cache by now."""
@@ -212,7 +217,7 @@ class _Search:
             others=tuple(ranked[kept:]),
             macs=self._macs,
             int8_macs=sum(multiply_adds(graph, operator) for operator in in_int8),
-            weight_bytes=(weight_bytes(graph, self._placement(self._by.recipe)), weight_bytes(graph, placement)),
+            weight_bytes=(weight_bytes(graph, self._first), weight_bytes(graph, placement)),
         )
 
 

@@ -85,13 +85,8 @@ class Builder:
             outputs: Tensors.
             options: Of the schema, ``Conv2DOptionsT`` for one; None where the type has none that matter.
         """
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._codes.setdefault(kind, len(self._codes))
-        operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
-        if options is not None:
-            operator.builtinOptions = options
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-        self._graph.operators.append(operator)
+        code = self._codes.setdefault(kind, len(self._codes))
+        self._graph.operators.append(make_operator(code, inputs, outputs, options))
 
     def finish(self, signature: str, inputs: dict[str, int], outputs: dict[str, int]) -> bytes:
         """The file.
@@ -106,7 +101,7 @@ class Builder:
             graph.tensors[number].name = name.encode()
         graph.inputs, graph.outputs = (np.array(list(ends.values()), np.int32) for ends in (inputs, outputs))
         model.version, model.subgraphs, model.buffers = SCHEMA_VERSION, [graph], self._buffers
-        model.operatorCodes = [_code(kind) for kind in self._codes]
+        model.operatorCodes = [make_code(kind) for kind in self._codes]
         entry = schema.SignatureDefT()
         entry.signatureKey, entry.subgraphIndex = signature.encode(), 0
         entry.inputs, entry.outputs = _named(inputs), _named(outputs)
@@ -114,7 +109,19 @@ class Builder:
         return pack(model)
 
 
-def _code(kind: str) -> Any:
+def make_operator(code: int, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> Any:
+    """An operator: the number of its code, its tensors, and its options of the schema."""
+    operator = schema.OperatorT()
+    operator.opcodeIndex = code
+    operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
+    if options is not None:
+        operator.builtinOptions = options
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    return operator
+
+
+def make_code(kind: str) -> Any:
+    """The code of a type of operator, in the version that takes INT8."""
     code = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, kind)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # readers of older files look here

@@ -20,6 +20,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from edgehr.converters.tflite_builder import make_code, make_operator
 from edgehr.converters.tflite_file import operator_name, pack
 
 MOST_COPIES = 4  # of one tensor in one concatenation
@@ -141,14 +142,14 @@ class _Rewriting:
         result = self._tensor(inputs[0], [*shape[:3], sum(self._shape(index)[3] for index in inputs)])
         options = schema.ConcatenationOptionsT()
         options.axis = 3
-        self._add("CONCATENATION", 2, inputs, result, options)
+        self._add("CONCATENATION", inputs, result, options)
         return result
 
     def _reshaped(self, source: int, shape: Sequence[int], result: int | None = None) -> int:
         result = self._tensor(source, shape) if result is None else result
         options = schema.ReshapeOptionsT()
         options.newShape = np.array(shape, np.int32)
-        self._add("RESHAPE", 1, [source, self._sizes(shape)], result, options)
+        self._add("RESHAPE", [source, self._sizes(shape)], result, options)
         return result
 
     def _tensor(self, like: int, shape: Sequence[int]) -> int:
@@ -168,22 +169,15 @@ class _Rewriting:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def _add(self, kind: str, version: int, inputs: Sequence[int], result: int, options: Any) -> None:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(kind, version)
-        operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array([result], np.int32)
-        operator.builtinOptions = options
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-        self._made.append(operator)
+    def _add(self, kind: str, inputs: Sequence[int], result: int, options: Any) -> None:
+        self._made.append(make_operator(self._code(kind), inputs, [result], options))
 
-    def _code(self, kind: str, version: int) -> int:
+    def _code(self, kind: str) -> int:
         builtin = getattr(schema.BuiltinOperator, kind)
         for number, code in enumerate(self._model.operatorCodes):
             if flatbuffer_utils.get_builtin_code_from_operator_code(code) == builtin:
                 return number
-        code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), version
-        self._model.operatorCodes.append(code)
+        self._model.operatorCodes.append(make_code(kind))
         return len(self._model.operatorCodes) - 1
 
 

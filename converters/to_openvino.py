@@ -12,6 +12,8 @@ from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 
+PASSIVE = ("Constant", "Convert", "Parameter", "Result")  # operators that compute nothing
+
 
 def to_ir(model: Any) -> Any:
     """Read an `onnx.ModelProto` into an `openvino.Model`.
@@ -45,8 +47,7 @@ def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -
 
 def ir_nodes(model: Any) -> int:
     """Operators that compute: all but constants, their conversions, inputs and outputs."""
-    passive = ("Constant", "Convert", "Parameter", "Result")
-    return sum(node.get_type_name() not in passive for node in model.get_ops())
+    return sum(node.get_type_name() not in PASSIVE for node in model.get_ops())
 
 
 def ir_precision(path: Path) -> str:

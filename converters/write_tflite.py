@@ -91,7 +91,7 @@ class _Writer:
         return Grid((float(np.float32(network.steps[group])),), zero)
 
     def _is_integer(self, operator: Operator) -> bool:
-        return operator.name in (self._network.placement.integer or ())
+        return operator.name in self._network.placement.integer
 
     def _result(self, operator: Operator, name: str) -> int:
         """A new tensor for what an operator makes."""
