@@ -92,8 +92,7 @@ def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placem
     """Where a recipe's quantisers stand, with further convolutions kept in float."""
     also, full = recipe.also, {*recipe.full, *kept}
     if recipe.kernels:
-        ends = (recipe.ends, recipe.ends)
-        return place_for_kernels(graph, ends=ends, points=recipe.points, also=also, full=full)
+        return place_for_kernels(graph, ends=recipe.ends, points=recipe.points, also=also, full=full)
     return place(graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also=also, full=full)
 
 

@@ -11,7 +11,7 @@ from edgehr.calib.quantiser.placement import Placement, Together, in_float, movi
 def place_for_kernels(
     graph: Graph,
     *,
-    ends: tuple[bool, bool],
+    ends: bool,
     points: bool,
     also: Collection[str] = (),
     full: Collection[str] = (),

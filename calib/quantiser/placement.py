@@ -68,7 +68,7 @@ def place(
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
     """
-    floating, full_weights = in_float(graph, ends=(ends, ends), points=points, also=also, full=full)
+    floating, full_weights = in_float(graph, ends=ends, points=points, also=also, full=full)
     together = Together(graph)
     for operator in graph.convolutions:
         if operator.name not in floating:
@@ -81,21 +81,20 @@ def place(
 
 
 def in_float(
-    graph: Graph, *, ends: tuple[bool, bool], points: bool, also: Collection[str], full: Collection[str]
+    graph: Graph, *, ends: bool, points: bool, also: Collection[str], full: Collection[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Names of the convolutions whose data stay in float, and of those of them whose weights do.
 
     Args:
         graph: The network.
-        ends: Whether the first convolution and the last are among them.
+        ends: Whether the first and the last convolution are among them.
         points: Whether those that make 1x1 maps are; their weights never stay in float.
         also: More of them, by name.
         full: More whose weights stay in float, too.
     """
-    first = {op.name for op in graph.convolutions if ends[0] and graph.input in op.inputs}
-    last = {op.name for op in graph.convolutions if ends[1] and graph.output in op.outputs}
+    outer = {op.name for op in graph.convolutions if graph.input in op.inputs or graph.output in op.outputs}
     at_points = {op.name for op in graph.convolutions if points and graph.shapes[op.outputs[0]][2:] == [1, 1]}
-    full_weights = first | last | set(full) - at_points
+    full_weights = (outer if ends else set()) | set(full) - at_points
     return frozenset(full_weights | at_points | set(also)), frozenset(full_weights)
 
 
@@ -138,8 +137,7 @@ class Together:
         operator = self._graph.maker.get(tensor)
         if operator is None or operator.kind not in MOVING:
             return
-        sources = self._graph.data(operator)
-        for source in sources:
+        for source in self._graph.data(operator):
             self.add(source)
             self._above[self._root(source)] = self._root(tensor)
 

@@ -39,7 +39,7 @@ class Known:
 
 def _place(graph: Graph, *, kernels: bool, full: Collection[str] = ()) -> Placement:
     if kernels:
-        return place_for_kernels(graph, ends=(False, False), points=False, full=full)
+        return place_for_kernels(graph, ends=False, points=False, full=full)
     return place(graph, ends=False, points=False, unsigned=True, full=full)
 
 

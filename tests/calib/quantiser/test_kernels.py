@@ -15,7 +15,7 @@ from tests.calib.quantiser.small_graph import crops, relative, small_model
 
 def placed() -> Network:
     graph = Graph(small_model())
-    return Network(graph, place_for_kernels(graph, ends=(True, True), points=True))
+    return Network(graph, place_for_kernels(graph, ends=True, points=True))
 
 
 def test_convolutions_in_int8_return_int8() -> None:
