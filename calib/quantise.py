@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.quantiser.budget import keep_noisiest
+from edgehr.calib.quantiser.centre import centred
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
@@ -24,13 +25,14 @@ from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Layer, Network
 from edgehr.calib.quantiser.noise import measure_signals
 from edgehr.calib.quantiser.operators import check_operators
+from edgehr.calib.quantiser.passing import carry_around
 from edgehr.calib.quantiser.placement import Placement, place
 from edgehr.calib.quantiser.ranges import BOTH_ENDS, check_method, measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 4  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 5  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -96,6 +98,12 @@ def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placem
     return place(graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also=also, full=full)
 
 
+def carry_and_place(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> tuple[Graph, Placement]:
+    """The form of a graph that is quantised, see `edgehr.calib.quantiser.passing`, and its quantisers."""
+    graph = carry_around(graph, place_by(graph, recipe, kept).integer)
+    return graph, place_by(graph, recipe, kept)
+
+
 def _read_and_quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     say("read calibration crops")
     return quantise_on(graph, read_crops(by.crops, by.card, by.recipe.crops), by.recipe, say)
@@ -127,15 +135,18 @@ def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[G
     Returns:
         The network that computes the same from equalised channels, and its quantisers.
     """
-    signals, classes = measure_signals(graph, crops), ChannelClasses(graph)
-    placement = place_by(graph, recipe)
-    noise = ExpectedNoise(graph, placement, classes, signals)
+    graph = centred(graph, crops)
+    carried, placement = carry_and_place(graph, recipe)
+    signals, classes = measure_signals(carried, crops), ChannelClasses(carried)
+    noise = ExpectedNoise(carried, placement, classes, signals)
     factors = solve(noise)
-    kept = keep_noisiest(graph, placement, noise, factors, recipe.float_share)
+    kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)
     if kept:
-        placement = place_by(graph, recipe, kept)
-        factors = solve(ExpectedNoise(graph, placement, classes, signals))
-    return rescaled(graph, classes, factors), placement
+        # What is still quantised is the same as before, and so are its signals.
+        carried, placement = carry_and_place(graph, recipe, kept)
+        classes = ChannelClasses(carried)
+        factors = solve(ExpectedNoise(carried, placement, classes, signals))
+    return rescaled(carried, classes, factors), placement
 
 
 def measure(network: Network, crops: NDArray[np.float32], recipe: Recipe) -> None:
@@ -182,7 +193,7 @@ def _pack(network: Network) -> Arrays:
 
 
 def _unpack(graph: Graph, recipe: Recipe, arrays: Arrays) -> Network:
-    network = Network(graph, place_by(graph, recipe, arrays["kept"].tolist()))
+    network = Network(*carry_and_place(graph, recipe, arrays["kept"].tolist()))
     network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
     network.zeros = dict(zip(arrays["groups"].tolist(), arrays["zeros"].tolist(), strict=True))
     for name in network.layers:

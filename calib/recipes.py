@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgehr.calib.quantiser.ranges import BOTH_ENDS
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
+
+JUDGED_FIT_CROPS = 200
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Recipe:
     ridge: float = 3e-3
     equalise_crops: int = 100
     range_crops: int = 100
-    fit_crops: int = 200
+    fit_crops: int = 300
     also: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     kernels: bool = False
@@ -51,6 +53,10 @@ class Recipe:
     def crops(self) -> int:
         """The most crops that a step of it takes."""
         return max(self.equalise_crops, self.range_crops, self.fit_crops)
+
+    def to_judge(self) -> Recipe:
+        """The same that leaves crops of a usual set to judge the result on."""
+        return replace(self, fit_crops=min(self.fit_crops, JUDGED_FIT_CROPS))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -78,7 +84,7 @@ class Family:
 
 
 FAMILIES = {
-    "lite_hrnet": Family(ends=False, float_share=0.099, fit_crops=200),
+    "lite_hrnet": Family(ends=False, float_share=0.099, fit_crops=300),
     "hrnet": Family(ends=True, float_share=0.0, fit_crops=32),
 }
 

@@ -57,6 +57,7 @@ def int8_model(
         raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
     by = Calibrated(job.card, job.card.weights.sha256, target.calibration, recipe)
     if target.max_drop:
+        by = replace(by, recipe=recipe.to_judge())
         with report.stage(SEARCH, listener) as stage:
             choice = choose_float(model, by, target.max_drop, _teller(SEARCH, listener))
             report.kept = Kept.of(choice)

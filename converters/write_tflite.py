@@ -198,7 +198,8 @@ def _plain(graph: Graph, operator: Operator) -> tuple[str, Any, list[NDArray[Any
     if kind == "Add":
         return "ADD", schema.AddOptionsT(), []
     if kind == "Mul":
-        return "MUL", schema.MulOptionsT(), []
+        factors = (graph.constants[name] for name in operator.inputs if name in graph.constants)
+        return "MUL", schema.MulOptionsT(), [factor.transpose(0, 2, 3, 1) for factor in factors]
     if kind == "Relu":
         return "RELU", None, []
     if kind == "Sigmoid":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator, passing_channels
+from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator, is_gate, passing_channels
 from edgehr.calib.quantiser.operators import channel_slice
 
 FIXED = 0  # the class of channels that cannot be rescaled
@@ -78,16 +78,19 @@ class ChannelClasses:
         elif operator.kind in _COMMUTING and len(data) == (2 if operator.kind == "Add" else 1):
             for name in data:
                 self._join(self._places(name), self._places(operator.outputs[0]))
-        elif operator.kind == "Mul" and sum(map(self._is_gate, data)) == 1:
-            (scaled,) = (name for name in data if not self._is_gate(name))
+        elif operator.kind == "Mul" and len(data) == 1:
+            kept = self._kept(operator)  # zero times any factor is zero
+            self._join(self._places(data[0])[kept], self._places(operator.outputs[0])[kept])
+        elif operator.kind == "Mul" and sum(is_gate(self._graph, name) for name in data) == 1:
+            (scaled,) = (name for name in data if not is_gate(self._graph, name))
             self._join(self._places(scaled), self._places(operator.outputs[0]))
         else:
             for name in ends:
                 self._fix(name)
 
-    def _is_gate(self, tensor: str) -> bool:
-        """Whether it is made of a sigmoid, which fixes it."""
-        operator = self._graph.maker.get(tensor)
-        while operator is not None and operator.kind in ("Resize", "Split"):
-            operator = self._graph.maker.get(operator.inputs[0])
-        return operator is not None and operator.kind == "Sigmoid"
+    def _kept(self, product: Operator) -> NDArray[np.bool_]:
+        """(C,) which channels a constant does not multiply by zero."""
+        (constant,) = (self._graph.constants[name] for name in product.inputs if name in self._graph.constants)
+        sizes = (1, self._graph.channels(product.outputs[0]), 1, 1)
+        kept: NDArray[np.bool_] = np.broadcast_to(constant, sizes).reshape(-1) != 0
+        return kept

@@ -33,7 +33,7 @@ class ExpectedNoise:
     def __init__(self, graph: Graph, placement: Placement, classes: ChannelClasses, signals: Signals) -> None:
         self.count = classes.count
         self._signals = signals
-        self._places = {name: torch.from_numpy(classes[name]) for name in signals.squares}
+        self._places = {name: torch.from_numpy(classes[name]) for name in signals.squares if graph.channels(name)}
         self._all = torch.cat(list(self._places.values()))
         self._levels = placement.bounds_of
         made = {name for op in graph.operators if op.name in placement.integer for name in op.outputs}
@@ -94,16 +94,17 @@ class ExpectedNoise:
 
 
 def _smooth_maximum(rows: Tensor) -> Tensor:
-    """(R, C) -> (R,): a little above each row's largest value, with a gradient for those near it."""
+    """(R, C) -> (R,): a little above each row's largest value, with a gradient for those near it; 0 for zeros."""
     largest = rows.amax(1, keepdim=True).detach() + 1e-12
-    smooth: Tensor = largest[:, 0] * ((rows / largest) ** NORM).sum(1) ** (1 / NORM)
+    sums = ((rows / largest) ** NORM).sum(1).clamp(min=0.5)  # 1 at least, but for zeros, whose root has no gradient
+    smooth: Tensor = largest[:, 0] * sums ** (1 / NORM)
     return smooth
 
 
 def _first_of_class(members: dict[int, list[str]], places: dict[str, Tensor]) -> dict[str, Tensor]:
     """Which channels of each tensor are the first of their class at its quantiser.
 
-    What was moved or passed on unchanged is rounded on the same grid again, which makes no new noise.
+    What was moved is rounded on the same grid again, which makes no new noise.
     """
     first: dict[str, Tensor] = {}
     for names in members.values():

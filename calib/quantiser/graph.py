@@ -129,6 +129,16 @@ def passing_channels(weight: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
+def is_gate(graph: Graph, tensor: str) -> bool:
+    """Whether a tensor is a sigmoid's, resized or cut, or a product of such."""
+    operator = graph.maker.get(tensor)
+    while operator is not None and operator.kind in ("Resize", "Split"):
+        operator = graph.maker.get(operator.inputs[0])
+    if operator is not None and operator.kind == "Mul":
+        return len(data := graph.data(operator)) == 2 and all(is_gate(graph, name) for name in data)
+    return operator is not None and operator.kind == "Sigmoid"
+
+
 def _shapes(model: Any) -> dict[str, list[int]]:
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     entries = (*graph.value_info, *graph.input, *graph.output)

@@ -34,7 +34,6 @@ def place_for_kernels(
             relu = fused_relu(graph, operator)
             integer |= {relu.name} if relu else set()
             together.add((relu or operator).outputs[0])
-    together.tie_passing()
     groups = together.numbered()
     integer |= moving(graph, groups)
     positive = positive_groups(graph, groups)

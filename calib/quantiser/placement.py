@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from edgehr.calib.quantiser.graph import Graph, passing_channels
+from edgehr.calib.quantiser.graph import Graph
 
 # What they return was among what they took.
 MOVING = ("Concat", "Slice")
@@ -73,7 +73,6 @@ def place(
     for operator in graph.convolutions:
         if operator.name not in floating:
             together.add(operator.inputs[0])
-    together.tie_passing()
     groups = together.numbered()
     positive = positive_groups(graph, groups) if unsigned else frozenset()
     integer = {operator.name for operator in graph.convolutions if operator.name not in floating}
@@ -140,22 +139,6 @@ class Together:
         for source in self._graph.data(operator):
             self.add(source)
             self._above[self._root(source)] = self._root(tensor)
-
-    def tie_passing(self) -> None:
-        """Let what a convolution lets pass, and gates then multiply by one, keep its grid."""
-        for operator in self._graph.convolutions:
-            source = operator.inputs[0]
-            if source not in self._above or not passing_channels(self._graph.weight(operator)).any():
-                continue
-            ahead = [operator.outputs[0]]
-            if ahead[0] in self._above:
-                self._above[self._root(ahead[0])] = self._root(source)
-            while ahead:
-                products = [reader.outputs[0] for reader in self._graph.readers(ahead.pop()) if reader.kind == "Mul"]
-                ahead += products
-                for product in products:
-                    if product in self._above:
-                        self._above[self._root(product)] = self._root(source)
 
     def _root(self, tensor: str) -> str:
         while self._above[tensor] != tensor:

@@ -23,7 +23,9 @@ def choose_steps(weight: Tensor, hessian: Tensor) -> Tensor:
         (..., R).
     """
     strength = torch.diagonal(hessian, dim1=-2, dim2=-1).unsqueeze(-2)
-    widest = weight.abs().amax(-1).clamp(min=1e-9) / LARGEST_WEIGHT
+    widest = weight.abs().amax(-1) / LARGEST_WEIGHT
+    # A row of zeros takes any step; kernels multiply by it, so it is one like the others'.
+    widest = torch.where(widest > 0, widest, widest.max().clamp(min=1e-9))
     steps = torch.stack([widest * fraction for fraction in FRACTIONS])
     errors = torch.stack([((round_to(weight, step) - weight) ** 2 * strength).sum(-1) for step in steps])
     return steps.gather(0, errors.argmin(0, keepdim=True))[0]

@@ -29,6 +29,13 @@ def test_a_large_network_is_fitted_on_fewer_crops() -> None:
     assert large.crops == large.equalise_crops
 
 
+def test_a_judge_is_left_some_crops() -> None:
+    recipe = recipe_for(get_card("litehrnet-18-coco-256x192"), "onnx")
+    assert recipe.to_judge().crops < recipe.crops
+    large = recipe_for(get_card("hrnet-w32-coco-256x192"), "onnx")
+    assert large.to_judge() == large
+
+
 def test_tflite_has_kernels_and_keeps_up_to_a_tenth_in_float() -> None:
     gated, naive = (recipe_for(get_card(f"litehrnet-18-{name}coco-256x192"), "tflite") for name in ("", "wider-naive-"))
     for recipe in (gated, naive):

@@ -16,6 +16,7 @@ from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.grids import measure_grids
 from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.passing import carry_around
 from edgehr.calib.quantiser.placement import NOWHERE
 from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.converters.tflite_file import pack
@@ -24,14 +25,14 @@ from edgehr.converters.write_tflite import write_tflite
 from edgehr.errors import EdgehrError
 from edgehr.runtimes.tflite.graph import read_graph
 from edgehr.zoo import get_card
-from tests.calib.quantiser.small_graph import crops, relative, small_model
+from tests.calib.quantiser.small_graph import crops, gated_model, relative, small_model
 
 CARD = get_card("litehrnet-18-coco-256x192").with_layout("nhwc")
-ENDS = [(True, True), (False, True), (False, False)]
+ENDS = [True, False]
 
 
-def quantised(ends: tuple[bool, bool] = (True, True)) -> Network:
-    graph = Graph(small_model())
+def quantised(graph: Graph | None = None, *, ends: bool = True) -> Network:
+    graph = graph or Graph(small_model())
     network = Network(graph, place_for_kernels(graph, ends=ends, points=True))
     batch = crops(16)
     network.steps, network.zeros = measure_grids(network, batch)
@@ -55,12 +56,19 @@ def run(content: bytes, batch: NDArray[np.float32], *, last: bool = True) -> NDA
 
 
 @pytest.mark.parametrize("ends", ENDS)
-def test_the_file_computes_what_was_simulated(ends: tuple[bool, bool]) -> None:
-    network, batch = quantised(ends), crops(4, seed=1)
+def test_the_file_computes_what_was_simulated(*, ends: bool) -> None:
+    network, batch = quantised(ends=ends), crops(4, seed=1)
     simulated = network.run(batch)
     assert relative(run(write_tflite(network, CARD), batch), simulated) < 0.01
     exact = Network(network.graph, NOWHERE).run(batch)
     assert 1e-3 < relative(simulated, exact) < 0.2  # it is quantised, and still that network
+
+
+def test_what_passes_a_convolution_is_carried_around_it() -> None:
+    graph, batch = Graph(gated_model()), crops(4, seed=1)
+    network = quantised(carry_around(graph, ["node_filtered"]), ends=False)
+    content = rewrite(write_tflite(network, CARD))
+    assert relative(run(content, batch), network.run(batch)) < 0.01
 
 
 def test_a_network_without_quantisers_is_written_in_float() -> None:

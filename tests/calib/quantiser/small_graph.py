@@ -50,6 +50,43 @@ def small_model(seed: int = 0) -> Any:
     return make.model("head", [1, 5, HEIGHT // 2, WIDTH // 2])
 
 
+PASSING = (0, 3, 5, 10)  # channels that the filter of `gated_model` lets pass
+PASS = 20.0  # a sigmoid of it is 1
+
+
+def gated_model(seed: int = 0) -> Any:
+    """An `onnx.ModelProto` with a depthwise convolution of what gates multiply, some channels of which it lets pass."""
+    make = _Maker(seed)
+    make.conv("stem", "image", 3, 16, stride=2)
+    make.node("Relu", ["stem"], ["x"])
+    make.node("ReduceMean", ["x", make.constant(np.array([2, 3]))], ["mean"], keepdims=1)
+    make.conv("squeeze", "mean", 16, 24, size=1)
+    make.node("Sigmoid", ["squeeze"], ["sigmoid"])
+    make.node("Split", ["sigmoid", make.constant(np.array([8, 16]))], ["other", "gate"], axis=1)
+    make.node("Mul", ["x", "gate"], ["gated"])
+    make.conv("filtered", "gated", 16, 16, groups=16)
+    make.conv("read", "other", 8, 16, size=1)
+    make.node("Add", ["filtered", "read"], ["sum"])
+    make.conv("head", "sum", 16, 5, size=1)
+    model = make.model("head", [1, 5, HEIGHT // 2, WIDTH // 2])
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    places = {node.name: node.input[1:] for node in model.graph.node if node.op_type == "Conv"}
+    identity = np.zeros((3, 3), np.float32)
+    identity[1, 1] = 1
+    for channel in PASSING:
+        _set(constants[places["node_filtered"][0]], channel, identity)
+        _set(constants[places["node_filtered"][1]], channel, 0)
+        _set(constants[places["node_squeeze"][0]], 8 + channel, 0.1)
+        _set(constants[places["node_squeeze"][1]], 8 + channel, PASS)
+    return model
+
+
+def _set(constant: Any, row: int, value: Any) -> None:
+    changed = numpy_helper.to_array(constant).copy()
+    changed[row] = value
+    constant.CopyFrom(numpy_helper.from_array(changed, constant.name))
+
+
 class _Maker:
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
