@@ -28,7 +28,6 @@ from edgehr.converters.to_tflite import to_tflite
 from edgehr.converters.write_tflite import write_tflite
 from edgehr.models.build import PoseNetwork, build
 from edgehr.models.deploy import deploy
-from edgehr.models.forms import Form
 from edgehr.runtimes.tflite.graph import read_graph
 from edgehr.zoo import get_card
 
@@ -51,7 +50,7 @@ def int8(network: PoseNetwork, card: ModelCard) -> bytes:
     """As `edgehr convert --precision int8` writes it, but quantised on a few photographs: latency is the same."""
     crops, recipe = comparison_batch(card), recipe_for(card, "tflite")
     recipe = replace(recipe, fit_crops=len(crops))
-    form, _ = deploy(network, Form(joined_stem=recipe.joined_stem))
+    form, _ = deploy(network, recipe.form)
     model, _ = simplify(export_onnx(form, card, 1))
     quantised = quantise_on(Graph(model), crops, recipe, lambda what: None)
     return rewrite(write_tflite(quantised, card.with_layout("nhwc")))

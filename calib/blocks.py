@@ -12,7 +12,7 @@ _MODULE = r"(?:stages\.\d+|stage\d+)\.\d+"
 # Where the module path of a weight ends in that of its block; the first that fits counts.
 _PATTERNS = (
     (re.compile(rf"({_MODULE})\.(?:up|down|fuse_layers)\.(\d+)\."), "{}.fuse.{}"),
-    (re.compile(rf"({_MODULE}\.(?:blocks\.branches|branches|blocks)\.\d+)\."), "{}"),
+    (re.compile(rf"({_MODULE}\.(?:blocks\.branches|blocks\.blocks|branches|blocks)\.\d+)\."), "{}"),
     (re.compile(r"(layer\d+\.\d+|transitions?\.?\d+|head_layer\.projects\.\d+)\."), "{}"),
     (re.compile(r"(?:conv\d|stem)\."), "stem"),
     (re.compile(r"(\w+)\."), "{}"),

@@ -8,6 +8,7 @@ from typing import Any
 from edgehr.calib.quantiser.ranges import BOTH_ENDS
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
+from edgehr.models.forms import SHUFFLE_FREE, Form
 
 JUDGED_FIT_CROPS = 200
 
@@ -31,7 +32,7 @@ class Recipe:
         full: Names of further ones whose weights stay in float, too.
         kernels: The runtime's INT8 convolutions return INT8, see `edgehr.calib.quantiser.kernels`; what is never
             negative takes all steps then, and zero points are free.
-        joined_stem: The convolutions that read the image are one, see `edgehr.models.deploy`.
+        form: How the network is written down before it is quantised.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Recipe:
     also: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     kernels: bool = False
-    joined_stem: bool = False
+    form: Form = SHUFFLE_FREE
 
     @property
     def crops(self) -> int:
@@ -66,6 +67,11 @@ class Recipe:
 # TensorRT's INT8 has no zero points and no unsigned type. ONNX Runtime and OpenVINO have both, so that tensors behind a
 # ReLU get twice the steps there.
 UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": False}
+
+# Of the forms that float takes (`edgehr.models.forms`), quantisers know those without cells. TFLite's first convolution
+# is in INT8 in the network with conditional weighting, where float does more good elsewhere.
+FORMS = {True: Form(late_weights=True), False: SHUFFLE_FREE}
+WITH_KERNELS = Form(joined_stem=True)
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,7 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
         raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join((*UNSIGNED, 'tflite'))}")
     family = asdict(FAMILIES[card.architecture])
     if target == "tflite":
-        # Its first convolution is in INT8 in the network with conditional weighting, where float does more good.
-        joined = card.parameters.get("variant") == "lite"
-        return Recipe(f"{card.architecture}-kernels", kernels=True, ranges=BOTH_ENDS, joined_stem=joined, **family)
+        return Recipe(f"{card.architecture}-kernels", kernels=True, ranges=BOTH_ENDS, form=WITH_KERNELS, **family)
     unsigned = UNSIGNED[target]
-    return Recipe(f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}", unsigned=unsigned, **family)
+    name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
+    return Recipe(name, unsigned=unsigned, form=FORMS[unsigned], **family)

@@ -17,7 +17,6 @@ from edgehr.converters.report import Listener, Report
 from edgehr.converters.target import Job, Target
 from edgehr.converters.write_qdq import write_qdq
 from edgehr.errors import EdgehrError
-from edgehr.models.forms import Form
 
 STAGE = "quantise to int8"
 SEARCH = "choose what stays in float"
@@ -50,7 +49,7 @@ def int8_model(
     if target.calibration is None:
         raise EdgehrError("int8 needs a calibration set")
     recipe = recipe_for(job.card, target.name)
-    network = target.network(job, report, listener, Form(joined_stem=recipe.joined_stem))
+    network = target.network(job, report, listener, recipe.form)
     # With one image sizes are known; the batch is written into the result.
     model, failure = simplified_graph(job, network, 1, report, listener)
     if failure:

@@ -41,7 +41,7 @@ class Form:
 
     def for_shuffle_units(self) -> Form:
         """What of it pays for the naive networks, whose blocks cut tensors where halves end and have no gates."""
-        return replace(self, multiple=1, broadcast=False)
+        return replace(self, multiple=1, broadcast=False, joined_stem=False)
 
 
 # The smallest: no shuffles and nothing else. Quantisers start from it.

@@ -25,6 +25,7 @@ from tests.calib.small_pose import BLOCKS, RECIPE, small_pose
         ("backbone.stage3.2.fuse_layers.2.0.1.0", "stage3.2.fuse.2"),
         ("backbone.stages.1.0.blocks.branches.2.rest1.0", "stages.1.0.blocks.branches.2"),
         ("backbone.stages.1.0.blocks.1.weigh.0.conv1", "stages.1.0.blocks.1"),
+        ("backbone.stages.1.0.blocks.blocks.1.gates.second.0", "stages.1.0.blocks.blocks.1"),
         ("backbone.stages.1.0.up.0.1", "stages.1.0.fuse.0"),
         ("backbone.stages.1.0.down.2.0.1.1", "stages.1.0.fuse.2"),
         ("backbone.head_layer.projects.2.1", "head_layer.projects.2"),

@@ -41,8 +41,7 @@ def test_tflite_has_kernels_and_keeps_up_to_a_tenth_in_float() -> None:
     for recipe in (gated, naive):
         assert recipe.kernels
         assert 0.09 < recipe.float_share < 0.1
-    assert gated.joined_stem
-    assert not naive.joined_stem
+    assert gated.form.joined_stem
     assert recipe_for(get_card("hrnet-w32-coco-256x192"), "tflite").kernels
 
 

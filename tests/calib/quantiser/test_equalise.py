@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from edgehr.calib.quantiser.channels import FIXED, ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled
@@ -36,6 +36,17 @@ def test_what_a_sigmoid_and_the_ends_see_is_fixed() -> None:
     assert FIXED not in classes["low"]
     assert np.array_equal(classes["x"], classes["sum"])
     assert np.array_equal(classes["both"][8:24], classes["weighted"])
+
+
+def test_a_product_of_gates_is_a_gate() -> None:
+    model = small_model()
+    place = next(number for number, node in enumerate(model.graph.node) if node.name == "node_weighted")
+    model.graph.node.insert(place, helper.make_node("Mul", ["gate", "gate"], ["squared"], "node_squared"))
+    model.graph.node[place + 1].input[1] = "squared"
+    classes = ChannelClasses(Graph(model))
+    assert np.array_equal(classes["both"][8:24], classes["weighted"])
+    assert FIXED not in classes["weighted"]
+    assert set(classes["squared"]) == {FIXED}
 
 
 def test_a_quantised_network_comes_nearer_to_the_float_one() -> None:

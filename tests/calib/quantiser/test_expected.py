@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from edgehr.calib.quantiser.channels import ChannelClasses
-from edgehr.calib.quantiser.expected import ExpectedNoise
+from edgehr.calib.quantiser.expected import LEFT_OF_WEIGHTS, ExpectedNoise
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Layer, Network
 from edgehr.calib.quantiser.noise import measure_signals
@@ -41,4 +41,4 @@ def test_rounded_weights_make_the_error_that_is_expected() -> None:
         rounded = Layer(layer.weight, layer.bias, step).integers
         network.layers[name] = Layer(torch.tensor(rounded) * step.reshape(-1, 1, 1, 1), layer.bias, step)
     expected = sum(float(error) for _, error in noise.of_weights(torch.zeros(noise.count))) / 12
-    assert 1 / 3 < expected / _measured(network) < 3
+    assert 1 / 3 < expected / LEFT_OF_WEIGHTS / _measured(network) < 3

@@ -10,7 +10,7 @@ from edgehr.calib.quantiser.kernels import fused_relu, place_for_kernels
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.ranges import measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
-from tests.calib.quantiser.small_graph import crops, relative, small_model
+from tests.calib.quantiser.small_graph import PASS, crops, gated_model, relative, small_model
 
 
 def placed() -> Network:
@@ -68,6 +68,14 @@ def test_a_zero_of_its_own_costs_less_than_symmetric_steps() -> None:
         errors.append(relative(network.run(batch), exact))
     assert any(network.zeros[group] for group in network.zeros if group not in network.placement.unsigned)
     assert errors[1] < errors[0]
+
+
+def test_what_a_sigmoid_reads_has_no_steps_where_the_sigmoid_is_flat() -> None:
+    graph = Graph(gated_model())
+    network = Network(graph, place_for_kernels(graph, ends=False, points=False))
+    steps, zeros = measure_grids(network, crops(8))
+    group = network.placement.groups["squeeze"]
+    assert steps[group] * (127 - zeros[group]) < 0.7 * PASS
 
 
 def test_biases_are_whole_numbers_of_a_sum_s_steps() -> None:
