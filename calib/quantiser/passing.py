@@ -69,6 +69,8 @@ class _Passing:
     def of(cls, graph: Graph, convolution: Operator) -> _Passing:
         source = convolution.inputs[0]
         channels, product = passing_channels(graph.weight(convolution)), graph.maker.get(source)
+        if graph.shapes[source] != graph.shapes[convolution.outputs[0]]:
+            channels = np.zeros_like(channels)  # of a strided one, only every other place passes
         plain = cls(convolution, channels, source)
         if product is None or product.kind != "Mul" or len(graph.readers(source)) > 1:
             return plain

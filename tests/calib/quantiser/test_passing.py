@@ -54,6 +54,18 @@ def test_what_passes_is_not_rounded() -> None:
     assert errors["through"][0] > 0.01
 
 
+def test_what_a_strided_filter_lets_pass_stays() -> None:
+    model = gated_model()
+    (node,) = (node for node in model.graph.node if node.name == "node_filtered")
+    strides = next(entry for entry in node.attribute if entry.name == "strides")
+    strides.ints[:] = [2, 2]
+    del model.graph.output[0].type.tensor_type.shape.dim[2:]
+    graph = Graph(model)
+    after = carry_around(graph, ["node_filtered"])
+    assert [operator.name for operator in after.operators] == [operator.name for operator in graph.operators]
+    assert np.array_equal(Network(after, NOWHERE).run(crops(2)), Network(graph, NOWHERE).run(crops(2)))
+
+
 def test_gates_that_somebody_else_reads_stay() -> None:
     model = gated_model()
     (read,) = (node for node in model.graph.node if node.name == "node_read")
