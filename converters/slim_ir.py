@@ -18,6 +18,12 @@ _BETWEEN = re.compile(r">\s+<")
 _EMPTY = re.compile(r"></port>| />")
 _INPUT = re.compile(r"<input>.*?</input>", re.DOTALL)
 _PRECISION = re.compile(r' precision="\w+"')
+# Of convolutions: what a missing attribute means, too.
+_DEFAULT = re.compile(r' (?:auto_pad="explicit"|(?:strides|dilations)="1, 1"|pads_(?:begin|end)="0, 0")')
+_WINDOWED = re.compile(r'type="(?:Group)?Convolution".*?<data[^>]*>', re.DOTALL)
+# Names that OpenVINO invents for what has none, in place of which the number of the layer will do.
+_INVENTED = re.compile(r'(<layer id="(\d+)") name="[A-Z]\w*_\d+"')
+_SHAPE = re.compile(r' shape="[^"]*"')
 
 
 def slim_model(model: Any) -> None:
@@ -37,10 +43,13 @@ def slim_model(model: Any) -> None:
 
 
 def slim_xml(path: Path) -> None:
-    """Take out of an `.xml` white space, defaults, and shapes and types that OpenVINO infers as it reads."""
+    """Take out of an `.xml` white space, defaults, invented names, and shapes and types that reading infers."""
     text = _DIMENSION.sub("", path.read_text(encoding="utf-8")).replace(' auto_broadcast="numpy"', "")
     text = _INPUT.sub(lambda match: _PRECISION.sub("", match[0]), text)
-    path.write_text(_EMPTY.sub("/>", _BETWEEN.sub("><", text)), encoding="utf-8")
+    text = _WINDOWED.sub(lambda match: _DEFAULT.sub("", match[0]), text)
+    text = _SHAPE.sub(lambda match: match[0].replace(", ", ","), _INVENTED.sub(r'\1 name="\2"', text))
+    text = _EMPTY.sub("/>", _BETWEEN.sub("><", text)).replace("<data/>", "")
+    path.write_text(text, encoding="utf-8")
 
 
 def _share_constants(model: Any) -> None:

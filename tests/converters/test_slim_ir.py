@@ -1,0 +1,65 @@
+"""What is taken out of an IR changes nothing of what it computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import place
+from edgehr.calib.quantiser.ranges import measure_steps
+from edgehr.calib.quantiser.reconstruct import reconstruct
+from edgehr.converters.slim_ir import slim_model, slim_xml
+from edgehr.converters.to_openvino import to_ir
+from edgehr.converters.write_qdq import write_qdq
+from tests.calib.quantiser.small_graph import crops, small_model
+
+
+def int8_ir() -> Any:
+    graph, batch = Graph(small_model()), crops(8)
+    network = Network(graph, place(graph, ends=True, points=True, unsigned=True))
+    network.steps = measure_steps(network, batch, "mse")
+    reconstruct(graph, network, batch, 3e-3)
+    return to_ir(write_qdq(network))
+
+
+def run(path: Path, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    model = ov.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.concatenate([model([crop[None]])[0] for crop in batch])
+
+
+def test_it_computes_the_same_from_a_smaller_file_whose_operators_keep_their_names(tmp_path: Path) -> None:
+    whole, slim = tmp_path / "whole.xml", tmp_path / "slim.xml"
+    ov.save_model(int8_ir(), str(whole), compress_to_fp16=False)
+    model = int8_ir()
+    slim_model(model)
+    ov.save_model(model, str(slim), compress_to_fp16=False)
+    slim_xml(slim)
+    assert slim.stat().st_size < 0.6 * whole.stat().st_size
+    assert np.array_equal(run(slim, crops(3)), run(whole, crops(3)))
+    names = [
+        {
+            op.get_friendly_name()
+            for op in ov.Core().read_model(str(path)).get_ops()
+            if "node_" in op.get_friendly_name()
+        }
+        for path in (whole, slim)
+    ]
+    assert names[1] <= names[0]
+    assert {"node_stem", "node_again"} <= names[1]
+
+
+def test_strides_and_padding_that_are_not_the_default_stay(tmp_path: Path) -> None:
+    path = tmp_path / "slim.xml"
+    ov.save_model(int8_ir(), str(path), compress_to_fp16=False)
+    slim_xml(path)
+    convolutions = [
+        op.get_attributes() for op in ov.Core().read_model(str(path)).get_ops() if op.get_type_name() == "Convolution"
+    ]
+    assert {tuple(entry["strides"]) for entry in convolutions} == {(1, 1), (2, 2)}
+    assert {tuple(entry["pads_begin"]) for entry in convolutions} == {(0, 0), (1, 1)}
