@@ -43,9 +43,11 @@ def test_reproduces_the_reference(name: str, form: str, shared: Path, tmp_path: 
         output = rewritten(torch.from_numpy(image)).numpy()
         exact = deepcopy(network).double()(torch.from_numpy(image).double()).numpy()
     # The golden outputs are float32 themselves, up to 9.9e-6 from the same network in float64: the deploy forms are
-    # about as near to that (9.2e-6 to 1.09e-5 for Lite-HRNet-30, of which PyTorch's own rounding makes 9.1e-6), and two
-    # roundings from them.
-    assert np.abs(output - exact).max() <= 1.2e-5 * expected.std()
+    # about as near to that, and two roundings from them. Sums in another order round otherwise: the largest difference
+    # of Lite-HRNet-30 is 9.2e-6 to 1.09e-5 with two threads and 1.14e-5 to 1.27e-5 with one; PyTorch's own is 8.3e-6 to
+    # 9.1e-6, and the root mean square of any is below 7e-7.
+    assert np.abs(output - exact).max() <= 1.3e-5 * expected.std()
+    assert np.sqrt(np.square(output - exact).mean()) <= 1e-6 * expected.std()
     assert np.abs(output - exact).mean() <= 5e-7 * expected.std()
     assert np.abs(output - expected).max() <= 2e-5 * expected.std()
 
