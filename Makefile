@@ -19,7 +19,6 @@ VENV_OPTIONS ?=
 SHARED ?= ../shared
 PEOPLE ?=
 FRESH ?=
-TEST_PROCESSES ?= 2
 PYTHON ?= python3
 
 BIN := .venv/bin
@@ -114,12 +113,11 @@ tflite-runtime-env:
 test-tflite-runtime: $(READY) tflite-runtime-env
 	$(BIN)/python -m pytest tests/runtimes/test_tflite_runtime.py
 
-# Two processes of one thread each: threads that share a busy core wait for each other more than they compute.
 test: lint tflite-runtime-env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest
 
 test-fast: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -m "not slow"
 
 # Type checkers do not follow the package-dir mapping of pyproject.toml, so they get the package as links.
 lint: $(READY)
