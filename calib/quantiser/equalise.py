@@ -13,11 +13,10 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from edgehr.calib.quantiser.channels import FIXED, ChannelClasses
 from edgehr.calib.quantiser.expected import ExpectedNoise
-from edgehr.calib.quantiser.graph import Graph, is_depthwise
+from edgehr.calib.quantiser.graph import Graph, is_depthwise, set_constants
 
 STEPS, RATE, FINAL_RATE = 250, 0.1, 0.01  # of Adam, on logarithms
 
@@ -42,9 +41,7 @@ def rescaled(graph: Graph, classes: ChannelClasses, factors: NDArray[np.float64]
         fresh[operator.inputs[1]] = (weight * source.reshape(shape)).astype(np.float32)
         if len(operator.inputs) > 2:
             fresh[operator.inputs[2]] = (graph.bias(operator) / result).astype(np.float32)
-    for tensor in model.graph.initializer:
-        if tensor.name in fresh:
-            tensor.CopyFrom(numpy_helper.from_array(fresh[tensor.name], tensor.name))
+    set_constants(model, fresh)
     return Graph(model)
 
 

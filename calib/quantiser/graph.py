@@ -139,6 +139,13 @@ def is_gate(graph: Graph, tensor: str) -> bool:
     return operator is not None and operator.kind == "Sigmoid"
 
 
+def set_constants(model: Any, values: Mapping[str, NDArray[Any]]) -> None:
+    """Give constants of an `onnx.ModelProto` other values, by name, in place."""
+    for tensor in model.graph.initializer:
+        if tensor.name in values:
+            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
+
+
 def _shapes(model: Any) -> dict[str, list[int]]:
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     entries = (*graph.value_info, *graph.input, *graph.output)

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator, is_gate, passing_channels
+from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator, is_gate, passing_channels, set_constants
 
 
 def carry_around(graph: Graph, convolutions: Collection[str]) -> Graph:
@@ -97,11 +97,10 @@ def _clear(model: Any, graph: Graph, ways: list[_Passing]) -> None:
         if way.squeeze is not None:
             for name in way.squeeze.inputs[1:]:
                 rows.setdefault(name, []).extend((way.first + numbers).tolist())
-    for tensor in model.graph.initializer:
-        if tensor.name in rows:
-            value = graph.constants[tensor.name].copy()
-            value[rows[tensor.name]] = 0
-            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+    cleared = {name: graph.constants[name].copy() for name in rows}
+    for name, places in rows.items():
+        cleared[name][places] = 0
+    set_constants(model, cleared)
 
 
 def _around(node: Any, source: str) -> list[Any]:

@@ -44,7 +44,7 @@ class Form:
         return replace(self, multiple=1, broadcast=False, joined_stem=False)
 
 
-# The smallest: no shuffles and nothing else. Quantisers start from it.
+# The smallest: no shuffles and nothing else.
 SHUFFLE_FREE = Form()
 
 # ONNX Runtime's CPU kernels take 16 channels in a block, and only if everything around is in blocks too. OpenVINO

@@ -42,6 +42,7 @@ def test_tflite_has_kernels_and_keeps_up_to_a_tenth_in_float() -> None:
         assert recipe.kernels
         assert 0.09 < recipe.float_share < 0.1
     assert gated.form.joined_stem
+    assert not naive.form.for_shuffle_units().joined_stem
     assert recipe_for(get_card("hrnet-w32-coco-256x192"), "tflite").kernels
 
 
