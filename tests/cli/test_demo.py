@@ -51,7 +51,10 @@ def test_an_interrupted_demo_closes_its_files(
         time.sleep(0.02)
     time.sleep(1)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0, stderr
     summary = json.loads(stdout)
     assert summary["interrupted"]
