@@ -9,13 +9,16 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.quantiser.budget import keep_noisiest
-from edgehr.calib.quantiser.centre import centred
+from edgehr.calib.quantiser.centre import centred, measure_reach, moved
+from edgehr.calib.quantiser.centre_results import results_moved
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
@@ -24,6 +27,7 @@ from edgehr.calib.quantiser.grids import measure_grids
 from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Layer, Network
 from edgehr.calib.quantiser.noise import measure_signals
+from edgehr.calib.quantiser.off_centre import Offsets, off_centre
 from edgehr.calib.quantiser.operators import check_operators
 from edgehr.calib.quantiser.passing import carry_around
 from edgehr.calib.quantiser.placement import Placement, place
@@ -32,7 +36,7 @@ from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 6  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 7  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -87,7 +91,7 @@ def quantise(model: Any, by: Calibrated, notify: Notify | None = None) -> Networ
         check_method(by.recipe.ranges)
     say = notify or logging.getLogger("edgehr.calib").debug
     arrays = cached(by.key, lambda: _pack(_read_and_quantise(graph, by, say)), ("torch", "onnx"))
-    return _unpack(graph, by.recipe, arrays)
+    return _unpack(by.recipe, arrays)
 
 
 def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placement:
@@ -98,9 +102,14 @@ def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placem
     return place(graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also=also, full=full)
 
 
-def carry_and_place(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> tuple[Graph, Placement]:
-    """The form of a graph that is quantised, see `edgehr.calib.quantiser.passing`, and its quantisers."""
-    graph = carry_around(graph, place_by(graph, recipe, kept).integer)
+def carry_and_place(
+    graph: Graph, recipe: Recipe, kept: Collection[str] = (), offsets: Offsets | None = None
+) -> tuple[Graph, Placement]:
+    """The form of a graph that is quantised, see `edgehr.calib.quantiser.passing` and `.centre`, and its quantisers."""
+    integer = place_by(graph, recipe, kept).integer
+    graph = carry_around(graph, integer)
+    if offsets:
+        graph = moved(results_moved(graph, offsets.made), integer, offsets.taken)
     return graph, place_by(graph, recipe, kept)
 
 
@@ -135,18 +144,37 @@ def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[G
     Returns:
         The network that computes the same from equalised channels, and its quantisers.
     """
-    graph = centred(graph, crops)
-    carried, placement = carry_and_place(graph, recipe)
-    signals, classes = measure_signals(carried, crops), ChannelClasses(carried)
-    noise = ExpectedNoise(carried, placement, classes, signals)
-    factors = solve(noise)
-    kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)
-    if kept:
-        # What is still quantised is the same as before, and so are its signals.
-        carried, placement = carry_and_place(graph, recipe, kept)
-        classes = ChannelClasses(carried)
-        factors = solve(ExpectedNoise(carried, placement, classes, signals))
-    return rescaled(carried, classes, factors), placement
+    reaches = measure_reach(graph, crops)
+    graph, done = centred(graph, reaches)
+    choice = _Choice.of(graph, recipe, crops)
+    others = {name: reach for name, reach in reaches.items() if name not in done}
+    if offsets := off_centre(choice.graph, choice.placement, choice.noise, choice.factors, others):
+        choice = _Choice.of(graph, recipe, crops, offsets)
+    return rescaled(choice.graph, ChannelClasses(choice.graph), choice.factors), choice.placement
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What is quantised in which form, and by which factors."""
+
+    graph: Graph
+    placement: Placement
+    noise: ExpectedNoise
+    factors: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], offsets: Offsets | None = None) -> _Choice:
+        carried, placement = carry_and_place(graph, recipe, (), offsets)
+        signals = measure_signals(carried, crops)
+        noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
+        factors = solve(noise)
+        kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)
+        if kept:
+            # What is still quantised is the same as before, and so are its signals.
+            carried, placement = carry_and_place(graph, recipe, kept, offsets)
+            noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
+            factors = solve(noise)
+        return cls(carried, placement, noise, factors)
 
 
 def measure(network: Network, crops: NDArray[np.float32], recipe: Recipe) -> None:
@@ -179,6 +207,7 @@ def places_read(chosen: CalibrationSet, most: int) -> list[int]:
 def _pack(network: Network) -> Arrays:
     numbers = sorted(network.steps)
     arrays: Arrays = {
+        "graph": np.frombuffer(_without_filters(network.graph).SerializeToString(), np.uint8),
         "kept": np.array(sorted(network.placement.full_weights), dtype=str),
         "groups": np.array(numbers),
         "steps": np.array([network.steps[group] for group in numbers]),
@@ -192,8 +221,24 @@ def _pack(network: Network) -> Arrays:
     return arrays
 
 
-def _unpack(graph: Graph, recipe: Recipe, arrays: Arrays) -> Network:
-    network = Network(*carry_and_place(graph, recipe, arrays["kept"].tolist()))
+def _without_filters(graph: Graph) -> Any:
+    """Its `onnx.ModelProto` without what is most of it."""
+    filters = {operator.inputs[1] for operator in graph.convolutions}
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in filters]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return model
+
+
+def _unpack(recipe: Recipe, arrays: Arrays) -> Network:
+    model = onnx.load_from_string(arrays["graph"].tobytes())
+    for node in model.graph.node:
+        if (weight := arrays.get(f"weight {node.name}")) is not None:
+            model.graph.initializer.append(numpy_helper.from_array(weight, node.input[1]))
+    graph = Graph(model)
+    network = Network(graph, place_by(graph, recipe, arrays["kept"].tolist()))
     network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
     network.zeros = dict(zip(arrays["groups"].tolist(), arrays["zeros"].tolist(), strict=True))
     for name in network.layers:

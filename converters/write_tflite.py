@@ -195,11 +195,11 @@ class _Writer:
 def _plain(graph: Graph, operator: Operator) -> tuple[str, Any, list[NDArray[Any]]]:
     """TFLite's name of an operator, its options, and the constants that it takes after its data."""
     kind, attributes = operator.kind, operator.attributes
-    if kind == "Add":
-        return "ADD", schema.AddOptionsT(), []
-    if kind == "Mul":
-        factors = (graph.constants[name] for name in operator.inputs if name in graph.constants)
-        return "MUL", schema.MulOptionsT(), [factor.transpose(0, 2, 3, 1) for factor in factors]
+    options: Any
+    if kind in ("Add", "Mul"):
+        constants = (graph.constants[name] for name in operator.inputs if name in graph.constants)
+        options = schema.AddOptionsT() if kind == "Add" else schema.MulOptionsT()
+        return kind.upper(), options, [constant.transpose(0, 2, 3, 1) for constant in constants]
     if kind == "Relu":
         return "RELU", None, []
     if kind == "Sigmoid":

@@ -1,49 +1,131 @@
-"""Channels moved so that they reach as far below zero as above it."""
+"""Channels moved so that they reach as far below zero as above it.
+
+A quantiser's steps are spread evenly around zero, or have one zero for all channels, so a channel that lies to one side
+of it leaves some of them unused. Moved by a constant, which the biases of those who read it take back, it needs a
+shorter range (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019, move what is
+beyond a ReLU). Only 1x1 convolutions that do not pad can take it back: others' zeros would move, too.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
+from torch import Tensor
 
 from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.noise import far_out
 from edgehr.calib.quantiser.operators import padding_of
 from edgehr.calib.quantiser.placement import NOWHERE
 
+Middles = Mapping[str, NDArray[np.float64]]
 
-def centred(graph: Graph, crops: NDArray[np.float32]) -> Graph:
-    """The same function, in which what 1x1 convolutions alone take of another convolution is centred.
 
-    A quantiser's steps are spread evenly around zero, or have one zero for all channels, so a channel that lies to one
-    side of it leaves some of them unused. Moved by a constant, which its bias takes and the biases of those who read it
-    take back, it needs a shorter range. (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias
-    Correction, 2019, move what is beyond a ReLU.) Not done where a convolution pads: its zeros would move, too.
+@dataclass(frozen=True)
+class Reach:
+    """How far the channels of a tensor reach: (C,) each.
+
+    Attributes:
+        low: What few values are below.
+        high: What few values are above.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    @property
+    def middle(self) -> NDArray[np.float64]:
+        """(C,) what is to be subtracted."""
+        middle: NDArray[np.float64] = ((self.low + self.high) / 2).double().numpy()
+        return middle
+
+
+def measure_reach(graph: Graph, crops: NDArray[np.float32]) -> dict[str, Reach]:
+    """The reach of what 1x1 convolutions take and of what all convolutions make, on crops (N, 3, H, W)."""
+    wanted = {op.inputs[0] for op in graph.convolutions if takes_back(graph, op)}
+    wanted |= {op.outputs[0] for op in graph.convolutions}
+    lows: dict[str, list[Tensor]] = {name: [] for name in wanted}
+    highs: dict[str, list[Tensor]] = {name: [] for name in wanted}
+
+    def reach(name: str, value: Tensor) -> None:
+        if name in wanted:
+            lows[name].append(-far_out(-value))
+            highs[name].append(far_out(value))
+
+    Network(graph, NOWHERE).run(crops, reach)
+    return {name: Reach(torch.stack(lows[name]).mean(0), torch.stack(highs[name]).mean(0)) for name in sorted(wanted)}
+
+
+def centred(graph: Graph, reaches: Mapping[str, Reach]) -> tuple[Graph, set[str]]:
+    """The same function, in which what 1x1 convolutions alone take of another convolution is centred, by its bias.
 
     Args:
         graph: The network.
-        crops: (N, 3, H, W), from which the ends of channels are.
+        reaches: Of what 1x1 convolutions take.
+
+    Returns:
+        The network, and the names of the tensors that are centred in it.
     """
     inner = {op.outputs[0]: op for op in graph.convolutions if _is_inner(graph, op)}
-    low: dict[str, torch.Tensor] = {}
-    high: dict[str, torch.Tensor] = {}
-
-    def reach(name: str, value: torch.Tensor) -> None:
-        if name in inner:
-            least, most = value.amin((0, 2, 3)), value.amax((0, 2, 3))
-            low[name] = torch.minimum(low.get(name, least), least)
-            high[name] = torch.maximum(high.get(name, most), most)
-
-    Network(graph, NOWHERE).run(crops, reach)
     biases = {op.name: graph.bias(op).astype(np.float64) for op in graph.convolutions}
     for name, maker in inner.items():
-        middle = ((low[name] + high[name]) / 2).double().numpy()
-        biases[maker.name] -= middle
+        biases[maker.name] -= reaches[name].middle
         for reader in graph.readers(name):
-            biases[reader.name] += graph.weight(reader)[:, :, 0, 0].astype(np.float64) @ middle
-    return _with_biases(graph, biases)
+            biases[reader.name] += _response(graph, reader, reaches[name].middle)
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    set_biases(model, biases)
+    return Graph(model), set(inner)
+
+
+def moved(graph: Graph, convolutions: Collection[str], middles: Middles) -> Graph:
+    """The same function, in which an operator of its own centres what some 1x1 convolutions take.
+
+    Args:
+        graph: The network.
+        convolutions: Names of those that are to take it so; others read the tensor as it is.
+        middles: (C,) by tensor.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    readers = {
+        name: [op for op in graph.readers(name) if op.name in convolutions and takes_back(graph, op)]
+        for name in middles
+    }
+    biases: dict[str, NDArray[np.float64]] = {}
+    for name, takers in readers.items():
+        for op in takers:
+            biases[op.name] = graph.bias(op).astype(np.float64) + _response(graph, op, middles[name])
+    set_biases(model, biases)
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == CONVOLUTION and str(node.name or node.output[0]) in biases:
+            node.input[0] = f"{node.input[0]}.centred"
+        nodes.append(node)
+        for name in node.output:
+            if readers.get(name):
+                constant = (-middles[name]).astype(np.float32).reshape(1, -1, 1, 1)
+                model.graph.initializer.append(numpy_helper.from_array(constant, _constant(name)))
+                nodes.append(helper.make_node("Add", [name, _constant(name)], [f"{name}.centred"], f"{name}.centre"))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return Graph(model)
+
+
+def _constant(tensor: str) -> str:
+    return f"{tensor}.middle"
+
+
+def _response(graph: Graph, convolution: Operator, middle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(out,) what a 1x1 convolution makes of a constant (C,)."""
+    response: NDArray[np.float64] = graph.weight(convolution)[:, :, 0, 0].astype(np.float64) @ middle
+    return response
 
 
 def _is_inner(graph: Graph, convolution: Operator) -> bool:
@@ -51,22 +133,23 @@ def _is_inner(graph: Graph, convolution: Operator) -> bool:
     result = convolution.outputs[0]
     readers = graph.readers(result)
     alone = bool(readers) and result != graph.output
-    return alone and all(
-        reader.kind == CONVOLUTION
-        and graph.weight(reader).shape[1:] == (graph.channels(result), 1, 1)
-        and padding_of(reader) == (0, 0)
-        for reader in readers
-    )
+    return alone and all(reader.kind == CONVOLUTION and takes_back(graph, reader) for reader in readers)
 
 
-def _with_biases(graph: Graph, biases: dict[str, NDArray[np.float64]]) -> Graph:
-    """The graph with other biases, by convolution; some have none yet."""
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
+def takes_back(graph: Graph, convolution: Operator) -> bool:
+    """Whether a convolution's bias can make up for its input being moved by a constant for each channel."""
+    whole = (graph.channels(convolution.inputs[0]), 1, 1)
+    return graph.weight(convolution).shape[1:] == whole and padding_of(convolution) == (0, 0)
+
+
+def set_biases(model: onnx.ModelProto, biases: Mapping[str, NDArray[np.float64]]) -> None:
+    """Give convolutions other biases, by name, in place; some have none yet."""
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in {f"{name}.bias" for name in biases}]
+    fresh = [numpy_helper.from_array(bias.astype(np.float32), f"{name}.bias") for name, bias in biases.items()]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend([*kept, *fresh])
     for node in model.graph.node:
         operator = str(node.name or node.output[0])
         if operator in biases:
             del node.input[2:]
             node.input.append(f"{operator}.bias")
-            model.graph.initializer.append(numpy_helper.from_array(biases[operator].astype(np.float32), node.input[2]))
-    return Graph(model)

@@ -75,7 +75,7 @@ class ChannelClasses:
         elif operator.kind == "Slice":
             taken = self._places(data[0])[channel_slice(self._graph, operator)]
             self._join(taken, self._places(operator.outputs[0]))
-        elif operator.kind in _COMMUTING and len(data) == (2 if operator.kind == "Add" else 1):
+        elif operator.kind in _COMMUTING:  # a constant that is added takes the factor, too
             for name in data:
                 self._join(self._places(name), self._places(operator.outputs[0]))
         elif operator.kind == "Mul" and len(data) == 1:

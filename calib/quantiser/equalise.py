@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgehr.calib.quantiser.channels import FIXED, ChannelClasses
 from edgehr.calib.quantiser.expected import ExpectedNoise
-from edgehr.calib.quantiser.graph import Graph, is_depthwise, set_constants
+from edgehr.calib.quantiser.graph import Graph, added_constants, is_depthwise, set_constants
 
 STEPS, RATE, FINAL_RATE = 250, 0.1, 0.01  # of Adam, on logarithms
 
@@ -41,6 +41,9 @@ def rescaled(graph: Graph, classes: ChannelClasses, factors: NDArray[np.float64]
         fresh[operator.inputs[1]] = (weight * source.reshape(shape)).astype(np.float32)
         if len(operator.inputs) > 2:
             fresh[operator.inputs[2]] = (graph.bias(operator) / result).astype(np.float32)
+    for name, operator in added_constants(graph).items():
+        scale = factors[classes[operator.outputs[0]]].reshape(1, -1, 1, 1)
+        fresh[name] = (graph.constants[name] / scale).astype(np.float32)
     set_constants(model, fresh)
     return Graph(model)
 

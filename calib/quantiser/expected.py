@@ -68,14 +68,20 @@ class ExpectedNoise:
 
     def of_tensors(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each quantised tensor with the error that its rounding makes; none where it was rounded alike before."""
-        factors = self._spread(logarithms)
+        factors, steps = self._spread(logarithms), self.steps(logarithms)
         for group, members in self._members.items():
-            tops = [self._signals.tops[name] / factors[name] for name in members]
-            step = _smooth_maximum(torch.cat(tops)[None]) / self._levels(group)[1]
             for name in members:
                 if name in self._gains:
                     scaled = factors[name].square() * self._gains[name]
-                    yield name, step.square()[0] * scaled[self._once[name]].sum()
+                    yield name, steps[group].square() * scaled[self._once[name]].sum()
+
+    def steps(self, logarithms: Tensor) -> dict[int, Tensor]:
+        """Size of each quantiser's step."""
+        factors, steps = self._spread(logarithms), {}
+        for group, members in self._members.items():
+            tops = [self._signals.tops[name] / factors[name] for name in members]
+            steps[group] = smooth_maximum(torch.cat(tops)[None])[0] / self._levels(group)[1]
+        return steps
 
     def of_weights(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each convolution whose weights are rounded, with the error that this makes after they are fitted."""
@@ -86,7 +92,7 @@ class ExpectedNoise:
                 steps = largest[:, 0] / LARGEST_WEIGHT
                 yield operator.name, LEFT_OF_WEIGHTS * taps * (squares * steps.square() * gains).sum()
                 continue
-            steps = _smooth_maximum(largest * factors[source]) / LARGEST_WEIGHT
+            steps = smooth_maximum(largest * factors[source]) / LARGEST_WEIGHT
             scaled = (squares / factors[source].square()).sum()
             yield operator.name, LEFT_OF_WEIGHTS * taps * scaled * (steps.square() * gains).sum()
 
@@ -96,7 +102,7 @@ class ExpectedNoise:
         return dict(zip(self._places, torch.split(torch.exp(logarithms[self._all]), sizes), strict=True))
 
 
-def _smooth_maximum(rows: Tensor) -> Tensor:
+def smooth_maximum(rows: Tensor) -> Tensor:
     """(R, C) -> (R,): a little above each row's largest value, with a gradient for those near it; 0 for zeros."""
     largest = rows.amax(1, keepdim=True).detach() + 1e-12
     sums = ((rows / largest) ** NORM).sum(1).clamp(min=0.5)  # 1 at least, but for zeros, whose root has no gradient

@@ -139,6 +139,15 @@ def is_gate(graph: Graph, tensor: str) -> bool:
     return operator is not None and operator.kind == "Sigmoid"
 
 
+def added_constants(graph: Graph) -> dict[str, Operator]:
+    """The constants that sums add to tensors, with who adds them."""
+    found = {}
+    for operator in graph.operators:
+        if operator.kind == "Add" and len(graph.data(operator)) == 1:
+            found.update({name: operator for name in operator.inputs if name in graph.constants})
+    return found
+
+
 def set_constants(model: Any, values: Mapping[str, NDArray[Any]]) -> None:
     """Give constants of an `onnx.ModelProto` other values, by name, in place."""
     for tensor in model.graph.initializer:

@@ -52,10 +52,8 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
 
     def look(name: str, value: Tensor) -> None:
         if name in tensors:
-            flat = value.transpose(0, 1).flatten(1)
-            beyond = max(1, int(flat.shape[1] * BEYOND))
-            tops.add(name, flat.abs().topk(beyond, dim=1).values[:, -1])
-            squares.add(name, flat.square().mean(1))
+            tops.add(name, far_out(value.abs()))
+            squares.add(name, value.square().mean((0, 2, 3)))
 
     network.run(crops, look)
     split = _Split(graph, NOWHERE)
@@ -79,6 +77,13 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
             if name in split.copies and (gradient := split.copies[name].grad) is not None:
                 taken.add(name, gradient.square().sum((2, 3)).mean(0))
     return Signals(tops.all(), squares.all(), gains.all(), taken.all())
+
+
+def far_out(value: Tensor) -> Tensor:
+    """(C,) what few values of each channel of a tensor (N, C, H, W) exceed."""
+    flat = value.transpose(0, 1).flatten(1)
+    beyond = max(1, int(flat.shape[1] * BEYOND))
+    return flat.topk(beyond, dim=1).values[:, -1]
 
 
 class _Split(Network):

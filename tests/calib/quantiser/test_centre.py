@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from typing import Any
 
-from edgehr.calib.quantiser.centre import centred
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from edgehr.calib.quantiser.centre import centred, measure_reach, moved
+from edgehr.calib.quantiser.channels import ChannelClasses
+from edgehr.calib.quantiser.equalise import rescaled, solve
+from edgehr.calib.quantiser.expected import ExpectedNoise
 from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import NOWHERE
+from edgehr.calib.quantiser.noise import measure_signals
+from edgehr.calib.quantiser.off_centre import Offsets, off_centre
+from edgehr.calib.quantiser.placement import NOWHERE, Placement, place
 from tests.calib.quantiser.small_graph import crops, relative, small_model
 
+BATCH = crops(8)
 
-def ends(graph: Graph, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lowest and highest value of each channel over all crops."""
-    values: list[torch.Tensor] = []
-    Network(graph, NOWHERE).run(crops(8), lambda each, value: values.append(value) if each == name else None)
-    tensor = torch.cat(values)
-    return tensor.amin((0, 2, 3)), tensor.amax((0, 2, 3))
+
+def reach_of(graph: Graph, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What few values of each channel are below, and above."""
+    reach = measure_reach(graph, BATCH)[name]
+    return reach.low, reach.high
+
+
+def run(graph: Graph) -> NDArray[np.float32]:
+    return Network(graph, NOWHERE).run(BATCH)
+
+
+def moved_before_the_head() -> tuple[Graph, Graph]:
+    """A graph, and the same whose last convolution takes something centred."""
+    graph = Graph(small_model())
+    return graph, moved(graph, {"node_head"}, {"z": measure_reach(graph, BATCH)["z"].middle})
 
 
 def test_what_1x1_convolutions_take_of_convolutions_is_centred_and_the_function_stays() -> None:
-    graph, batch = Graph(small_model()), crops(8)
-    after = centred(graph, batch)
-    assert relative(Network(after, NOWHERE).run(batch), Network(graph, NOWHERE).run(batch)) < 1e-5
-    low, high = ends(graph, "depthwise")
+    graph = Graph(small_model())
+    after, done = centred(graph, measure_reach(graph, BATCH))
+    assert done == {"depthwise"}
+    assert relative(run(after), run(graph)) < 1e-5
+    low, high = reach_of(graph, "depthwise")
     assert ((low + high).abs() > 0.1 * (high - low)).any()
-    low, high = ends(after, "depthwise")
+    low, high = reach_of(after, "depthwise")
     assert torch.allclose(low, -high, atol=1e-4, rtol=1e-3)
 
 
 def test_what_is_padded_or_read_by_others_stays() -> None:
     graph = Graph(small_model())
-    after = centred(graph, crops(8))
+    after, _ = centred(graph, measure_reach(graph, BATCH))
     for old, new in zip(graph.convolutions, after.convolutions, strict=True):
         same = np.array_equal(after.bias(new), graph.bias(old))
         assert same == (old.name not in ("node_depthwise", "node_mix"))
@@ -42,8 +63,56 @@ def test_a_convolution_without_a_bias_gets_one() -> None:
     model = small_model()
     (node,) = (node for node in model.graph.node if node.name == "node_depthwise")
     del node.input[2]
-    graph, batch = Graph(model), crops(8)
-    after = centred(graph, batch)
-    assert relative(Network(after, NOWHERE).run(batch), Network(graph, NOWHERE).run(batch)) < 1e-5
-    low, high = ends(after, "depthwise")
+    graph = Graph(model)
+    after, _ = centred(graph, measure_reach(graph, BATCH))
+    assert relative(run(after), run(graph)) < 1e-5
+    low, high = reach_of(after, "depthwise")
     assert torch.allclose(low, -high, atol=1e-4, rtol=1e-3)
+
+
+def test_an_operator_centres_what_no_bias_can() -> None:
+    graph, after = moved_before_the_head()
+    assert relative(run(after), run(graph)) < 1e-5
+    low, high = reach_of(after, "z.centred")
+    assert torch.allclose(low, -high, atol=1e-4, rtol=1e-3)
+    (head,) = (op for op in after.convolutions if op.name == "node_head")
+    assert head.inputs[0] == "z.centred"
+
+
+def test_convolutions_that_are_not_asked_take_tensors_as_they_are() -> None:
+    graph = Graph(small_model())
+    middles = {"z": measure_reach(graph, BATCH)["z"].middle}
+    assert len(moved(graph, {"node_mix"}, middles).operators) == len(graph.operators)
+
+
+def test_channels_of_what_was_moved_can_be_rescaled() -> None:
+    graph, after = moved_before_the_head()
+    classes = ChannelClasses(after)
+    assert np.array_equal(classes["z"], classes["z.centred"])
+    factors = np.exp(np.random.default_rng(1).uniform(-2, 2, classes.count))
+    changed = rescaled(after, classes, factors)
+    assert relative(run(changed), run(graph)) < 1e-5
+    before, scaled = (each.constants["z.middle"][0, :, 0, 0] for each in (after, changed))
+    assert np.allclose(scaled, before / factors[classes["z"]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+def test_tensors_to_one_side_of_zero_are_worth_an_operator_unless_they_take_all_steps(unsigned: bool) -> None:
+    offsets = found(lambda graph: place(graph, ends=False, points=True, unsigned=unsigned))
+    assert set(offsets.taken) == (set() if unsigned else {"z"})
+    assert not offsets.made
+
+
+def test_what_a_kernel_has_rounded_is_not_rounded_again() -> None:
+    offsets = found(lambda graph: place_for_kernels(graph, ends=False, points=True))
+    assert not offsets.taken
+    assert set(offsets.made) == {"mix"}
+
+
+def found(placed: Any) -> Offsets:
+    graph = Graph(small_model())
+    graph, done = centred(graph, reaches := measure_reach(graph, BATCH))
+    placement: Placement = placed(graph)
+    noise = ExpectedNoise(graph, placement, ChannelClasses(graph), measure_signals(graph, BATCH))
+    others = {name: reach for name, reach in reaches.items() if name not in done}
+    return off_centre(graph, placement, noise, solve(noise), others)
