@@ -17,8 +17,7 @@ from onnx import numpy_helper
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.quantiser.budget import keep_noisiest
-from edgehr.calib.quantiser.centre import centred, measure_reach, moved
-from edgehr.calib.quantiser.centre_results import results_moved
+from edgehr.calib.quantiser.centre import Middles, centred, measure_reach, moved
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
@@ -27,7 +26,7 @@ from edgehr.calib.quantiser.grids import measure_grids
 from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Layer, Network
 from edgehr.calib.quantiser.noise import measure_signals
-from edgehr.calib.quantiser.off_centre import Offsets, off_centre
+from edgehr.calib.quantiser.off_centre import off_centre
 from edgehr.calib.quantiser.operators import check_operators
 from edgehr.calib.quantiser.passing import carry_around
 from edgehr.calib.quantiser.placement import Placement, place
@@ -103,13 +102,16 @@ def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placem
 
 
 def carry_and_place(
-    graph: Graph, recipe: Recipe, kept: Collection[str] = (), offsets: Offsets | None = None
+    graph: Graph, recipe: Recipe, kept: Collection[str] = (), middles: Middles | None = None
 ) -> tuple[Graph, Placement]:
-    """The form of a graph that is quantised, see `edgehr.calib.quantiser.passing` and `.centre`, and its quantisers."""
+    """The form of a graph that is quantised, and its quantisers.
+
+    See `edgehr.calib.quantiser.passing` and `.centre`.
+    """
     integer = place_by(graph, recipe, kept).integer
-    graph = carry_around(graph, integer)
-    if offsets:
-        graph = moved(results_moved(graph, offsets.made), integer, offsets.taken)
+    graph = carry_around(graph, integer, shut=not recipe.kernels)
+    if middles:
+        graph = moved(graph, integer, middles)
     return graph, place_by(graph, recipe, kept)
 
 
@@ -148,8 +150,8 @@ def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[G
     graph, done = centred(graph, reaches)
     choice = _Choice.of(graph, recipe, crops)
     others = {name: reach for name, reach in reaches.items() if name not in done}
-    if offsets := off_centre(choice.graph, choice.placement, choice.noise, choice.factors, others):
-        choice = _Choice.of(graph, recipe, crops, offsets)
+    if middles := off_centre(choice.graph, choice.placement, choice.noise, choice.factors, others):
+        choice = _Choice.of(graph, recipe, crops, middles)
     return rescaled(choice.graph, ChannelClasses(choice.graph), choice.factors), choice.placement
 
 
@@ -163,15 +165,15 @@ class _Choice:
     factors: NDArray[np.float64]
 
     @classmethod
-    def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], offsets: Offsets | None = None) -> _Choice:
-        carried, placement = carry_and_place(graph, recipe, (), offsets)
+    def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], middles: Middles | None = None) -> _Choice:
+        carried, placement = carry_and_place(graph, recipe, (), middles)
         signals = measure_signals(carried, crops)
         noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
         factors = solve(noise)
         kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)
         if kept:
             # What is still quantised is the same as before, and so are its signals.
-            carried, placement = carry_and_place(graph, recipe, kept, offsets)
+            carried, placement = carry_and_place(graph, recipe, kept, middles)
             noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
             factors = solve(noise)
         return cls(carried, placement, noise, factors)

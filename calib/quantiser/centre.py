@@ -47,9 +47,8 @@ class Reach:
 
 
 def measure_reach(graph: Graph, crops: NDArray[np.float32]) -> dict[str, Reach]:
-    """The reach of what 1x1 convolutions take and of what all convolutions make, on crops (N, 3, H, W)."""
+    """The reach of what 1x1 convolutions take, on crops (N, 3, H, W)."""
     wanted = {op.inputs[0] for op in graph.convolutions if takes_back(graph, op)}
-    wanted |= {op.outputs[0] for op in graph.convolutions}
     lows: dict[str, list[Tensor]] = {name: [] for name in wanted}
     highs: dict[str, list[Tensor]] = {name: [] for name in wanted}
 
@@ -80,7 +79,7 @@ def centred(graph: Graph, reaches: Mapping[str, Reach]) -> tuple[Graph, set[str]
             biases[reader.name] += _response(graph, reader, reaches[name].middle)
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    set_biases(model, biases)
+    _set_biases(model, biases)
     return Graph(model), set(inner)
 
 
@@ -102,7 +101,7 @@ def moved(graph: Graph, convolutions: Collection[str], middles: Middles) -> Grap
     for name, takers in readers.items():
         for op in takers:
             biases[op.name] = graph.bias(op).astype(np.float64) + _response(graph, op, middles[name])
-    set_biases(model, biases)
+    _set_biases(model, biases)
     nodes = []
     for node in model.graph.node:
         if node.op_type == CONVOLUTION and str(node.name or node.output[0]) in biases:
@@ -142,7 +141,7 @@ def takes_back(graph: Graph, convolution: Operator) -> bool:
     return graph.weight(convolution).shape[1:] == whole and padding_of(convolution) == (0, 0)
 
 
-def set_biases(model: onnx.ModelProto, biases: Mapping[str, NDArray[np.float64]]) -> None:
+def _set_biases(model: onnx.ModelProto, biases: Mapping[str, NDArray[np.float64]]) -> None:
     """Give convolutions other biases, by name, in place; some have none yet."""
     kept = [tensor for tensor in model.graph.initializer if tensor.name not in {f"{name}.bias" for name in biases}]
     fresh = [numpy_helper.from_array(bias.astype(np.float32), f"{name}.bias") for name, bias in biases.items()]

@@ -13,8 +13,10 @@ from onnx import helper, numpy_helper
 
 from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator, is_gate, passing_channels, set_constants
 
+SHUT = -20.0  # a sigmoid of it is 2e-9
 
-def carry_around(graph: Graph, convolutions: Collection[str]) -> Graph:
+
+def carry_around(graph: Graph, convolutions: Collection[str], *, shut: bool) -> Graph:
     """The same function, in which some convolutions only compute what changes.
 
     The deploy form of conditional channel weighting multiplies whole tensors by gates and filters them, though it lets
@@ -25,6 +27,8 @@ def carry_around(graph: Graph, convolutions: Collection[str]) -> Graph:
     Args:
         graph: The network; no two of its convolutions share a filter.
         convolutions: Names of those to change; of them, those that let nothing pass stay as they are.
+        shut: Gates of what passes become zero, so that only what is filtered needs the range of a quantiser; otherwise
+            a half, so that what the sigmoid reads needs no range for them.
 
     Returns:
         The network, with the same names for all that was there before.
@@ -33,7 +37,7 @@ def carry_around(graph: Graph, convolutions: Collection[str]) -> Graph:
     ways = {way.convolution.name: way for way in found if way.channels.any()}
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    _clear(model, graph, list(ways.values()))
+    _clear(model, graph, list(ways.values()), SHUT if shut else 0.0)
     nodes = []
     for node in model.graph.node:
         node.name = str(node.name or node.output[0])
@@ -88,18 +92,20 @@ class _Passing:
         return cls(convolution, channels, others[0], maker, first)
 
 
-def _clear(model: Any, graph: Graph, ways: list[_Passing]) -> None:
-    """Zeros for the filters of what passes, and for what makes its gates."""
-    rows: dict[str, list[int]] = {}
+def _clear(model: Any, graph: Graph, ways: list[_Passing], gate: float) -> None:
+    """Zeros for the filters of what passes, and for what makes its gates, with this bias."""
+    cleared: dict[str, NDArray[Any]] = {}
+
+    def fill(name: str, rows: NDArray[np.int64], value: float) -> None:
+        cleared.setdefault(name, graph.constants[name].copy())[rows] = value
+
     for way in ways:
         numbers = np.flatnonzero(way.channels)
-        rows.setdefault(way.convolution.inputs[1], []).extend(numbers.tolist())
+        fill(way.convolution.inputs[1], numbers, 0)
         if way.squeeze is not None:
-            for name in way.squeeze.inputs[1:]:
-                rows.setdefault(name, []).extend((way.first + numbers).tolist())
-    cleared = {name: graph.constants[name].copy() for name in rows}
-    for name, places in rows.items():
-        cleared[name][places] = 0
+            fill(way.squeeze.inputs[1], way.first + numbers, 0)
+            for name in way.squeeze.inputs[2:]:
+                fill(name, way.first + numbers, gate)
     set_constants(model, cleared)
 
 

@@ -66,7 +66,7 @@ def test_the_file_computes_what_was_simulated(*, ends: bool) -> None:
 
 def test_what_passes_a_convolution_is_carried_around_it() -> None:
     graph, batch = Graph(gated_model()), crops(4, seed=1)
-    network = quantised(carry_around(graph, ["node_filtered"]), ends=False)
+    network = quantised(carry_around(graph, ["node_filtered"], shut=False), ends=False)
     content = rewrite(write_tflite(network, CARD))
     assert relative(run(content, batch), network.run(batch)) < 0.01
 

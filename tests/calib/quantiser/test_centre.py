@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from edgehr.calib.quantiser.centre import centred, measure_reach, moved
+from edgehr.calib.quantiser.centre import Middles, centred, measure_reach, moved
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
@@ -17,7 +17,7 @@ from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.noise import measure_signals
-from edgehr.calib.quantiser.off_centre import Offsets, off_centre
+from edgehr.calib.quantiser.off_centre import off_centre
 from edgehr.calib.quantiser.placement import NOWHERE, Placement, place
 from tests.calib.quantiser.small_graph import crops, relative, small_model
 
@@ -98,18 +98,15 @@ def test_channels_of_what_was_moved_can_be_rescaled() -> None:
 
 @pytest.mark.parametrize("unsigned", [False, True])
 def test_tensors_to_one_side_of_zero_are_worth_an_operator_unless_they_take_all_steps(unsigned: bool) -> None:
-    offsets = found(lambda graph: place(graph, ends=False, points=True, unsigned=unsigned))
-    assert set(offsets.taken) == (set() if unsigned else {"z"})
-    assert not offsets.made
+    middles = found(lambda graph: place(graph, ends=False, points=True, unsigned=unsigned))
+    assert set(middles) == (set() if unsigned else {"z"})
 
 
 def test_what_a_kernel_has_rounded_is_not_rounded_again() -> None:
-    offsets = found(lambda graph: place_for_kernels(graph, ends=False, points=True))
-    assert not offsets.taken
-    assert set(offsets.made) == {"mix"}
+    assert not found(lambda graph: place_for_kernels(graph, ends=False, points=True))
 
 
-def found(placed: Any) -> Offsets:
+def found(placed: Any) -> Middles:
     graph = Graph(small_model())
     graph, done = centred(graph, reaches := measure_reach(graph, BATCH))
     placement: Placement = placed(graph)

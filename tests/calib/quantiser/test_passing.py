@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from edgehr.calib.quantiser.channels import FIXED, ChannelClasses
 from edgehr.calib.quantiser.graph import Graph, passing_channels
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.passing import carry_around
+from edgehr.calib.quantiser.passing import SHUT, carry_around
 from edgehr.calib.quantiser.placement import NOWHERE, place
 from edgehr.calib.quantiser.ranges import measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
@@ -17,8 +18,8 @@ from tests.calib.quantiser.small_graph import PASSING, crops, equalise, gated_mo
 COMPUTED = [channel for channel in range(16) if channel not in PASSING]
 
 
-def carried() -> Graph:
-    return carry_around(Graph(gated_model()), ["node_filtered"])
+def carried(*, shut: bool = True) -> Graph:
+    return carry_around(Graph(gated_model()), ["node_filtered"], shut=shut)
 
 
 def test_the_function_stays() -> None:
@@ -26,8 +27,9 @@ def test_the_function_stays() -> None:
     assert relative(Network(carried(), NOWHERE).run(batch), Network(graph, NOWHERE).run(batch)) < 1e-6
 
 
-def test_filters_and_gates_of_what_passes_are_zero() -> None:
-    before, after = Graph(gated_model()), carried()
+@pytest.mark.parametrize("shut", [False, True])
+def test_filters_and_gates_of_what_passes_are_cleared(shut: bool) -> None:
+    before, after = Graph(gated_model()), carried(shut=shut)
     layers = {operator.name: operator for operator in after.convolutions}
     filters = after.weight(layers["node_filtered"])
     assert not filters[list(PASSING)].any()
@@ -35,7 +37,7 @@ def test_filters_and_gates_of_what_passes_are_zero() -> None:
     squeeze = layers["node_squeeze"]
     rows = [8 + channel for channel in PASSING]
     assert not after.weight(squeeze)[rows].any()
-    assert not after.bias(squeeze)[rows].any()
+    assert (after.bias(squeeze)[rows] == (SHUT if shut else 0)).all()
     others = [row for row in range(24) if row not in rows]
     assert np.array_equal(after.weight(squeeze)[others], before.weight(squeeze)[others])
 
@@ -59,7 +61,7 @@ def test_what_a_strided_filter_lets_pass_stays() -> None:
     strides.ints[:] = [2, 2]
     del model.graph.output[0].type.tensor_type.shape.dim[2:]
     graph = Graph(model)
-    after = carry_around(graph, ["node_filtered"])
+    after = carry_around(graph, ["node_filtered"], shut=True)
     assert [operator.name for operator in after.operators] == [operator.name for operator in graph.operators]
     assert np.array_equal(Network(after, NOWHERE).run(crops(2)), Network(graph, NOWHERE).run(crops(2)))
 
@@ -71,7 +73,7 @@ def test_gates_that_somebody_else_reads_stay() -> None:
     (add,) = (node for node in model.graph.node if node.name == "node_sum")
     add.input[1] = "gate"
     graph = Graph(model)
-    after = carry_around(graph, ["node_filtered"])
+    after = carry_around(graph, ["node_filtered"], shut=True)
     squeeze = next(operator for operator in after.convolutions if operator.name == "node_squeeze")
     assert np.array_equal(after.weight(squeeze), graph.weight(squeeze))
     assert relative(Network(after, NOWHERE).run(crops(2)), Network(graph, NOWHERE).run(crops(2))) < 1e-6
@@ -102,6 +104,6 @@ def test_rows_of_zeros_have_steps_like_others() -> None:
 
 def test_nothing_else_is_changed() -> None:
     graph = Graph(small_model())
-    after = carry_around(graph, [operator.name for operator in graph.convolutions])
+    after = carry_around(graph, [operator.name for operator in graph.convolutions], shut=True)
     assert [operator.name for operator in after.operators] == [operator.name for operator in graph.operators]
     assert not any(passing_channels(after.weight(operator)).any() for operator in after.convolutions)
