@@ -132,13 +132,15 @@ def _is_inner(graph: Graph, convolution: Operator) -> bool:
     result = convolution.outputs[0]
     readers = graph.readers(result)
     alone = bool(readers) and result != graph.output
-    return alone and all(reader.kind == CONVOLUTION and takes_back(graph, reader) for reader in readers)
+    return alone and all(takes_back(graph, reader) for reader in readers)
 
 
-def takes_back(graph: Graph, convolution: Operator) -> bool:
-    """Whether a convolution's bias can make up for its input being moved by a constant for each channel."""
-    whole = (graph.channels(convolution.inputs[0]), 1, 1)
-    return graph.weight(convolution).shape[1:] == whole and padding_of(convolution) == (0, 0)
+def takes_back(graph: Graph, operator: Operator) -> bool:
+    """Whether an operator is a convolution whose bias can make up for its input being moved, channel by channel."""
+    if operator.kind != CONVOLUTION:
+        return False
+    whole = (graph.channels(operator.inputs[0]), 1, 1)
+    return graph.weight(operator).shape[1:] == whole and padding_of(operator) == (0, 0)
 
 
 def _set_biases(model: onnx.ModelProto, biases: Mapping[str, NDArray[np.float64]]) -> None:

@@ -81,8 +81,8 @@ def test_an_operator_centres_what_no_bias_can() -> None:
 
 def test_convolutions_that_are_not_asked_take_tensors_as_they_are() -> None:
     graph = Graph(small_model())
-    middles = {"z": measure_reach(graph, BATCH)["z"].middle}
-    assert len(moved(graph, {"node_mix"}, middles).operators) == len(graph.operators)
+    middles = {"z": measure_reach(graph, BATCH)["z"].middle, "y": np.zeros(16)}
+    assert len(moved(graph, {"node_mix", "node_both"}, middles).operators) == len(graph.operators)
 
 
 def test_channels_of_what_was_moved_can_be_rescaled() -> None:
