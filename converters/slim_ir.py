@@ -22,7 +22,7 @@ _PRECISION = re.compile(r' precision="\w+"')
 _DEFAULT = re.compile(r' (?:auto_pad="explicit"|(?:strides|dilations)="1, 1"|pads_(?:begin|end)="0, 0")')
 _WINDOWED = re.compile(r'type="(?:Group)?Convolution".*?<data[^>]*>', re.DOTALL)
 # Names that OpenVINO invents for what has none, in place of which the number of the layer will do.
-_INVENTED = re.compile(r'(<layer id="(\d+)") name="[A-Z]\w*_\d+"')
+_INVENTED = re.compile(r'(<layer id="(\d+)") name="(?:[A-Z]\w*_\d+|[^"]+/WithoutBiases)"')
 _SHAPE = re.compile(r' shape="[^"]*"')
 
 
