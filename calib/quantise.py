@@ -35,7 +35,7 @@ from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 7  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 8  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -150,6 +150,8 @@ def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[G
     graph, done = centred(graph, reaches)
     choice = _Choice.of(graph, recipe, crops)
     others = {name: reach for name, reach in reaches.items() if name not in done}
+    if recipe.unsigned:  # additions that centre what is left brought nothing there (docs/quantisation.md)
+        others = {}
     if middles := off_centre(choice.graph, choice.placement, choice.noise, choice.factors, others):
         choice = _Choice.of(graph, recipe, crops, middles)
     return rescaled(choice.graph, ChannelClasses(choice.graph), choice.factors), choice.placement
