@@ -149,11 +149,10 @@ def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[G
     reaches = measure_reach(graph, crops)
     graph, done = centred(graph, reaches)
     choice = _Choice.of(graph, recipe, crops)
-    others = {name: reach for name, reach in reaches.items() if name not in done}
-    if recipe.unsigned:  # additions that centre what is left brought nothing there (docs/quantisation.md)
-        others = {}
-    if middles := off_centre(choice.graph, choice.placement, choice.noise, choice.factors, others):
-        choice = _Choice.of(graph, recipe, crops, middles)
+    if recipe.additions:
+        others = {name: reach for name, reach in reaches.items() if name not in done}
+        if middles := off_centre(choice.graph, choice.placement, choice.noise, choice.factors, others):
+            choice = _Choice.of(graph, recipe, crops, middles)
     return rescaled(choice.graph, ChannelClasses(choice.graph), choice.factors), choice.placement
 
 

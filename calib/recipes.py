@@ -28,6 +28,7 @@ class Recipe:
         equalise_crops: How many crops equalisation looks at, see `edgehr.calib.quantiser.equalise`.
         range_crops: How many the ranges are from.
         fit_crops: How many layers are fitted on.
+        additions: What no bias can centre, an addition may, see `edgehr.calib.quantiser.off_centre`.
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
         kernels: The runtime's INT8 convolutions return INT8, see `edgehr.calib.quantiser.kernels`; what is never
@@ -45,6 +46,7 @@ class Recipe:
     equalise_crops: int = 100
     range_crops: int = 100
     fit_crops: int = 300
+    additions: bool = False
     also: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     kernels: bool = False
@@ -82,16 +84,18 @@ class Family:
         ends: See `Recipe`.
         float_share: See `Recipe`.
         fit_crops: See `Recipe`; a larger network has larger tensors, all of which are in memory for every crop.
+        additions: See `Recipe`; not with unsigned tensors, where they brought nothing (docs/quantisation.md).
     """
 
     ends: bool
     float_share: float
     fit_crops: int
+    additions: bool
 
 
 FAMILIES = {
-    "lite_hrnet": Family(ends=False, float_share=0.099, fit_crops=300),
-    "hrnet": Family(ends=True, float_share=0.0, fit_crops=32),
+    "lite_hrnet": Family(ends=False, float_share=0.099, fit_crops=300, additions=True),
+    "hrnet": Family(ends=True, float_share=0.0, fit_crops=32, additions=False),
 }
 
 
@@ -112,5 +116,6 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
     if target == "tflite":
         return Recipe(f"{card.architecture}-kernels", kernels=True, ranges=BOTH_ENDS, form=WITH_KERNELS, **family)
     unsigned = UNSIGNED[target]
+    family["additions"] = family["additions"] and not unsigned
     name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
     return Recipe(name, unsigned=unsigned, form=FORMS[unsigned], **family)

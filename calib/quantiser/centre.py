@@ -145,10 +145,10 @@ def takes_back(graph: Graph, operator: Operator) -> bool:
 
 def _set_biases(model: onnx.ModelProto, biases: Mapping[str, NDArray[np.float64]]) -> None:
     """Give convolutions other biases, by name, in place; some have none yet."""
-    kept = [tensor for tensor in model.graph.initializer if tensor.name not in {f"{name}.bias" for name in biases}]
-    fresh = [numpy_helper.from_array(bias.astype(np.float32), f"{name}.bias") for name, bias in biases.items()]
+    fresh = {f"{name}.bias": bias.astype(np.float32) for name, bias in biases.items()}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in fresh]
     del model.graph.initializer[:]
-    model.graph.initializer.extend([*kept, *fresh])
+    model.graph.initializer.extend([*kept, *(numpy_helper.from_array(bias, name) for name, bias in fresh.items())])
     for node in model.graph.node:
         operator = str(node.name or node.output[0])
         if operator in biases:

@@ -21,6 +21,17 @@ def test_runtimes_with_unsigned_bytes_use_them(target: str) -> None:
     assert recipe.name == "lite_hrnet-unsigned"
 
 
+def test_additions_centre_where_steps_would_be_lost() -> None:
+    targets = ("trt-bundle", "tflite", "onnx", "openvino")
+    assert [recipe_for(get_card("litehrnet-18-coco-256x192"), each).additions for each in targets] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not recipe_for(get_card("hrnet-w32-coco-256x192"), "tensorrt").additions
+
+
 def test_a_large_network_is_fitted_on_fewer_crops() -> None:
     small, large = (
         recipe_for(get_card(name), "onnx") for name in ("litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192")
