@@ -77,8 +77,13 @@ def convert(
             report.precision = target.write(model, artifact, temporary[-1], report)
             report.size_bytes = sum(file.stat().st_size for file in temporary)
             stage.detail = f"{report.size_bytes / 1e6:.1f} MB, weights {report.precision}"
+        if report.kept is not None and report.kept.rows:
+            report.precision = precision  # most weights may have stayed in float, which the notes say
         if report.precision != precision:
-            raise EdgehrError(f"{card.name}: {_unlike(precision, report)}; it was not written")
+            raise EdgehrError(
+                f"{card.name}: asked for {precision}, but what came about has {report.precision} weights; "
+                "it was not written"
+            )
         with report.stage(f"compare with {origin.name}", listener) as stage:
             report.compared_on = describe(crops, images)
             measure = compare_boxes if card.task == "detection" else compare
@@ -104,13 +109,6 @@ def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:
     if is_published(card, digest):
         return WeightsInfo(known.origin, known.file, known.url, digest, known.licence, known.metric)
     return WeightsInfo("user", weights.name, sha256=digest)
-
-
-def _unlike(asked: str, report: Report) -> str:
-    """Why what came about is not of the precision asked for."""
-    if report.kept is not None and report.kept.rows:
-        return f"a drop as small as this keeps most weights in float ({report.kept.summary}): allow a larger one"
-    return f"asked for {asked}, but what came about has {report.precision} weights"
 
 
 def _check_difference(report: Report) -> None:

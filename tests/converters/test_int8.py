@@ -184,8 +184,8 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     assert everything.result["truth"] == "the float network's own keypoints"
     assert everything.result["drop"] > 1
 
-    # So small a network on so few people: much less, and most of the weights would have to be in float.
-    most = 0.95 * everything.result["drop"]
+    # So small a network on so few people may need most of its weights in float.
+    most = 0.7 * everything.result["drop"]
     target.max_drop = MaxDrop(most)
     report = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "kept.onnx")
     assert report.kept is not None
