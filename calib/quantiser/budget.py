@@ -69,9 +69,9 @@ def _spared(
     """Noise by the operators all of which must be in float to be rid of it."""
     logarithms = torch.from_numpy(np.log(factors)).float()
     spared: dict[frozenset[str], float] = defaultdict(float)
-    for tensor, error in noise.of_tensors(logarithms):
+    for tensor, error in noise.of_tensors(logarithms).items():
         spared[_users(graph, placement, tensor)] += float(error)
-    for name, error in noise.of_weights(logarithms):
+    for name, error in noise.of_weights(logarithms).items():
         if name not in placement.in_float:
             spared[frozenset([name])] += float(error)
     return spared

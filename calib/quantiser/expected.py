@@ -6,19 +6,19 @@ row's by its largest weight; a channel's noise is multiplied by its factor where
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from edgehr.calib.quantiser.channels import ChannelClasses
-from edgehr.calib.quantiser.graph import Graph, is_depthwise
+from edgehr.calib.quantiser.graph import Graph, Operator, is_depthwise
 from edgehr.calib.quantiser.network import LARGEST_WEIGHT
 from edgehr.calib.quantiser.noise import Signals
 from edgehr.calib.quantiser.placement import Placement
 
-NORM = 16.0  # of the smooth maximum over channels
+DOUBLINGS = 4  # of one: the norm that stands for the maximum over channels
 # What is left of the noise of weights by fitting and rounding them with error feedback; by experience, next to nothing.
 LEFT_OF_WEIGHTS = 0.1
 
@@ -34,80 +34,137 @@ class ExpectedNoise:
 
     def __init__(self, graph: Graph, placement: Placement, classes: ChannelClasses, signals: Signals) -> None:
         self.count = classes.count
-        self._signals = signals
-        self._places = {name: torch.from_numpy(classes[name]) for name in signals.squares if graph.channels(name)}
-        self._all = torch.cat(list(self._places.values()))
-        self._levels = placement.bounds_of
+        places = {name: torch.from_numpy(classes[name]) for name in signals.squares if graph.channels(name)}
+        members: dict[int, list[str]] = {}
+        for name, group in placement.groups.items():
+            members.setdefault(group, []).append(name)
+        self._rows = {group: row for row, group in enumerate(members)}
+        self._levels = torch.tensor([float(placement.bounds_of(group)[1]) for group in members])
+        self._tops = _padded([torch.cat([signals.tops[name] for name in names]) for names in members.values()])
+        self._places = _padded([torch.cat([places[name] for name in names]) for names in members.values()])
+        once = _first_of_class(members, places)
         made = {name for op in graph.operators if op.name in placement.integer for name in op.outputs}
-        self._gains = {
-            name: gain
-            for name in placement.groups
+        gains = {
+            name: gain * once[name]
+            for names in members.values()
+            for name in names
             if (gain := (signals.gains if placement.kernels and name in made else signals.taken).get(name)) is not None
         }
-        self._members: dict[int, list[str]] = {}
-        for name, group in placement.groups.items():
-            self._members.setdefault(group, []).append(name)
-        self._once = _first_of_class(self._members, self._places)
-        self._weights = []
-        for operator in graph.convolutions:
-            if operator.name not in placement.full_weights and operator.outputs[0] in signals.gains:
-                weight = graph.weight(operator)
-                largest = torch.from_numpy(np.abs(weight).max((2, 3)))
-                taps = weight.shape[2] * weight.shape[3]
-                source = None if is_depthwise(weight) else operator.inputs[0]
-                self._weights.append((operator, source, largest, taps))
+        self._names = list(gains)
+        self._group_of = torch.tensor([self._rows[placement.groups[name]] for name in gains], dtype=torch.long)
+        self._gains = _padded(list(gains.values()))
+        self._gain_places = _padded([places[name] for name in gains])
+        rounded = [op for op in graph.convolutions if op.name not in placement.full_weights]
+        self._stacks, self._fixed = _stacks(graph, rounded, signals, places)
 
     def __call__(self, logarithms: Tensor) -> Tensor:
         """The whole error."""
-        total = torch.zeros(())
-        for _, error in self.of_tensors(logarithms):
-            total = total + error
-        for _, error in self.of_weights(logarithms):
-            total = total + error
+        factors = torch.exp(logarithms)
+        total = self._at_tensors(factors).sum() + sum(self._fixed.values())
+        for stack in self._stacks:
+            total = total + stack.errors(factors).sum()
         return total
 
-    def of_tensors(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Each quantised tensor with the error that its rounding makes; none where it was rounded alike before."""
-        factors, steps = self._spread(logarithms), self.steps(logarithms)
-        for group, members in self._members.items():
-            for name in members:
-                if name in self._gains:
-                    scaled = factors[name].square() * self._gains[name]
-                    yield name, steps[group].square() * scaled[self._once[name]].sum()
+    def of_tensors(self, logarithms: Tensor) -> dict[str, Tensor]:
+        """Each quantised tensor with the error that its rounding makes; 0 where it was rounded alike before."""
+        return dict(zip(self._names, self._at_tensors(torch.exp(logarithms)).unbind(), strict=True))
 
     def steps(self, logarithms: Tensor) -> dict[int, Tensor]:
         """Size of each quantiser's step."""
-        factors, steps = self._spread(logarithms), {}
-        for group, members in self._members.items():
-            tops = [self._signals.tops[name] / factors[name] for name in members]
-            steps[group] = smooth_maximum(torch.cat(tops)[None])[0] / self._levels(group)[1]
-        return steps
+        return dict(zip(self._rows, self._steps(torch.exp(logarithms)).unbind(), strict=True))
 
-    def of_weights(self, logarithms: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def of_weights(self, logarithms: Tensor) -> dict[str, Tensor]:
         """Each convolution whose weights are rounded, with the error that this makes after they are fitted."""
-        factors = self._spread(logarithms)
-        for operator, source, largest, taps in self._weights:
-            gains, squares = self._signals.gains[operator.outputs[0]], self._signals.squares[operator.inputs[0]]
-            if source is None:  # a depthwise filter has a step for each channel: no factor changes its noise
-                steps = largest[:, 0] / LARGEST_WEIGHT
-                yield operator.name, LEFT_OF_WEIGHTS * taps * (squares * steps.square() * gains).sum()
-                continue
-            steps = smooth_maximum(largest * factors[source]) / LARGEST_WEIGHT
-            scaled = (squares / factors[source].square()).sum()
-            yield operator.name, LEFT_OF_WEIGHTS * taps * scaled * (steps.square() * gains).sum()
+        factors = torch.exp(logarithms)
+        errors = {name: torch.tensor(error) for name, error in self._fixed.items()}
+        for stack in self._stacks:
+            errors.update(zip(stack.names, stack.errors(factors).unbind(), strict=True))
+        return errors
 
-    def _spread(self, logarithms: Tensor) -> dict[str, Tensor]:
-        """The factor of each channel of each tensor, looked up for all at once, since gradients cost by look-up."""
-        sizes = [len(places) for places in self._places.values()]
-        return dict(zip(self._places, torch.split(torch.exp(logarithms[self._all]), sizes), strict=True))
+    def _steps(self, factors: Tensor) -> Tensor:
+        return smooth_maximum(self._tops / factors[self._places]) / self._levels
+
+    def _at_tensors(self, factors: Tensor) -> Tensor:
+        scaled = (factors[self._gain_places].square() * self._gains).sum(1)
+        return self._steps(factors)[self._group_of].square() * scaled
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Layers of one shape: L of them, from C to R channels.
+
+    Attributes:
+        names: Of the convolutions.
+        places: (L, C) classes of what they take.
+        largest: (L, R, C) weights' magnitudes.
+        squares: (L, C) mean squares of what they take.
+        gains: (L, R) of what they return.
+        taps: Positions of the filter.
+    """
+
+    names: list[str]
+    places: Tensor
+    largest: Tensor
+    squares: Tensor
+    gains: Tensor
+    taps: int
+
+    def errors(self, factors: Tensor) -> Tensor:
+        """(L,) made by rounding their weights."""
+        taken = factors[self.places]
+        steps = smooth_maximum(self.largest * taken[:, None]) / LARGEST_WEIGHT
+        scaled = (self.squares / taken.square()).sum(1)
+        return LEFT_OF_WEIGHTS * self.taps * scaled * (steps.square() * self.gains).sum(1)
+
+
+def _stacks(
+    graph: Graph, convolutions: list[Operator], signals: Signals, places: dict[str, Tensor]
+) -> tuple[list[_Stack], dict[str, float]]:
+    """Layers by their shape, and the error of depthwise ones.
+
+    Those have a step for each channel, so that no factor changes what their rounding makes.
+    """
+    alike: dict[tuple[int, ...], list[Operator]] = {}
+    fixed = {}
+    for operator in convolutions:
+        if operator.outputs[0] not in signals.gains:
+            continue
+        weight = graph.weight(operator)
+        if is_depthwise(weight):
+            steps = torch.from_numpy(np.abs(weight).max((1, 2, 3))) / LARGEST_WEIGHT
+            squares, gains = signals.squares[operator.inputs[0]], signals.gains[operator.outputs[0]]
+            taps = weight.shape[2] * weight.shape[3]
+            fixed[operator.name] = float(LEFT_OF_WEIGHTS * taps * (squares * steps.square() * gains).sum())
+        else:
+            alike.setdefault(weight.shape, []).append(operator)
+    stacks = [
+        _Stack(
+            [operator.name for operator in operators],
+            torch.stack([places[operator.inputs[0]] for operator in operators]),
+            torch.from_numpy(np.stack([np.abs(graph.weight(operator)).max((2, 3)) for operator in operators])),
+            torch.stack([signals.squares[operator.inputs[0]] for operator in operators]),
+            torch.stack([signals.gains[operator.outputs[0]] for operator in operators]),
+            shape[2] * shape[3],
+        )
+        for shape, operators in alike.items()
+    ]
+    return stacks, fixed
 
 
 def smooth_maximum(rows: Tensor) -> Tensor:
-    """(R, C) -> (R,): a little above each row's largest value, with a gradient for those near it; 0 for zeros."""
-    largest = rows.amax(1, keepdim=True).detach() + 1e-12
-    sums = ((rows / largest) ** NORM).sum(1).clamp(min=0.5)  # 1 at least, but for zeros, whose root has no gradient
-    smooth: Tensor = largest[:, 0] * sums ** (1 / NORM)
+    """(..., C) -> (...): a little above each row's largest value, with a gradient for those near it; 0 for zeros."""
+    largest = rows.amax(-1, keepdim=True).detach() + 1e-12
+    powers = rows / largest
+    for _ in range(DOUBLINGS):  # much faster than a power
+        powers = powers * powers
+    sums = powers.sum(-1).clamp(min=0.5)  # 1 at least, but for zeros, whose root has no gradient
+    smooth: Tensor = largest[..., 0] * sums ** (0.5**DOUBLINGS)
     return smooth
+
+
+def _padded(rows: list[Tensor]) -> Tensor:
+    """Rows of different lengths as one matrix, with zeros behind them."""
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True) if rows else torch.zeros(0, 1, dtype=torch.long)
 
 
 def _first_of_class(members: dict[int, list[str]], places: dict[str, Tensor]) -> dict[str, Tensor]:

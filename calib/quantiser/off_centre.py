@@ -42,7 +42,7 @@ def off_centre(
     """
     logarithms, classes = torch.from_numpy(np.log(factors)).float(), ChannelClasses(graph)
     errors: dict[int, float] = defaultdict(float)
-    for name, error in noise.of_tensors(logarithms):
+    for name, error in noise.of_tensors(logarithms).items():
         errors[placement.groups[name]] += float(error)
     least, steps = LEAST_SPARED * float(noise(logarithms)), noise.steps(logarithms)
 
@@ -51,7 +51,7 @@ def off_centre(
         if group not in errors:
             return False
         scale, reach, step = torch.from_numpy(factors[classes[name]]).float(), reaches[name], float(steps[group])
-        after = float(smooth_maximum(((reach.high - reach.low) / 2 / scale)[None])) / LARGEST_WEIGHT
+        after = float(smooth_maximum((reach.high - reach.low) / 2 / scale)) / LARGEST_WEIGHT
         before = step
         if placement.kernels:
             before = float((reach.high / scale).max() - (reach.low / scale).min().clamp(max=0)) / LEVELS
