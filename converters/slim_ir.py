@@ -10,29 +10,37 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from openvino import Type
 from openvino import opset13 as ops
 
 SMALL = 64  # bytes: constants up to here are compared, larger ones are weights
+WORTH_HALVING = 600  # bytes: an operator that widens is half as long
 _DIMENSION = re.compile(r"\s*<dim>[^<]*</dim>")
 _BETWEEN = re.compile(r">\s+<")
 _EMPTY = re.compile(r"></port>| />")
 _INPUT = re.compile(r"<input>.*?</input>", re.DOTALL)
 _PRECISION = re.compile(r' precision="\w+"')
-# Of convolutions: what a missing attribute means, too.
-_DEFAULT = re.compile(r' (?:auto_pad="explicit"|(?:strides|dilations)="1, 1"|pads_(?:begin|end)="0, 0")')
-_WINDOWED = re.compile(r'type="(?:Group)?Convolution".*?<data[^>]*>', re.DOTALL)
+# Of convolutions and resizing: what a missing attribute means, too.
+_DEFAULT = re.compile(
+    r' (?:auto_pad="explicit"|(?:strides|dilations)="1, 1"|pads_(?:begin|end)="0, 0(?:, 0, 0)?"|antialias="false"'
+    r'|cube_coeff="-0.75")'
+)
+_WINDOWED = re.compile(r'type="(?:(?:Group)?Convolution|Interpolate)".*?<data[^>]*>', re.DOTALL)
 # Names that OpenVINO invents for what has none, in place of which the number of the layer will do.
 _INVENTED = re.compile(r'(<layer id="(\d+)") name="(?:[A-Z]\w*_\d+|[^"]+/WithoutBiases)"')
-_SHAPE = re.compile(r' shape="[^"]*"')
+_LIST = re.compile(r'"-?\d+(?:, -?\d+)+"')
 
 
 def slim_model(model: Any) -> None:
-    """Store equal constants once, weights in the shape in which they are used, and no tensor names, in place.
+    """Store equal constants once, weights in the shape in which they are used, those in float in two bytes, and no
+    tensor names, in place.
 
     Args:
         model: An `openvino.Model`. Inputs, outputs and operators keep their names.
     """
     _shape_weights(model)
+    _halve_float_filters(model)
     _share_constants(model)
     for op in model.get_ops():
         if op.get_type_name() in ("Parameter", "Result"):
@@ -47,7 +55,7 @@ def slim_xml(path: Path) -> None:
     text = _DIMENSION.sub("", path.read_text(encoding="utf-8")).replace(' auto_broadcast="numpy"', "")
     text = _INPUT.sub(lambda match: _PRECISION.sub("", match[0]), text)
     text = _WINDOWED.sub(lambda match: _DEFAULT.sub("", match[0]), text)
-    text = _SHAPE.sub(lambda match: match[0].replace(", ", ","), _INVENTED.sub(r'\1 name="\2"', text))
+    text = _LIST.sub(lambda match: match[0].replace(", ", ","), _INVENTED.sub(r'\1 name="\2"', text))
     text = _EMPTY.sub("/>", _BETWEEN.sub("><", text)).replace("<data/>", "")
     path.write_text(text, encoding="utf-8")
 
@@ -81,3 +89,17 @@ def _shape_weights(model: Any) -> None:
         weights = ops.convert(ops.constant(integers.data.reshape(shape)), op.get_output_element_type(0))
         factors = ops.constant(scale.data.reshape(shape[0], *[1] * (len(shape) - 1)))
         op.output(0).replace(ops.multiply(weights, factors).output(0))
+
+
+def _halve_float_filters(model: Any) -> None:
+    """Store the filters of convolutions that stay in float as float16, read as float32.
+
+    That costs 0.05 % of a weight at most, where INT8 costs 0.4 % of the largest of a row.
+    """
+    for op in model.get_ordered_ops():
+        if op.get_type_name() != "Constant" or op.get_element_type() != Type.f32 or op.get_byte_size() < WORTH_HALVING:
+            continue
+        readers = {target.get_node().get_type_name() for target in op.output(0).get_target_inputs()}
+        if readers <= {"Convolution", "GroupConvolution"}:
+            half = ops.constant(op.data.astype(np.float16))
+            op.output(0).replace(ops.convert(half, Type.f32).output(0))

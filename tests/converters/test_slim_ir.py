@@ -20,11 +20,15 @@ from edgehr.converters.write_qdq import write_qdq
 from tests.calib.quantiser.small_graph import crops, small_model
 
 
-def int8_ir() -> Any:
+def int8_ir(*, halves: bool = False) -> Any:
+    """With filters in float that are float16 numbers, or not."""
     graph, batch = Graph(small_model()), crops(8)
     network = Network(graph, place(graph, ends=True, points=True, unsigned=True))
     network.steps = measure_steps(network, batch, "mse")
     reconstruct(graph, network, batch, 3e-3)
+    for layer in network.layers.values():
+        if halves and layer.step is None:
+            layer.weight = layer.weight.half().float()
     return to_ir(write_qdq(network))
 
 
@@ -33,13 +37,16 @@ def run(path: Path, batch: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([model([crop[None]])[0] for crop in batch])
 
 
+def write_slim(model: Any, path: Path) -> None:
+    slim_model(model)
+    ov.save_model(model, str(path), compress_to_fp16=False)
+    slim_xml(path)
+
+
 def test_it_computes_the_same_from_a_smaller_file_whose_operators_keep_their_names(tmp_path: Path) -> None:
     whole, slim = tmp_path / "whole.xml", tmp_path / "slim.xml"
-    ov.save_model(int8_ir(), str(whole), compress_to_fp16=False)
-    model = int8_ir()
-    slim_model(model)
-    ov.save_model(model, str(slim), compress_to_fp16=False)
-    slim_xml(slim)
+    ov.save_model(int8_ir(halves=True), str(whole), compress_to_fp16=False)
+    write_slim(int8_ir(halves=True), slim)
     assert slim.stat().st_size < 0.6 * whole.stat().st_size
     assert np.array_equal(run(slim, crops(3)), run(whole, crops(3)))
     names = [
@@ -52,6 +59,18 @@ def test_it_computes_the_same_from_a_smaller_file_whose_operators_keep_their_nam
     ]
     assert names[1] <= names[0]
     assert {"node_stem", "node_again"} <= names[1]
+
+
+def test_large_filters_in_float_take_two_bytes_a_weight(tmp_path: Path) -> None:
+    write_slim(int8_ir(), tmp_path / "slim.xml")
+    slim = ov.Core().read_model(str(tmp_path / "slim.xml"))
+    stored = {
+        (str(op.get_element_type()), op.get_byte_size()) for op in slim.get_ops() if op.get_type_name() == "Constant"
+    }
+    stem = 16 * 3 * 3 * 3
+    assert ("<Type: 'float16'>", 2 * stem) in stored
+    assert ("<Type: 'float32'>", 4 * stem) not in stored
+    assert ("<Type: 'float32'>", 4 * 16 * 5) in stored  # the head: too small to gain
 
 
 def test_strides_and_padding_that_are_not_the_default_stay(tmp_path: Path) -> None:
