@@ -21,7 +21,7 @@ from edgehr.calib.quantiser.centre import Middles, centred, measure_reach, moved
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
-from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.graph import Graph, remove_constants
 from edgehr.calib.quantiser.grids import measure_grids
 from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Layer, Network
@@ -229,9 +229,7 @@ def _without_filters(graph: Graph) -> Any:
     filters = {operator.inputs[1] for operator in graph.convolutions}
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    kept = [tensor for tensor in model.graph.initializer if tensor.name not in filters]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    remove_constants(model, filters)
     return model
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
 
-from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
+from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator, remove_constants
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.noise import far_out
 from edgehr.calib.quantiser.operators import padding_of
@@ -146,9 +146,8 @@ def takes_back(graph: Graph, operator: Operator) -> bool:
 def _set_biases(model: onnx.ModelProto, biases: Mapping[str, NDArray[np.float64]]) -> None:
     """Give convolutions other biases, by name, in place; some have none yet."""
     fresh = {f"{name}.bias": bias.astype(np.float32) for name, bias in biases.items()}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name not in fresh]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend([*kept, *(numpy_helper.from_array(bias, name) for name, bias in fresh.items())])
+    remove_constants(model, fresh)
+    model.graph.initializer.extend(numpy_helper.from_array(bias, name) for name, bias in fresh.items())
     for node in model.graph.node:
         operator = str(node.name or node.output[0])
         if operator in biases:

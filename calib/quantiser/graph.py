@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +153,13 @@ def set_constants(model: Any, values: Mapping[str, NDArray[Any]]) -> None:
     for tensor in model.graph.initializer:
         if tensor.name in values:
             tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
+
+
+def remove_constants(model: Any, names: Collection[str]) -> None:
+    """Take constants out of an `onnx.ModelProto`, by name, in place."""
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in names]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def _shapes(model: Any) -> dict[str, list[int]]:
