@@ -54,8 +54,11 @@ class ExpectedNoise:
         self._group_of = torch.tensor([self._rows[placement.groups[name]] for name in gains], dtype=torch.long)
         self._gains = _padded(list(gains.values()))
         self._gain_places = _padded([places[name] for name in gains])
-        rounded = [op for op in graph.convolutions if op.name not in placement.full_weights]
-        self._stacks, self._fixed = _stacks(graph, rounded, signals, places)
+        rounded = [
+            op for op in graph.convolutions if op.name not in placement.full_weights and op.outputs[0] in signals.gains
+        ]
+        self._fixed = {op.name: _of_depthwise(graph, op, signals) for op in rounded if is_depthwise(graph.weight(op))}
+        self._stacks = _stacks(graph, [op for op in rounded if op.name not in self._fixed], signals, places)
 
     def __call__(self, logarithms: Tensor) -> Tensor:
         """The whole error."""
@@ -117,27 +120,21 @@ class _Stack:
         return LEFT_OF_WEIGHTS * self.taps * scaled * (steps.square() * self.gains).sum(1)
 
 
-def _stacks(
-    graph: Graph, convolutions: list[Operator], signals: Signals, places: dict[str, Tensor]
-) -> tuple[list[_Stack], dict[str, float]]:
-    """Layers by their shape, and the error of depthwise ones.
+def _of_depthwise(graph: Graph, operator: Operator, signals: Signals) -> float:
+    """The error made by rounding its weights: they have a step for each channel, so that no factor changes it."""
+    weight = graph.weight(operator)
+    steps = torch.from_numpy(np.abs(weight).max((1, 2, 3))) / LARGEST_WEIGHT
+    squares, gains = signals.squares[operator.inputs[0]], signals.gains[operator.outputs[0]]
+    taps = weight.shape[2] * weight.shape[3]
+    return float(LEFT_OF_WEIGHTS * taps * (squares * steps.square() * gains).sum())
 
-    Those have a step for each channel, so that no factor changes what their rounding makes.
-    """
+
+def _stacks(graph: Graph, convolutions: list[Operator], signals: Signals, places: dict[str, Tensor]) -> list[_Stack]:
+    """Layers with one group, by their shape."""
     alike: dict[tuple[int, ...], list[Operator]] = {}
-    fixed = {}
     for operator in convolutions:
-        if operator.outputs[0] not in signals.gains:
-            continue
-        weight = graph.weight(operator)
-        if is_depthwise(weight):
-            steps = torch.from_numpy(np.abs(weight).max((1, 2, 3))) / LARGEST_WEIGHT
-            squares, gains = signals.squares[operator.inputs[0]], signals.gains[operator.outputs[0]]
-            taps = weight.shape[2] * weight.shape[3]
-            fixed[operator.name] = float(LEFT_OF_WEIGHTS * taps * (squares * steps.square() * gains).sum())
-        else:
-            alike.setdefault(weight.shape, []).append(operator)
-    stacks = [
+        alike.setdefault(graph.weight(operator).shape, []).append(operator)
+    return [
         _Stack(
             [operator.name for operator in operators],
             torch.stack([places[operator.inputs[0]] for operator in operators]),
@@ -148,7 +145,6 @@ def _stacks(
         )
         for shape, operators in alike.items()
     ]
-    return stacks, fixed
 
 
 def smooth_maximum(rows: Tensor) -> Tensor:
