@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
+import pytest
 from numpy.typing import NDArray
+from openvino import opset13 as ops
 
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Network
@@ -71,6 +73,19 @@ def test_large_filters_in_float_take_two_bytes_a_weight(tmp_path: Path) -> None:
     assert ("<Type: 'float16'>", 2 * stem) in stored
     assert ("<Type: 'float32'>", 4 * stem) not in stored
     assert ("<Type: 'float32'>", 4 * 16 * 5) in stored  # the head: too small to gain
+
+
+@pytest.mark.parametrize("factor", [1e5, 1e-6])
+def test_filters_that_float16_does_not_hold_stay(factor: float, tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).uniform(1, 2, (16, 3, 3, 3)).astype(np.float32)
+    weight[3] *= factor
+    image = ops.parameter([1, 3, 8, 6], np.float32)
+    model = ov.Model([ops.convolution(image, ops.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])], [image])
+    write_slim(model, tmp_path / "slim.xml")
+    stored = [
+        op for op in ov.Core().read_model(str(tmp_path / "slim.xml")).get_ops() if op.get_type_name() == "Constant"
+    ]
+    assert np.array_equal(stored[0].data, weight)
 
 
 def test_strides_and_padding_that_are_not_the_default_stay(tmp_path: Path) -> None:
