@@ -39,10 +39,15 @@ class Alone:
         """The network in which only this block is quantised."""
         (graph, _), recipe = self._prepared, self._by.recipe
         rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
-        placement = place_by(graph, replace(recipe, ends=False, points=False, also=()), rest)
+        whole = self._measured
+        doubled = whole.placement.doubled - rest
+        placement = place_by(graph, replace(recipe, ends=False, points=False, also=()), rest, doubled)
         network = Network(graph, placement)
-        network.steps = {group: self._grids[name][0] for name, group in placement.groups.items()}
-        network.zeros = {group: self._grids[name][1] for name, group in placement.groups.items()}
+        for name, group in placement.groups.items():
+            network.steps[group] = whole.steps[whole.placement.groups[name]]
+            network.zeros[group] = whole.zeros.get(whole.placement.groups[name], 0)
+        for name, group in placement.twice.items():
+            network.steps[group] = whole.steps[whole.placement.twice[name]]
         reconstruct(graph, network, self._crops[:FIT_CROPS], recipe.ridge, only=block.convolutions)
         return network
 
@@ -55,9 +60,8 @@ class Alone:
         return prepare(self._graph, self._by.recipe, self._crops[: self._by.recipe.equalise_crops])
 
     @cached_property
-    def _grids(self) -> dict[str, tuple[float, int]]:
-        """Step and zero of each tensor that the recipe quantises."""
+    def _measured(self) -> Network:
+        """All that the recipe quantises, with its steps."""
         network = Network(*self._prepared)
         measure(network, self._crops, self._by.recipe)
-        groups = network.placement.groups
-        return {name: (network.steps[group], network.zeros.get(group, 0)) for name, group in groups.items()}
+        return network

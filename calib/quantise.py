@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantiser.budget import keep_noisiest
+from edgehr.calib.quantiser.budget import double_noisiest, keep_noisiest
 from edgehr.calib.quantiser.centre import Middles, centred, measure_reach, moved
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import rescaled, solve
@@ -35,7 +35,7 @@ from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 8  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 9  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -93,26 +93,38 @@ def quantise(model: Any, by: Calibrated, notify: Notify | None = None) -> Networ
     return _unpack(by.recipe, arrays)
 
 
-def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = ()) -> Placement:
-    """Where a recipe's quantisers stand, with further convolutions kept in float."""
+def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = (), doubled: Collection[str] = ()) -> Placement:
+    """Where a recipe's quantisers stand, with further convolutions kept in float, and some that read in two steps."""
     also, full = recipe.also, {*recipe.full, *kept}
     if recipe.kernels:
         return place_for_kernels(graph, ends=recipe.ends, points=recipe.points, also=also, full=full)
-    return place(graph, ends=recipe.ends, points=recipe.points, unsigned=recipe.unsigned, also=also, full=full)
+    return place(
+        graph,
+        ends=recipe.ends,
+        points=recipe.points,
+        unsigned=recipe.unsigned,
+        also=also,
+        full=full,
+        doubled=doubled,
+    )
 
 
 def carry_and_place(
-    graph: Graph, recipe: Recipe, kept: Collection[str] = (), middles: Middles | None = None
+    graph: Graph,
+    recipe: Recipe,
+    kept: Collection[str] = (),
+    doubled: Collection[str] = (),
+    middles: Middles | None = None,
 ) -> tuple[Graph, Placement]:
     """The form of a graph that is quantised, and its quantisers.
 
     See `edgehr.calib.quantiser.passing` and `.centre`.
     """
-    integer = place_by(graph, recipe, kept).integer
-    graph = carry_around(graph, integer, shut=not recipe.kernels)
+    before = place_by(graph, recipe, kept, doubled)
+    graph = carry_around(graph, before.integer | before.doubled, shut=not recipe.kernels)
     if middles:
-        graph = moved(graph, integer, middles)
-    return graph, place_by(graph, recipe, kept)
+        graph = moved(graph, before.integer, middles)
+    return graph, place_by(graph, recipe, kept, doubled)
 
 
 def _read_and_quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
@@ -167,14 +179,15 @@ class _Choice:
 
     @classmethod
     def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], middles: Middles | None = None) -> _Choice:
-        carried, placement = carry_and_place(graph, recipe, (), middles)
+        carried, placement = carry_and_place(graph, recipe, middles=middles)
         signals = measure_signals(carried, crops)
         noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
         factors = solve(noise)
         kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)
-        if kept:
+        doubled = double_noisiest(carried, placement, noise, factors, recipe.doubled_share, kept)
+        if kept or doubled:
             # What is still quantised is the same as before, and so are its signals.
-            carried, placement = carry_and_place(graph, recipe, kept, middles)
+            carried, placement = carry_and_place(graph, recipe, kept, doubled, middles)
             noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
             factors = solve(noise)
         return cls(carried, placement, noise, factors)
@@ -212,6 +225,7 @@ def _pack(network: Network) -> Arrays:
     arrays: Arrays = {
         "graph": np.frombuffer(_without_filters(network.graph).SerializeToString(), np.uint8),
         "kept": np.array(sorted(network.placement.full_weights), dtype=str),
+        "doubled": np.array(sorted(network.placement.doubled), dtype=str),
         "groups": np.array(numbers),
         "steps": np.array([network.steps[group] for group in numbers]),
         "zeros": np.array([network.zeros.get(group, 0) for group in numbers]),
@@ -239,7 +253,7 @@ def _unpack(recipe: Recipe, arrays: Arrays) -> Network:
         if (weight := arrays.get(f"weight {node.name}")) is not None:
             model.graph.initializer.append(numpy_helper.from_array(weight, node.input[1]))
     graph = Graph(model)
-    network = Network(graph, place_by(graph, recipe, arrays["kept"].tolist()))
+    network = Network(graph, place_by(graph, recipe, arrays["kept"].tolist(), arrays["doubled"].tolist()))
     network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
     network.zeros = dict(zip(arrays["groups"].tolist(), arrays["zeros"].tolist(), strict=True))
     for name in network.layers:

@@ -21,6 +21,8 @@ class Recipe:
         name: What artifacts record.
         ends: The first and the last convolution stay in float.
         float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantiser.budget`.
+        doubled_share: Of all multiply-adds in INT8, how many may be done twice, see `edgehr.calib.quantiser.budget`;
+            not with kernels.
         points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
         unsigned: Tensors that are never negative take 0 to 255.
         ranges: How the ranges of activations are found, see `edgehr.calib.quantiser.ranges`.
@@ -39,6 +41,7 @@ class Recipe:
     name: str
     ends: bool = False
     float_share: float = 0.0
+    doubled_share: float = 0.0
     points: bool = True
     unsigned: bool = False
     ranges: str = "mse"
@@ -74,6 +77,10 @@ UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": Fal
 # is in INT8 in the network with conditional weighting, where float does more good elsewhere.
 FORMS = {True: Form(late_weights=True), False: SHUFFLE_FREE}
 WITH_KERNELS = Form(joined_stem=True)
+
+# Variant of Lite-HRNet -> see `Recipe.doubled_share`. Conditional weighting passes more rounding on than naive blocks
+# do, which need no more than 8 bits (docs/quantisation.md).
+DOUBLED_SHARES = {"lite": 0.15}
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
     if target == "tflite":
         return Recipe(f"{card.architecture}-kernels", kernels=True, ranges=BOTH_ENDS, form=WITH_KERNELS, **family)
     unsigned = UNSIGNED[target]
+    doubled_share = DOUBLED_SHARES.get(card.parameters.get("variant", ""), 0.0)
     family["additions"] = family["additions"] and not unsigned
     name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
-    return Recipe(name, unsigned=unsigned, form=FORMS[unsigned], **family)
+    return Recipe(name, unsigned=unsigned, doubled_share=doubled_share, form=FORMS[unsigned], **family)

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from edgehr.calib.quantiser.graph import CONVOLUTION, Operator
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import MOVING
+from edgehr.calib.quantiser.placement import FINER, MOVING
 from edgehr.converters.export import check_onnx
 
 
@@ -45,6 +45,7 @@ class _Writer:
         # Old name of a tensor -> that of the new one, and of what its quantiser makes of it.
         self._renamed: dict[str, str] = {name: name for name in (self._graph.input, self._graph.output)}
         self._pairs: dict[str, str] = {}
+        self._twice: dict[str, tuple[str, str]] = {}
 
     def model(self, batch: int | None) -> Any:
         graph = self._graph
@@ -65,6 +66,9 @@ class _Writer:
         return result
 
     def _add(self, operator: Operator) -> None:
+        if operator.name in self._network.placement.doubled:
+            self._convolve_twice(operator)
+            return
         if operator.kind == CONVOLUTION:
             inputs = [self._taken(operator, operator.inputs[0]), *self._layer(operator)]
         else:
@@ -78,6 +82,19 @@ class _Writer:
         if operator.kind in MOVING and operator.name in self._network.placement.integer:
             for name in operator.outputs:
                 self._renamed[name] = self._rounded(name)
+
+    def _convolve_twice(self, operator: Operator) -> None:
+        """Both of what a quantiser makes of a tensor and what a second one makes of the rest, by the same weights."""
+        weight, bias = self._layer(operator)
+        coarse, fine = self._rounded_twice(operator.inputs[0])
+        parts = [next(self._names), next(self._names)]
+        for inputs, part, name in (([coarse, weight, bias], parts[0], "coarse"), ([fine, weight], parts[1], "fine")):
+            self._nodes.append(
+                helper.make_node(operator.kind, inputs, [part], f"{operator.name}.{name}", **_telling(operator))
+            )
+        (result,) = operator.outputs
+        self._renamed.setdefault(result, next(self._names))
+        self._nodes.append(helper.make_node("Add", parts, [self._renamed[result]], operator.name))
 
     def _source(self, operator: Operator, name: str) -> str:
         if name in self._graph.constants:
@@ -110,14 +127,26 @@ class _Writer:
         if group is None:
             return self._renamed[tensor]
         if tensor not in self._pairs:
-            source, integers, result = self._renamed[tensor], next(self._names), next(self._names)
             kind = np.uint8 if group in self._network.placement.unsigned else np.int8
-            step = self._constant(np.array(self._network.steps[group], np.float32))
-            zero = self._constant(np.array(0, kind))
-            self._nodes.append(helper.make_node("QuantizeLinear", [source, step, zero], [integers]))
-            self._nodes.append(helper.make_node("DequantizeLinear", [integers, step, zero], [result]))
-            self._pairs[tensor] = result
+            self._pairs[tensor] = self._pair(self._renamed[tensor], self._network.steps[group], kind)
         return self._pairs[tensor]
+
+    def _rounded_twice(self, tensor: str) -> tuple[str, str]:
+        """What a tensor's first quantiser makes of it, and its second one of the rest."""
+        if tensor not in self._twice:
+            step, source = self._network.steps[self._network.placement.twice[tensor]], self._renamed[tensor]
+            coarse, rest = self._pair(source, step, np.int8), next(self._names)
+            self._nodes.append(helper.make_node("Sub", [source, coarse], [rest]))
+            self._twice[tensor] = coarse, self._pair(rest, step / FINER, np.int8)
+        return self._twice[tensor]
+
+    def _pair(self, source: str, step: float, kind: type[np.generic]) -> str:
+        """What Q and DQ make of a new tensor."""
+        integers, result = next(self._names), next(self._names)
+        constants = [self._constant(np.array(step, np.float32)), self._constant(np.array(0, kind))]
+        self._nodes.append(helper.make_node("QuantizeLinear", [source, *constants], [integers]))
+        self._nodes.append(helper.make_node("DequantizeLinear", [integers, *constants], [result]))
+        return result
 
     def _constant(self, value: NDArray[Any]) -> str:
         """The name of a constant; equal ones are stored once."""

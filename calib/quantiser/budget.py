@@ -1,12 +1,16 @@
-"""Which convolutions stay in float: where the fewest multiply-adds spare the most rounding noise.
+"""Which convolutions stay in float, and which take what they read in two steps: where that spares most rounding noise.
 
 A convolution in float spares the rounding of its weights, and the quantisers that nobody else needs; what needs one
 together spares it together. Whatever spares most for its multiply-adds is taken first.
+
+In two steps, what the quantiser leaves is rounded by a second one and filtered by the same weights, so that nothing
+but these is rounded any more, for twice the multiply-adds.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -18,6 +22,8 @@ from edgehr.calib.quantiser.placement import Placement
 
 # Share of all expected noise below which a quantiser is not worth the conversions around it.
 LEAST_NOISE = 1e-3
+
+Spared = Mapping[frozenset[str], float]
 
 
 def keep_noisiest(
@@ -38,42 +44,88 @@ def keep_noisiest(
     Returns:
         Names of the convolutions that go from INT8 to float.
     """
-    costs = {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}
-    left = share * sum(costs.values()) - sum(costs[name] for name in placement.in_float)
-    spared = _spared(graph, placement, noise, factors)
+    spared: dict[frozenset[str], float] = defaultdict(float, _at_tensors(graph, placement, noise, factors))
+    for name, error in noise.of_weights(_logarithms(factors)).items():
+        if name not in placement.in_float:
+            spared[frozenset([name])] += float(error)
+    costs = _costs(graph)
+    return _take_best(spared, costs, share * sum(costs.values()) - sum(costs[name] for name in placement.in_float))
+
+
+def double_noisiest(
+    graph: Graph,
+    placement: Placement,
+    noise: ExpectedNoise,
+    factors: NDArray[np.float64],
+    share: float,
+    kept: Collection[str],
+) -> frozenset[str]:
+    """Spend a share of the multiply-adds on taking what convolutions read in two steps.
+
+    Args:
+        graph: The network.
+        placement: Its quantisers.
+        noise: What they add to the error of the heatmaps.
+        factors: (count,) of the channels.
+        share: Of all multiply-adds, those that may be done twice.
+        kept: Names of the convolutions that go to float.
+
+    Returns:
+        Names of others.
+    """
+    costs = _costs(graph)
+    return _take_best(_at_tensors(graph, placement, noise, factors), costs, share * sum(costs.values()), kept)
+
+
+def _take_best(spared: Spared, costs: Mapping[str, int], left: float, before: Collection[str] = ()) -> frozenset[str]:
+    """Take convolutions until nothing that is worth it fits into what is left.
+
+    Args:
+        spared: Noise by the convolutions all of which must be taken to be rid of it.
+        costs: Multiply-adds.
+        left: How many may be taken.
+        before: What has been taken, at no cost.
+
+    Returns:
+        What is taken in addition.
+    """
     least = LEAST_NOISE * sum(spared.values())
-    kept: set[str] = set()
+    taken = set(before)
 
     def gain(names: frozenset[str]) -> float:
-        return sum(error for needed, error in spared.items() if needed <= names | kept and not needed <= kept)
+        return sum(error for needed, error in spared.items() if needed <= names | taken and not needed <= taken)
 
     def cost(names: frozenset[str]) -> int:
-        return sum(costs[name] for name in names - kept)
+        return sum(costs[name] for name in names - taken)
 
     candidates = [names for names in spared if all(name in costs for name in names)]
     while candidates:
-        candidates = [names for names in candidates if not names <= kept and cost(names) <= left]
+        candidates = [names for names in candidates if not names <= taken and cost(names) <= left]
         gains = {names: gain(names) for names in candidates}
         candidates = [names for names in candidates if gains[names] >= least]
         if candidates:
             best = max(candidates, key=lambda names: gains[names] / cost(names))
             left -= cost(best)
-            kept |= best
-    return frozenset(kept)
+            taken |= best
+    return frozenset(taken - set(before))
+
+
+def _costs(graph: Graph) -> dict[str, int]:
+    return {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}
+
+
+def _logarithms(factors: NDArray[np.float64]) -> torch.Tensor:
+    return torch.from_numpy(np.log(factors)).float()
 
 
 @torch.no_grad()
-def _spared(
+def _at_tensors(
     graph: Graph, placement: Placement, noise: ExpectedNoise, factors: NDArray[np.float64]
 ) -> dict[frozenset[str], float]:
-    """Noise by the operators all of which must be in float to be rid of it."""
-    logarithms = torch.from_numpy(np.log(factors)).float()
+    """Noise of tensors by the operators all of which must read them unrounded to be rid of it."""
     spared: dict[frozenset[str], float] = defaultdict(float)
-    for tensor, error in noise.of_tensors(logarithms).items():
+    for tensor, error in noise.of_tensors(_logarithms(factors)).items():
         spared[_users(graph, placement, tensor)] += float(error)
-    for name, error in noise.of_weights(logarithms).items():
-        if name not in placement.in_float:
-            spared[frozenset([name])] += float(error)
     return spared
 
 

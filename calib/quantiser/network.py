@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantiser.operators import check_operators, compute, convolve
-from edgehr.calib.quantiser.placement import MOVING, Placement
+from edgehr.calib.quantiser.placement import FINER, MOVING, SIGNED, Placement
 
 # Called with the name of each tensor and its value before it is quantised.
 Watch = Callable[[str, Tensor], None]
@@ -82,9 +82,19 @@ class Network:
             value, step, self.zeros.get(group, 0), *self.placement.bounds(name)
         )
 
+    def quantise_twice(self, name: str, value: Tensor) -> Tensor:
+        """A tensor as a convolution takes it that filters what the first quantiser leaves, too."""
+        step = self.steps.get(self.placement.twice[name])
+        if step is None:
+            return value
+        first = torch.fake_quantize_per_tensor_affine(value, step, 0, *SIGNED)
+        return first + torch.fake_quantize_per_tensor_affine(value - first, step / FINER, 0, *SIGNED)
+
     def take(self, operator: Operator, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors that an operator takes, as it takes them."""
         taken = {name: values[name] for name in operator.inputs if name in values}
+        if operator.name in self.placement.doubled:
+            return {name: self.quantise_twice(name, value) for name, value in taken.items()}
         if operator.name not in self.placement.integer:
             return taken
         return {name: self.quantise(name, value) for name, value in taken.items()}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgehr.calib.quantiser.graph import Graph
 
 # What they return was among what they took.
 MOVING = ("Concat", "Slice")
+SIGNED = (-128, 127)
+FINER = 254  # steps of a second quantiser in one of the first: what rounding leaves, up to half a step, takes 127
 _KEEP_SIGN = ("Concat", "Slice", "Split", "AveragePool", "ReduceMean", "Resize", "Mul", "Add")
 
 
@@ -24,6 +26,9 @@ class Placement:
         integer: Names of the operators that take tensors rounded: convolutions in INT8, and what moves bytes. Any other
             reads what was made, unrounded.
         kernels: Convolutions in INT8 return INT8, so that all who read what they make read it rounded.
+        twice: Tensor -> number of the quantiser that rounds it for convolutions in `doubled`; a second one, a `FINER`th
+            of its step, rounds what it leaves.
+        doubled: Names of the convolutions in INT8 that filter both, and add.
     """
 
     groups: dict[str, int]
@@ -32,6 +37,8 @@ class Placement:
     full_weights: frozenset[str]
     integer: frozenset[str] = frozenset()
     kernels: bool = False
+    twice: dict[str, int] = field(default_factory=dict)
+    doubled: frozenset[str] = frozenset()
 
     def bounds(self, tensor: str) -> tuple[int, int]:
         """Least and largest step of a tensor's quantiser."""
@@ -39,7 +46,7 @@ class Placement:
 
     def bounds_of(self, group: int) -> tuple[int, int]:
         """Least and largest step of a quantiser."""
-        return (0, 255) if group in self.unsigned else (-128, 127)
+        return (0, 255) if group in self.unsigned else SIGNED
 
 
 NOWHERE = Placement({}, frozenset(), frozenset(), frozenset())
@@ -53,6 +60,7 @@ def place(
     unsigned: bool,
     also: Collection[str] = (),
     full: Collection[str] = (),
+    doubled: Collection[str] = (),
 ) -> Placement:
     """Quantise what convolutions take, and nothing else: sums and products stay in float between them.
 
@@ -67,16 +75,27 @@ def place(
         unsigned: Tensors that are never negative get all 256 steps, which TensorRT lacks.
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
+        doubled: Names of those that take what they read in two steps; those in float are not among them.
     """
     floating, full_weights = in_float(graph, ends=ends, points=points, also=also, full=full)
+    in_int8 = [operator for operator in graph.convolutions if operator.name not in floating]
+    once = [operator for operator in in_int8 if operator.name not in doubled]
     together = Together(graph)
-    for operator in graph.convolutions:
-        if operator.name not in floating:
-            together.add(operator.inputs[0])
+    for operator in once:
+        together.add(operator.inputs[0])
     groups = together.numbered()
     positive = positive_groups(graph, groups) if unsigned else frozenset()
-    integer = {operator.name for operator in graph.convolutions if operator.name not in floating}
-    return Placement(groups, positive, floating, full_weights, frozenset(integer | moving(graph, groups)))
+    integer = frozenset({operator.name for operator in once} | moving(graph, groups))
+    taken = dict.fromkeys(operator.inputs[0] for operator in in_int8 if operator.name in doubled)
+    return Placement(
+        groups,
+        positive,
+        floating,
+        full_weights,
+        integer,
+        twice={tensor: number for number, tensor in enumerate(taken, len(set(groups.values())))},
+        doubled=frozenset(operator.name for operator in in_int8) & set(doubled),
+    )
 
 
 def in_float(

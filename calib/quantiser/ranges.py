@@ -14,6 +14,8 @@ BINS = 4096
 BOTH_ENDS = "mse-ends"  # see `edgehr.calib.quantiser.grids`
 # Fractions of the largest magnitude that are tried as range where the one of least square error is wanted.
 CANDIDATES = np.linspace(0.05, 1, 96)
+# How far a quantiser reaches, in units of the largest magnitude seen, where a second one makes its steps fine.
+BEYOND_SEEN = 8
 SMALLEST = 1e-6  # of a range: a tensor may be zero throughout
 
 
@@ -27,22 +29,25 @@ def measure_steps(network: Network, crops: NDArray[np.float32], method: str) -> 
             nothing; or ``mse``, the range of least mean square error.
 
     Returns:
-        Steps by number of the group.
+        Steps by number of the group; those of tensors that are rounded twice reach far beyond all that was seen.
 
     Raises:
         EdgehrError: There is no such method.
     """
     check_method(method)
-    groups, bounds = network.placement.groups, network.placement.bounds_of
+    groups, twice, bounds = network.placement.groups, network.placement.twice, network.placement.bounds_of
     tops = dict.fromkeys(groups.values(), SMALLEST)
+    widest = dict.fromkeys(twice.values(), SMALLEST)
 
     def reach(name: str, value: Tensor) -> None:
-        if name in groups:
-            tops[groups[name]] = max(tops[groups[name]], float(value.abs().max()))
+        for numbers, found in ((groups, tops), (twice, widest)):
+            if name in numbers:
+                found[numbers[name]] = max(found[numbers[name]], float(value.abs().max()))
 
     network.run(crops, reach)
+    coarse = {group: BEYOND_SEEN * top / bounds(group)[1] for group, top in widest.items()}
     if method == "max":
-        return {group: top / bounds(group)[1] for group, top in tops.items()}
+        return coarse | {group: top / bounds(group)[1] for group, top in tops.items()}
     counts = {group: np.zeros(BINS) for group in tops}
 
     def count(name: str, value: Tensor) -> None:
@@ -51,7 +56,9 @@ def measure_steps(network: Network, crops: NDArray[np.float32], method: str) -> 
 
     network.run(crops, count)
     levels = {group: bounds(group)[1] for group in tops}
-    return {group: top * _fraction(counts[group], method, levels[group]) / levels[group] for group, top in tops.items()}
+    return coarse | {
+        group: top * _fraction(counts[group], method, levels[group]) / levels[group] for group, top in tops.items()
+    }
 
 
 def check_method(method: str) -> None:

@@ -32,6 +32,17 @@ def test_additions_centre_where_steps_would_be_lost() -> None:
     assert not recipe_for(get_card("hrnet-w32-coco-256x192"), "tensorrt").additions
 
 
+def test_conditional_weighting_is_read_in_two_steps_where_sums_are_in_float() -> None:
+    gated, naive = get_card("litehrnet-18-coco-256x192"), get_card("litehrnet-18-wider-naive-coco-256x192")
+    assert [recipe_for(gated, target).doubled_share > 0 for target in ("trt-bundle", "openvino", "tflite")] == [
+        True,
+        True,
+        False,
+    ]
+    assert not recipe_for(naive, "openvino").doubled_share
+    assert not recipe_for(get_card("hrnet-w32-coco-256x192"), "openvino").doubled_share
+
+
 def test_a_large_network_is_fitted_on_fewer_crops() -> None:
     small, large = (
         recipe_for(get_card(name), "onnx") for name in ("litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,19 @@ def test_a_block_alone_harms_nothing_but_by_itself(by: Calibrated) -> None:
     quantised = {name for name, layer in network.layers.items() if layer.step is not None}
     assert quantised == set(block.convolutions)
     assert set(network.placement.groups) == {"backbone.stem.1.relu"}
-    assert list(network.steps.values()) == [alone._grids["backbone.stem.1.relu"][0]]
+    assert set(network.steps.values()) < set(alone._measured.steps.values())
+
+
+def test_a_block_alone_reads_in_two_steps_what_the_whole_does(by: Calibrated) -> None:
+    graph, recipe = Graph(small_pose()), replace(RECIPE, doubled_share=0.4)
+    alone = Alone(graph, replace(by, recipe=recipe))
+    whole = alone._measured.placement
+    assert whole.doubled
+    for block in find_blocks(graph, whole):
+        network = alone(block)
+        assert network.placement.doubled == whole.doubled & set(block.convolutions)
+        steps = {name: network.steps[group] for name, group in network.placement.twice.items()}
+        assert steps == {name: alone._measured.steps[whole.twice[name]] for name in steps}
 
 
 def ranked(*errors: float) -> list[Measured]:

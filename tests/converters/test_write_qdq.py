@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
 import pytest
@@ -13,13 +15,14 @@ from edgehr.calib.quantiser.placement import place
 from edgehr.calib.quantiser.ranges import measure_steps
 from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.converters.qdq import has_unsigned, is_quantised
+from edgehr.converters.quality.coverage_onnx import graph_coverage
 from edgehr.converters.write_qdq import write_qdq
 from tests.calib.quantiser.small_graph import crops, equalise, relative, run_onnx, small_model
 
 
-def quantised(*, unsigned: bool) -> Network:
+def quantised(*, unsigned: bool, doubled: Collection[str] = ()) -> Network:
     graph, batch = Graph(small_model()), crops(40)
-    placement = place(graph, ends=True, points=True, unsigned=unsigned)
+    placement = place(graph, ends=True, points=True, unsigned=unsigned, doubled=doubled)
     graph = equalise(graph, placement, batch)
     network = Network(graph, placement)
     network.steps = measure_steps(network, batch, "p99.99")
@@ -35,6 +38,22 @@ def test_onnx_runtime_computes_what_was_simulated(unsigned: bool) -> None:
     assert has_unsigned(model) == unsigned
     # A value half way between two steps may fall to either side.
     assert relative(run_onnx(model, batch), network.run(batch)) < 0.02
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+def test_what_reads_in_two_steps_is_computed_as_simulated(unsigned: bool) -> None:
+    doubled = ["node_down", "node_depthwise", "node_again"]
+    network, batch = quantised(unsigned=unsigned, doubled=doubled), crops(6, seed=2)
+    model = write_qdq(network)
+    assert relative(run_onnx(model, batch), network.run(batch)) < 0.02
+    nodes = {node.name: node for node in model.graph.node if node.name}
+    for name in doubled:
+        coarse, fine, both = (nodes[part] for part in (f"{name}.coarse", f"{name}.fine", name))
+        assert coarse.input[1] == fine.input[1]  # the weights are there once
+        assert list(both.input) == [coarse.output[0], fine.output[0]]
+    coverage = graph_coverage(model)
+    in_int8 = {node.name for node in coverage.nodes if node.int8 and node.macs}
+    assert {f"{name}.{part}" for name in doubled for part in ("coarse", "fine")} < in_int8
 
 
 def test_weights_are_bytes_and_biases_float() -> None:

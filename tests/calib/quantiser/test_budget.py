@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgehr.calib.quantiser.budget import keep_noisiest
+from edgehr.calib.quantiser.budget import double_noisiest, keep_noisiest
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.equalise import solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
@@ -31,6 +31,9 @@ class Known:
 
     def kept(self, share: float) -> frozenset[str]:
         return keep_noisiest(self.graph, self.placement, self.noise, self.factors, share)
+
+    def doubled(self, share: float, kept: Collection[str] = ()) -> frozenset[str]:
+        return double_noisiest(self.graph, self.placement, self.noise, self.factors, share, kept)
 
     def share(self, names: frozenset[str]) -> float:
         costs = {operator.name: multiply_adds(self.graph, operator) for operator in self.graph.convolutions}
@@ -99,3 +102,25 @@ def test_a_network_with_some_of_it_in_float_is_nearer(known: Known) -> None:
         network.steps = measure_steps(network, crops(40), "mse")
         errors.append(relative(network.run(held_out), wanted))
     assert errors[1] < 0.9 * errors[0]
+
+
+def test_what_is_doubled_keeps_its_share_beside_what_is_in_float(known: Known) -> None:
+    kept = known.kept(0.1)
+    doubled = known.doubled(0.3, kept)
+    assert doubled
+    assert not doubled & kept
+    assert known.share(doubled) <= 0.3
+    assert not known.doubled(0.0)
+
+
+@pytest.mark.parametrize("known", ["what is taken"], indirect=True)
+def test_a_network_with_some_of_it_doubled_is_nearer(known: Known) -> None:
+    held_out, batch = crops(20, seed=1), crops(40)
+    wanted, errors = Network(known.graph, NOWHERE).run(held_out), []
+    for doubled in ((), known.doubled(0.5), [op.name for op in known.graph.convolutions]):
+        placement = place(known.graph, ends=False, points=False, unsigned=True, doubled=doubled)
+        network = Network(known.graph, placement)
+        network.steps = measure_steps(network, batch, "mse")
+        errors.append(relative(network.run(held_out), wanted))
+    assert errors[1] < 0.9 * errors[0]
+    assert errors[2] < 0.1 * errors[0]

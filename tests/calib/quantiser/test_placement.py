@@ -40,3 +40,15 @@ def test_only_tensors_that_are_never_negative_are_unsigned() -> None:
     assert {signed.bounds(name) for name in signed.groups} == {(-128, 127)}
     assert unsigned.bounds("x") == unsigned.bounds("weighted") == (0, 255)
     assert unsigned.bounds("depthwise") == (-128, 127)
+
+
+def test_what_is_read_in_two_steps_has_quantisers_of_its_own() -> None:
+    graph = Graph(small_model())
+    doubled = ["node_down", "node_again", "node_stem"]
+    placement = place(graph, ends=True, points=True, unsigned=True, doubled=doubled)
+    assert placement.doubled == {"node_down", "node_again"}  # the first convolution is in float
+    assert not placement.doubled & (placement.integer | placement.in_float)
+    assert set(placement.twice) == {"x", "weighted"}
+    assert set(placement.groups) == {"low", "depthwise"}
+    assert not set(placement.twice.values()) & set(placement.groups.values())
+    assert {placement.bounds_of(group) for group in placement.twice.values()} == {(-128, 127)}
