@@ -21,8 +21,8 @@ class Recipe:
         name: What artifacts record.
         ends: The first and the last convolution stay in float.
         float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantiser.budget`.
-        doubled_share: Of all multiply-adds in INT8, how many may be done twice, see `edgehr.calib.quantiser.budget`;
-            not with kernels.
+        doubled_share: Of the convolutions in INT8, how many may take what they read in two steps, see
+            `edgehr.calib.quantiser.budget`; not with kernels.
         points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
         unsigned: Tensors that are never negative take 0 to 255.
         ranges: How the ranges of activations are found, see `edgehr.calib.quantiser.ranges`.
@@ -80,7 +80,7 @@ WITH_KERNELS = Form(joined_stem=True)
 
 # Variant of Lite-HRNet -> see `Recipe.doubled_share`. Conditional weighting passes more rounding on than naive blocks
 # do, which need no more than 8 bits (docs/quantisation.md).
-DOUBLED_SHARES = {"lite": 0.15}
+DOUBLED_SHARES = {"lite": 0.2}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which convolutions stay in float, and which take what they read in two steps: where that spares most rounding noise.
 
 A convolution in float spares the rounding of its weights, and the quantisers that nobody else needs; what needs one
-together spares it together. Whatever spares most for its multiply-adds is taken first.
+together spares it together. Whatever spares most for what it costs is taken first.
 
 In two steps, what the quantiser leaves is rounded by a second one and filtered by the same weights, so that nothing
 but these is rounded any more, for twice the multiply-adds.
@@ -60,21 +60,25 @@ def double_noisiest(
     share: float,
     kept: Collection[str],
 ) -> frozenset[str]:
-    """Spend a share of the multiply-adds on taking what convolutions read in two steps.
+    """Choose convolutions that take what they read in two steps.
+
+    They are counted, whatever their size: in networks with as little arithmetic as these, it is the operators around a
+    second convolution that take the time.
 
     Args:
         graph: The network.
         placement: Its quantisers.
         noise: What they add to the error of the heatmaps.
         factors: (count,) of the channels.
-        share: Of all multiply-adds, those that may be done twice.
+        share: Of the convolutions in INT8, those that may be done twice.
         kept: Names of the convolutions that go to float.
 
     Returns:
         Names of others.
     """
-    costs = _costs(graph)
-    return _take_best(_at_tensors(graph, placement, noise, factors), costs, share * sum(costs.values()), kept)
+    in_int8 = {operator.name for operator in graph.convolutions} - placement.in_float - set(kept)
+    costs = dict.fromkeys((operator.name for operator in graph.convolutions), 1)
+    return _take_best(_at_tensors(graph, placement, noise, factors), costs, share * len(in_int8), kept)
 
 
 def _take_best(spared: Spared, costs: Mapping[str, int], left: float, before: Collection[str] = ()) -> frozenset[str]:
@@ -82,8 +86,8 @@ def _take_best(spared: Spared, costs: Mapping[str, int], left: float, before: Co
 
     Args:
         spared: Noise by the convolutions all of which must be taken to be rid of it.
-        costs: Multiply-adds.
-        left: How many may be taken.
+        costs: Of each.
+        left: The most that they may cost.
         before: What has been taken, at no cost.
 
     Returns:

@@ -61,7 +61,10 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], A
 
     def prepare(target: Target, calibration: CalibrationSet) -> Any:
         unsigned = target.name in ("onnx", "openvino")
-        recipe = Recipe("few", unsigned=unsigned, equalise_crops=16, range_crops=16, fit_crops=32)
+        doubled = 0.1 if target.name in ("openvino", "tensorrt") else 0.0
+        recipe = Recipe(
+            "few", unsigned=unsigned, doubled_share=doubled, equalise_crops=16, range_crops=16, fit_crops=32
+        )
         monkeypatch.setattr(int8, "recipe_for", lambda card, name: recipe)
         target.calibration = calibration
         return target
@@ -98,8 +101,9 @@ def test_real_networks_are_computed_as_by_onnx_runtime_and_equalised_exactly(
 
 def test_the_graph_on_onnx_runtime_is_what_was_simulated(model: Any, people: CalibrationSet) -> None:
     card, proto = model
-    recipe = Recipe("few", equalise_crops=4, range_crops=4, fit_crops=4)
+    recipe = Recipe("few", doubled_share=0.1, equalise_crops=4, range_crops=4, fit_crops=4)
     network = quantise(proto, Calibrated(card, "ab" * 32, people, recipe))
+    assert network.placement.doubled
     batch = read_crops(people, card, 2)
     simulated = network.run(batch)
     assert relative(run_onnx(write_qdq(network), batch), simulated) < 0.1
