@@ -186,7 +186,7 @@ class _Choice:
         kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)
         doubled = double_noisiest(carried, placement, noise, factors, recipe.doubled_share, kept)
         if kept or doubled:
-            # What is still quantised is the same as before, and so are its signals.
+            # What is still rounded once is the same as before, and all signals are.
             carried, placement = carry_and_place(graph, recipe, kept, doubled, middles)
             noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
             factors = solve(noise)

@@ -22,7 +22,7 @@ class Recipe:
         ends: The first and the last convolution stay in float.
         float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantiser.budget`.
         doubled_share: Of the convolutions in INT8, how many may take what they read in two steps, see
-            `edgehr.calib.quantiser.budget`; not with kernels.
+            `edgehr.calib.quantiser.budget`; not with kernels, nor with free zero points.
         points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
         unsigned: Tensors that are never negative take 0 to 255.
         ranges: How the ranges of activations are found, see `edgehr.calib.quantiser.ranges`.
@@ -54,6 +54,10 @@ class Recipe:
     full: tuple[str, ...] = ()
     kernels: bool = False
     form: Form = SHUFFLE_FREE
+
+    def __post_init__(self) -> None:
+        if self.doubled_share and (self.kernels or self.ranges == BOTH_ENDS):
+            raise ValueError("what reads in two steps has no zero points, and sums in float behind it")
 
     @property
     def crops(self) -> int:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from edgehr.calib.quantise import Calibrated, quantise
+from edgehr.calib.quantiser.graph import multiply_adds
 from edgehr.calib.quantiser.network import Network
 from edgehr.calib.recipes import recipe_for
 from edgehr.calib.sensitivity import choose_float
 from edgehr.converters.graph_stages import simplified_graph
 from edgehr.converters.kept import Kept
-from edgehr.converters.quality.coverage_onnx import graph_coverage
 from edgehr.converters.report import Listener, Report
 from edgehr.converters.target import Job, Target
 from edgehr.converters.write_qdq import write_qdq
@@ -25,9 +25,12 @@ Model = TypeVar("Model")
 
 def int8_graph(job: Job, target: Target, report: Report, listener: Listener | None) -> Any:
     """The ONNX graph with Q/DQ; see `int8_model`."""
-    quantised = int8_model(job, target, report, listener, lambda network: write_qdq(network, job.batch))
-    report.notes.append(_covered(quantised))
-    return quantised
+
+    def write(network: Network) -> Any:
+        report.notes.append(_covered(network))
+        return write_qdq(network, job.batch)
+
+    return int8_model(job, target, report, listener, write)
 
 
 def int8_model(
@@ -80,12 +83,12 @@ def _teller(stage: str, listener: Listener | None) -> Callable[[str], None]:
     return tell
 
 
-def _covered(model: Any) -> str:
-    copy = type(model)()
-    copy.CopyFrom(model)
-    coverage = graph_coverage(copy)
-    kept = sum(not layer.int8 for layer in coverage.layers)
-    return (
-        f"{coverage.int8_share:.1%} of the multiply-adds are in INT8; {kept} of {len(coverage.layers)} convolutions "
-        "stay in float"
+def _covered(network: Network) -> str:
+    graph, placement = network.graph, network.placement
+    costs = {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}
+    kept = [cost for name, cost in costs.items() if name in placement.in_float]
+    words = (
+        f"{1 - sum(kept) / sum(costs.values()):.1%} of the multiply-adds are in INT8; {len(kept)} of {len(costs)} "
+        "convolutions stay in float"
     )
+    return f"{words}, {len(placement.doubled)} read in two steps" if placement.doubled else words

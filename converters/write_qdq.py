@@ -21,6 +21,7 @@ def write_qdq(network: Network, batch: int | None = 1) -> Any:
 
     Weights are stored in 8 bits with a scale for each output channel. Biases are float: TensorRT takes no other, and
     ONNX Runtime quantises them itself. Operators keep their names, tensors get short ones.
+    Of a convolution that reads in two steps, the sum has the name.
 
     Args:
         network: Quantised.

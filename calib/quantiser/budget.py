@@ -20,7 +20,7 @@ from edgehr.calib.quantiser.expected import ExpectedNoise
 from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, multiply_adds
 from edgehr.calib.quantiser.placement import Placement
 
-# Share of all expected noise below which a quantiser is not worth the conversions around it.
+# Share of the expected noise at stake below which a quantiser is not worth the conversions around it.
 LEAST_NOISE = 1e-3
 
 Spared = Mapping[frozenset[str], float]
@@ -48,7 +48,7 @@ def keep_noisiest(
     for name, error in noise.of_weights(_logarithms(factors)).items():
         if name not in placement.in_float:
             spared[frozenset([name])] += float(error)
-    costs = _costs(graph)
+    costs = {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}
     return _take_best(spared, costs, share * sum(costs.values()) - sum(costs[name] for name in placement.in_float))
 
 
@@ -76,9 +76,10 @@ def double_noisiest(
     Returns:
         Names of others.
     """
-    in_int8 = {operator.name for operator in graph.convolutions} - placement.in_float - set(kept)
-    costs = dict.fromkeys((operator.name for operator in graph.convolutions), 1)
-    return _take_best(_at_tensors(graph, placement, noise, factors), costs, share * len(in_int8), kept)
+    names = {operator.name for operator in graph.convolutions}
+    in_int8 = names - placement.in_float - set(kept)
+    spared = _at_tensors(graph, placement, noise, factors)
+    return _take_best(spared, dict.fromkeys(names, 1), share * len(in_int8), kept)
 
 
 def _take_best(spared: Spared, costs: Mapping[str, int], left: float, before: Collection[str] = ()) -> frozenset[str]:
@@ -93,8 +94,8 @@ def _take_best(spared: Spared, costs: Mapping[str, int], left: float, before: Co
     Returns:
         What is taken in addition.
     """
-    least = LEAST_NOISE * sum(spared.values())
     taken = set(before)
+    least = LEAST_NOISE * sum(error for needed, error in spared.items() if not needed <= taken)
 
     def gain(names: frozenset[str]) -> float:
         return sum(error for needed, error in spared.items() if needed <= names | taken and not needed <= taken)
@@ -112,10 +113,6 @@ def _take_best(spared: Spared, costs: Mapping[str, int], left: float, before: Co
             left -= cost(best)
             taken |= best
     return frozenset(taken - set(before))
-
-
-def _costs(graph: Graph) -> dict[str, int]:
-    return {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}
 
 
 def _logarithms(factors: NDArray[np.float64]) -> torch.Tensor:

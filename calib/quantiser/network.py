@@ -52,7 +52,8 @@ class Network:
         graph: What it computes.
         placement: Which tensors are quantised, and together with which.
         layers: By the name of the convolution; those of the graph at first.
-        steps: Size of a quantisation step of each group of tensors that has one; without any it is a float network.
+        steps: Size of a quantisation step of each group of tensors that has one, and of the first of the two of those
+            that have two; without any it is a float network.
         zeros: The step that stands for zero, by group; 0 for one that is not here.
 
     Raises:

@@ -19,12 +19,13 @@ class Placement:
     """The quantisers.
 
     Attributes:
-        groups: Tensor -> number of the quantiser that it shares with others; tensors that are not here stay in float.
+        groups: Tensor -> number of the quantiser that it shares with others; tensors that are neither here nor in
+            `twice` stay in float.
         unsigned: Quantisers from 0 to 255, the others from -128 to 127. Zero is 0 for all of them.
         in_float: Names of convolutions whose data stay in float.
         full_weights: Those of them whose weights do, too.
-        integer: Names of the operators that take tensors rounded: convolutions in INT8, and what moves bytes. Any other
-            reads what was made, unrounded.
+        integer: Names of the operators that take tensors rounded once: convolutions in INT8, and what moves bytes. Any
+            other reads what was made, unrounded.
         kernels: Convolutions in INT8 return INT8, so that all who read what they make read it rounded.
         twice: Tensor -> number of the quantiser that rounds it for convolutions in `doubled`; a second one, a `FINER`th
             of its step, rounds what it leaves.
@@ -75,7 +76,8 @@ def place(
         unsigned: Tensors that are never negative get all 256 steps, which TensorRT lacks.
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
-        doubled: Names of those that take what they read in two steps; those in float are not among them.
+        doubled: Names of those that take what they read in two steps; those in float are not among them. What was put
+            together in bytes for others has lost what a second step would find.
     """
     floating, full_weights = in_float(graph, ends=ends, points=points, also=also, full=full)
     in_int8 = [operator for operator in graph.convolutions if operator.name not in floating]

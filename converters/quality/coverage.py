@@ -40,7 +40,8 @@ class Coverage:
     """What a file says of its precision, operator by operator.
 
     Attributes:
-        nodes: In the order in which they run, one for each operator with real values.
+        nodes: In the order in which they run, one for each operator with real values: two for a convolution that reads
+            in two steps.
         executed: Share of the multiply-adds that the CPU here really computes in INT8, 0 to 1; None where the runtime
             does not tell.
     """
