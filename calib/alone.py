@@ -12,7 +12,6 @@ from edgehr.calib.blocks import Block
 from edgehr.calib.quantise import Calibrated, measure, place_by, prepare, read_crops
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import Placement
 from edgehr.calib.quantiser.reconstruct import reconstruct
 
 # The few layers of a block are fitted on so many crops: what is wanted is which block does most harm.
@@ -37,9 +36,9 @@ class Alone:
 
     def __call__(self, block: Block) -> Network:
         """The network in which only this block is quantised."""
-        (graph, _), recipe = self._prepared, self._by.recipe
+        whole, recipe = self._measured, self._by.recipe
+        graph = whole.graph
         rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
-        whole = self._measured
         doubled = whole.placement.doubled - rest
         placement = place_by(graph, replace(recipe, ends=False, points=False, also=()), rest, doubled)
         network = Network(graph, placement)
@@ -56,12 +55,9 @@ class Alone:
         return read_crops(self._by.crops, self._by.card, self._by.recipe.crops)
 
     @cached_property
-    def _prepared(self) -> tuple[Graph, Placement]:
-        return prepare(self._graph, self._by.recipe, self._crops[: self._by.recipe.equalise_crops])
-
-    @cached_property
     def _measured(self) -> Network:
-        """All that the recipe quantises, with its steps."""
-        network = Network(*self._prepared)
-        measure(network, self._crops, self._by.recipe)
+        """All that the recipe quantises, equalised, with its steps."""
+        recipe = self._by.recipe
+        network = Network(*prepare(self._graph, recipe, self._crops[: recipe.equalise_crops]))
+        measure(network, self._crops, recipe)
         return network

@@ -23,7 +23,7 @@ from edgehr.calib.judge import Judge, Loss
 from edgehr.calib.quantise import Calibrated, Notify, quantise
 from edgehr.calib.quantiser.graph import Graph, multiply_adds
 from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import NOWHERE, Placement
+from edgehr.calib.quantiser.placement import NOWHERE, Placement, multiply_adds_in_int8
 from edgehr.calib.recipes import Recipe
 from edgehr.errors import EdgehrError
 
@@ -204,7 +204,6 @@ class _Search:
     def _choice(self, whole: Loss, chosen: Loss, ranked: list[Measured], kept: int) -> Choice:
         recipe, judge, graph = self._recipe(ranked[:kept]), self._judge, self._graph
         placement = self._placement(recipe)
-        in_int8 = [operator for operator in graph.convolutions if operator.name not in placement.in_float]
         return Choice(
             recipe=recipe,
             most=self._most,
@@ -216,7 +215,7 @@ class _Search:
             kept=tuple(ranked[:kept]),
             others=tuple(ranked[kept:]),
             macs=self._macs,
-            int8_macs=sum(multiply_adds(graph, operator) for operator in in_int8),
+            int8_macs=multiply_adds_in_int8(graph, placement),
             weight_bytes=(weight_bytes(graph, self._first), weight_bytes(graph, placement)),
         )
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from edgehr.calib.quantise import Calibrated, quantise
 from edgehr.calib.quantiser.graph import multiply_adds
 from edgehr.calib.quantiser.network import Network
+from edgehr.calib.quantiser.placement import multiply_adds_in_int8
 from edgehr.calib.recipes import recipe_for
 from edgehr.calib.sensitivity import choose_float
 from edgehr.converters.graph_stages import simplified_graph
@@ -85,10 +86,10 @@ def _teller(stage: str, listener: Listener | None) -> Callable[[str], None]:
 
 def _covered(network: Network) -> str:
     graph, placement = network.graph, network.placement
-    costs = {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}
-    kept = [cost for name, cost in costs.items() if name in placement.in_float]
+    macs = sum(multiply_adds(graph, operator) for operator in graph.convolutions)
+    kept = sum(operator.name in placement.in_float for operator in graph.convolutions)
     words = (
-        f"{1 - sum(kept) / sum(costs.values()):.1%} of the multiply-adds are in INT8; {len(kept)} of {len(costs)} "
-        "convolutions stay in float"
+        f"{multiply_adds_in_int8(graph, placement) / macs:.1%} of the multiply-adds are in INT8; {kept} of "
+        f"{len(graph.convolutions)} convolutions stay in float"
     )
     return f"{words}, {len(placement.doubled)} read in two steps" if placement.doubled else words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantiser.graph import Graph, multiply_adds
 
 # What they return was among what they took.
 MOVING = ("Concat", "Slice")
@@ -82,13 +82,14 @@ def place(
     floating, full_weights = in_float(graph, ends=ends, points=points, also=also, full=full)
     in_int8 = [operator for operator in graph.convolutions if operator.name not in floating]
     once = [operator for operator in in_int8 if operator.name not in doubled]
+    in_two_steps = [operator for operator in in_int8 if operator.name in doubled]
     together = Together(graph)
     for operator in once:
         together.add(operator.inputs[0])
     groups = together.numbered()
     positive = positive_groups(graph, groups) if unsigned else frozenset()
     integer = frozenset({operator.name for operator in once} | moving(graph, groups))
-    taken = dict.fromkeys(operator.inputs[0] for operator in in_int8 if operator.name in doubled)
+    taken = dict.fromkeys(operator.inputs[0] for operator in in_two_steps)
     return Placement(
         groups,
         positive,
@@ -96,7 +97,7 @@ def place(
         full_weights,
         integer,
         twice={tensor: number for number, tensor in enumerate(taken, len(set(groups.values())))},
-        doubled=frozenset(operator.name for operator in in_int8) & set(doubled),
+        doubled=frozenset(operator.name for operator in in_two_steps),
     )
 
 
@@ -116,6 +117,11 @@ def in_float(
     at_points = {op.name for op in graph.convolutions if points and graph.shapes[op.outputs[0]][2:] == [1, 1]}
     full_weights = (outer if ends else set()) | set(full) - at_points
     return frozenset(full_weights | at_points | set(also)), frozenset(full_weights)
+
+
+def multiply_adds_in_int8(graph: Graph, placement: Placement) -> int:
+    """Of one image, each convolution counted once."""
+    return sum(multiply_adds(graph, each) for each in graph.convolutions if each.name not in placement.in_float)
 
 
 def moving(graph: Graph, groups: dict[str, int]) -> set[str]:
