@@ -35,7 +35,7 @@ from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 10  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 11  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 
@@ -97,7 +97,9 @@ def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = (), doubled: 
     """Where a recipe's quantisers stand, with further convolutions kept in float, and some that read in two steps."""
     also, full = recipe.also, {*recipe.full, *kept}
     if recipe.kernels:
-        return place_for_kernels(graph, ends=recipe.ends, points=recipe.points, also=also, full=full)
+        return place_for_kernels(
+            graph, ends=recipe.ends, points=recipe.points, also=also, full=full, dynamic=recipe.dynamic
+        )
     return place(
         graph,
         ends=recipe.ends,
@@ -180,7 +182,7 @@ class _Choice:
     @classmethod
     def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], middles: Middles | None = None) -> _Choice:
         carried, placement = carry_and_place(graph, recipe, middles=middles)
-        signals = measure_signals(carried, crops)
+        signals = measure_signals(carried, crops, placement.dynamic)
         noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
         factors = solve(noise)
         kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)

@@ -35,6 +35,8 @@ class Recipe:
         full: Names of further ones whose weights stay in float, too.
         kernels: The runtime's INT8 convolutions return INT8, see `edgehr.calib.quantiser.kernels`; what is never
             negative takes all steps then, and zero points are free.
+        dynamic: With kernels, those of all but depthwise convolutions take dynamic ranges, see
+            `edgehr.calib.quantiser.dynamic`.
         form: How the network is written down before it is quantised.
     """
 
@@ -53,9 +55,12 @@ class Recipe:
     also: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     kernels: bool = False
+    dynamic: bool = False
     form: Form = SHUFFLE_FREE
 
     def __post_init__(self) -> None:
+        if self.dynamic and not self.kernels:
+            raise ValueError("dynamic ranges are those of kernels")
         if self.doubled_share and (self.kernels or self.ranges == BOTH_ENDS):
             raise ValueError("what reads in two steps has no zero points, and sums in float behind it")
 
@@ -82,9 +87,10 @@ UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": Fal
 FORMS = {True: Form(late_weights=True), False: SHUFFLE_FREE}
 WITH_KERNELS = Form(joined_stem=True)
 
-# Variant of Lite-HRNet -> see `Recipe.doubled_share`. Conditional weighting passes more rounding on than naive blocks
-# do, which need no more than 8 bits (docs/quantisation.md).
+# Variants of Lite-HRNet for `Recipe.doubled_share` and `Recipe.dynamic`. Conditional weighting passes more rounding on
+# than naive blocks do, which need no more than fixed ranges of 8 bits (docs/quantisation.md).
 DOUBLED_SHARES = {"lite": 0.2}
+DYNAMIC = ("lite",)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ class Family:
         ends: See `Recipe`.
         float_share: See `Recipe`.
         fit_crops: See `Recipe`; a larger network has larger tensors, all of which are in memory for every crop.
-        additions: See `Recipe`; not with unsigned tensors, where they brought nothing (docs/quantisation.md).
+        additions: See `Recipe`; not with unsigned tensors, where they brought nothing (docs/quantisation.md), nor with
+            dynamic ranges.
     """
 
     ends: bool
@@ -123,11 +130,14 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
         )
     if target not in (*UNSIGNED, "tflite"):
         raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join((*UNSIGNED, 'tflite'))}")
-    family = asdict(FAMILIES[card.architecture])
+    family, variant = asdict(FAMILIES[card.architecture]), card.parameters.get("variant", "")
     if target == "tflite":
-        return Recipe(f"{card.architecture}-kernels", kernels=True, ranges=BOTH_ENDS, form=WITH_KERNELS, **family)
+        dynamic = variant in DYNAMIC
+        family["additions"] = family["additions"] and not dynamic
+        name = f"{card.architecture}-{'dynamic' if dynamic else 'kernels'}"
+        return Recipe(name, kernels=True, dynamic=dynamic, ranges=BOTH_ENDS, form=WITH_KERNELS, **family)
     unsigned = UNSIGNED[target]
-    doubled_share = DOUBLED_SHARES.get(card.parameters.get("variant", ""), 0.0)
+    doubled_share = DOUBLED_SHARES.get(variant, 0.0)
     family["additions"] = family["additions"] and not unsigned
     name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
     return Recipe(name, unsigned=unsigned, doubled_share=doubled_share, form=FORMS[unsigned], **family)

@@ -74,22 +74,25 @@ def precision(model: Any) -> str:
     """What a model computes in, by its convolutions.
 
     Returns:
-        ``fp32``; ``fp16`` (float16 weights); ``int8`` where most convolutions have INT8 weights and activations,
-        ``dynamic-int8`` where only the weights are INT8.
+        What most of their weights are: ``fp32``; ``fp16``; ``int8`` where some of the convolutions have INT8 data, too,
+        for which a file must have been calibrated; ``dynamic-int8`` where all of their data are float.
     """
     graph = model.subgraphs[0]
     made_by = {index: operator for operator in graph.operators for index in operator.outputs}
-    counts: Counter[str] = Counter()
+    weights, images = Counter[str](), set()
     for operator in graph.operators:
         if operator_name(model, operator) not in COMPUTING:
             continue
-        image, weights = (graph.tensors[index] for index in operator.inputs[:2])
+        image, filters = (graph.tensors[index] for index in operator.inputs[:2])
         source = made_by.get(operator.inputs[1])
         if source is not None and operator_name(model, source) == "DEQUANTIZE":
-            weights = graph.tensors[source.inputs[0]]
-        kind = _KINDS.get(tensor_type(weights), tensor_type(weights))
-        counts["dynamic-int8" if kind == "int8" and tensor_type(image) == "FLOAT32" else kind] += 1
-    return counts.most_common(1)[0][0] if counts else "fp32"
+            filters = graph.tensors[source.inputs[0]]
+        weights[tensor_type(filters)] += 1
+        images.add(tensor_type(image))
+    most = weights.most_common(1)[0][0] if weights else "FLOAT32"
+    if most == "INT8" and images == {"FLOAT32"}:
+        return "dynamic-int8"
+    return _KINDS.get(most, most)
 
 
 def read_precision(path: Path) -> str:

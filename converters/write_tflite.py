@@ -154,6 +154,8 @@ class _Writer:
         grid = Grid(tuple(steps.tolist()), 0, CHANNELS if depthwise else 0)
         integers = layer.integers.transpose(axes)
         weight = builder.constant(integers, grid)
+        if operator.name in self._network.placement.dynamic:
+            return [weight, builder.constant(bias)]  # beside float data, which says it all
         if not self._is_integer(operator):
             widened = builder.tensor(integers.shape, np.float32)
             builder.add("DEQUANTIZE", [weight], [widened])

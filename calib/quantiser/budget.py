@@ -1,7 +1,7 @@
 """Which convolutions stay in float, and which take what they read in two steps: where that spares most rounding noise.
 
-A convolution in float spares the rounding of its weights, and the quantisers that nobody else needs; what needs one
-together spares it together. Whatever spares most for what it costs is taken first.
+A convolution in float spares the rounding of its weights and of its dynamic ranges, and the quantisers that nobody
+else needs; what needs one together spares it together. Whatever spares most for what it costs is taken first.
 
 In two steps, what the quantiser leaves is rounded by a second one and filtered by the same weights, so that nothing
 but these is rounded any more, for twice the multiply-adds.
@@ -45,7 +45,7 @@ def keep_noisiest(
         Names of the convolutions that go from INT8 to float.
     """
     spared: dict[frozenset[str], float] = defaultdict(float, _at_tensors(graph, placement, noise, factors))
-    for name, error in noise.of_weights(_logarithms(factors)).items():
+    for name, error in noise.of_layers(_logarithms(factors)).items():
         if name not in placement.in_float:
             spared[frozenset([name])] += float(error)
     costs = {operator.name: multiply_adds(graph, operator) for operator in graph.convolutions}

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from edgehr.calib.quantiser.channels import ChannelClasses
+from edgehr.calib.quantiser.expected_dynamic import DynamicStack, dynamic_stacks
 from edgehr.calib.quantiser.graph import Graph, Operator, is_depthwise
 from edgehr.calib.quantiser.network import LARGEST_WEIGHT
 from edgehr.calib.quantiser.noise import Signals
 from edgehr.calib.quantiser.placement import Placement
+from edgehr.calib.quantiser.smooth import smooth_maximum
 
-DOUBLINGS = 4  # of one: the norm that stands for the maximum over channels
 # What is left of the noise of weights by fitting and rounding them with error feedback; by experience, next to nothing.
 LEFT_OF_WEIGHTS = 0.1
 
@@ -58,7 +59,10 @@ class ExpectedNoise:
             op for op in graph.convolutions if op.name not in placement.full_weights and op.outputs[0] in signals.gains
         ]
         self._fixed = {op.name: _of_depthwise(graph, op, signals) for op in rounded if is_depthwise(graph.weight(op))}
-        self._stacks = _stacks(graph, [op for op in rounded if op.name not in self._fixed], signals, places)
+        self._stacks: list[_Stack | DynamicStack] = [
+            *_stacks(graph, [op for op in rounded if op.name not in self._fixed], signals, places),
+            *dynamic_stacks(graph, placement, signals, places),
+        ]
 
     def __call__(self, logarithms: Tensor) -> Tensor:
         """The whole error."""
@@ -76,12 +80,16 @@ class ExpectedNoise:
         """Size of each quantiser's step."""
         return dict(zip(self._rows, self._steps(torch.exp(logarithms)).unbind(), strict=True))
 
-    def of_weights(self, logarithms: Tensor) -> dict[str, Tensor]:
-        """Each convolution whose weights are rounded, with the error that this makes after they are fitted."""
+    def of_layers(self, logarithms: Tensor) -> dict[str, Tensor]:
+        """Each convolution with the error that it makes alone.
+
+        That is of its weights, where they are rounded, after they are fitted, and with dynamic ranges of what it reads.
+        """
         factors = torch.exp(logarithms)
         errors = {name: torch.tensor(error) for name, error in self._fixed.items()}
         for stack in self._stacks:
-            errors.update(zip(stack.names, stack.errors(factors).unbind(), strict=True))
+            for name, error in zip(stack.names, stack.errors(factors).unbind(), strict=True):
+                errors[name] = errors.get(name, torch.zeros(())) + error
         return errors
 
     def _steps(self, factors: Tensor) -> Tensor:
@@ -145,17 +153,6 @@ def _stacks(graph: Graph, convolutions: list[Operator], signals: Signals, places
         )
         for shape, operators in alike.items()
     ]
-
-
-def smooth_maximum(rows: Tensor) -> Tensor:
-    """(..., C) -> (...): a little above each row's largest value, with a gradient for those near it; 0 for zeros."""
-    largest = rows.amax(-1, keepdim=True).detach() + 1e-12
-    powers = rows / largest
-    for _ in range(DOUBLINGS):  # much faster than a power
-        powers = powers * powers
-    sums = powers.sum(-1).clamp(min=0.5)  # 1 at least, but for zeros, whose root has no gradient
-    smooth: Tensor = largest[..., 0] * sums ** (0.5**DOUBLINGS)
-    return smooth
 
 
 def _padded(rows: list[Tensor]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.graph import Graph, Operator, is_depthwise
 from edgehr.calib.quantiser.placement import Placement, Together, in_float, moving, positive_groups
 
 
@@ -15,6 +15,7 @@ def place_for_kernels(
     points: bool,
     also: Collection[str] = (),
     full: Collection[str] = (),
+    dynamic: bool = False,
 ) -> Placement:
     """Quantise what convolutions take and what they return; sums, products and resizing stay in float between them.
 
@@ -24,10 +25,14 @@ def place_for_kernels(
         points: See `edgehr.calib.quantiser.placement.place`.
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
+        dynamic: All but depthwise convolutions take dynamic ranges and return float, see
+            `edgehr.calib.quantiser.dynamic`. No fast kernel does that for depthwise ones.
     """
     floating, full_weights = in_float(graph, ends=ends, points=points, also=also, full=full)
     together = Together(graph)
-    integer = {operator.name for operator in graph.convolutions if operator.name not in floating}
+    in_int8 = [operator for operator in graph.convolutions if operator.name not in floating]
+    as_they_come = {op.name for op in in_int8 if dynamic and not is_depthwise(graph.weight(op))}
+    integer = {operator.name for operator in in_int8} - as_they_come
     for operator in graph.convolutions:
         if operator.name in integer:
             together.add(operator.inputs[0])
@@ -37,7 +42,15 @@ def place_for_kernels(
     groups = together.numbered()
     integer |= moving(graph, groups)
     positive = positive_groups(graph, groups)
-    return Placement(groups, positive, floating, full_weights, frozenset(integer), kernels=True)
+    return Placement(
+        groups,
+        positive,
+        floating,
+        full_weights,
+        frozenset(integer),
+        kernels=True,
+        dynamic=frozenset(as_they_come),
+    )
 
 
 def fused_relu(graph: Graph, operator: Operator) -> Operator | None:

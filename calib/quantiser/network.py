@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgehr.calib.quantiser.dynamic import round_to_range, shared_range
 from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantiser.operators import check_operators, compute, convolve
 from edgehr.calib.quantiser.placement import FINER, MOVING, SIGNED, Placement
@@ -96,6 +97,9 @@ class Network:
         taken = {name: values[name] for name in operator.inputs if name in values}
         if operator.name in self.placement.doubled:
             return {name: self.quantise_twice(name, value) for name, value in taken.items()}
+        if operator.name in self.placement.dynamic:
+            shared = shared_range(self.graph, operator)
+            return {name: round_to_range(value, shared) for name, value in taken.items()}
         if operator.name not in self.placement.integer:
             return taken
         return {name: self.quantise(name, value) for name, value in taken.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from edgehr.calib.quantiser.graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantiser.network import BATCH, Network
 from edgehr.calib.quantiser.placement import MOVING, NOWHERE
+from edgehr.calib.quantiser.range_samples import Ranges, RangeSampler
 
 # Share of a channel's values that may lie beyond what counts as its range.
 BEYOND = 5e-4
@@ -27,16 +29,19 @@ class Signals:
         squares: (C,) by tensor: mean square.
         gains: (C,) by tensor: squared error of all heatmaps together for noise of variance one in every value of a
             channel, to first order.
-        taken: (C,) by tensor: the same for noise that only convolutions, and what moves tensors to them, take.
+        taken: (C,) by tensor: the same for noise that only convolutions, and what moves tensors to them, take; without
+            convolutions with dynamic ranges.
+        ranges: Some of the ranges of those, by name.
     """
 
     tops: dict[str, Tensor] = field(default_factory=dict)
     squares: dict[str, Tensor] = field(default_factory=dict)
     gains: dict[str, Tensor] = field(default_factory=dict)
     taken: dict[str, Tensor] = field(default_factory=dict)
+    ranges: dict[str, Ranges] = field(default_factory=dict)
 
 
-def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
+def measure_signals(graph: Graph, crops: NDArray[np.float32], dynamic: Collection[str] = ()) -> Signals:
     """Measure them for the inputs and outputs of all convolutions and for what those inputs are made of.
 
     The gain of a channel is the mean square of the derivative of the output, projected in a random direction, summed
@@ -45,10 +50,12 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
     Args:
         graph: The network.
         crops: (N, 3, H, W); gains are from the first 40 of them.
+        dynamic: Names of the convolutions with dynamic ranges.
     """
     network = Network(graph, NOWHERE)
     tensors = [name for name in (graph.input, *graph.maker) if graph.channels(name)]
     tops, squares, gains, taken = (_Means() for _ in range(4))
+    ranges = RangeSampler(graph, [operator for operator in graph.convolutions if operator.name in dynamic])
 
     def look(name: str, value: Tensor) -> None:
         if name in tensors:
@@ -56,7 +63,7 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
             squares.add(name, value.square().mean((0, 2, 3)))
 
     network.run(crops, look)
-    split = _Split(graph, NOWHERE)
+    split = _Split(graph, replace(NOWHERE, dynamic=frozenset(dynamic)))
     draw = torch.Generator().manual_seed(0)
     for start in range(0, min(len(crops), GAIN_CROPS), BATCH):
         values: dict[str, Tensor] = {}
@@ -66,7 +73,7 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
             values[name] = value
 
         source = torch.from_numpy(crops[start : start + BATCH]).clone().requires_grad_()
-        split.copies = {}
+        split.copies, split.dynamic = {}, {}
         output = split.forward(source, keep)
         projected = (output * torch.randn(output.shape, generator=draw)).sum()
         projected.backward()  # type: ignore[no-untyped-call]
@@ -76,7 +83,9 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32]) -> Signals:
                 gains.add(name, gradient.square().sum((2, 3)).mean(0))
             if name in split.copies and (gradient := split.copies[name].grad) is not None:
                 taken.add(name, gradient.square().sum((2, 3)).mean(0))
-    return Signals(tops.all(), squares.all(), gains.all(), taken.all())
+            if name in split.dynamic and (gradient := split.dynamic[name].grad) is not None:
+                ranges.add(name, values[name].detach(), gradient)
+    return Signals(tops.all(), squares.all(), gains.all(), taken.all(), ranges.all())
 
 
 def far_out(value: Tensor) -> Tensor:
@@ -87,19 +96,24 @@ def far_out(value: Tensor) -> Tensor:
 
 
 class _Split(Network):
-    """Convolutions, and what moves tensors to them, take copies, so that gradients through them can be told apart."""
+    """Convolutions, and what moves tensors to them, take copies, so that gradients through them can be told apart.
+
+    Those with dynamic ranges take copies of their own.
+    """
 
     copies: dict[str, Tensor]
+    dynamic: dict[str, Tensor]
 
     def take(self, operator: Operator, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Copies, one of each tensor."""
         if operator.kind != CONVOLUTION and operator.kind not in MOVING:
             return super().take(operator, values)
+        copies = self.dynamic if operator.name in self.placement.dynamic else self.copies
         for name in operator.inputs:
-            if name in values and name not in self.copies:
-                self.copies[name] = values[name].clone()
-                self.copies[name].retain_grad()
-        return {name: self.copies[name] for name in operator.inputs if name in self.copies}
+            if name in values and name not in copies:
+                copies[name] = values[name].clone()
+                copies[name].retain_grad()
+        return {name: copies[name] for name in operator.inputs if name in copies}
 
 
 class _Means:

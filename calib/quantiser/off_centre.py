@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from edgehr.calib.quantiser.centre import Middles, Reach, takes_back
 from edgehr.calib.quantiser.channels import ChannelClasses
-from edgehr.calib.quantiser.expected import ExpectedNoise, smooth_maximum
+from edgehr.calib.quantiser.expected import ExpectedNoise
 from edgehr.calib.quantiser.graph import Graph
 from edgehr.calib.quantiser.network import LARGEST_WEIGHT
 from edgehr.calib.quantiser.placement import Placement
+from edgehr.calib.quantiser.smooth import smooth_maximum
 
 # Share of all expected noise below which it is not.
 LEAST_SPARED = 2e-3

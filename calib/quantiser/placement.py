@@ -30,6 +30,7 @@ class Placement:
         twice: Tensor -> number of the quantiser that rounds it for convolutions in `doubled`; a second one, a `FINER`th
             of its step, rounds what it leaves.
         doubled: Names of the convolutions in INT8 that filter both, and add.
+        dynamic: Names of those in INT8 that round what they read to the range that it has just then, and return float.
     """
 
     groups: dict[str, int]
@@ -40,6 +41,7 @@ class Placement:
     kernels: bool = False
     twice: dict[str, int] = field(default_factory=dict)
     doubled: frozenset[str] = frozenset()
+    dynamic: frozenset[str] = frozenset()
 
     def bounds(self, tensor: str) -> tuple[int, int]:
         """Least and largest step of a tensor's quantiser."""

@@ -17,7 +17,8 @@ class Node:
         operator: Its type.
         macs: Multiply-adds of one inference: of convolutions and matrix products, 0 of everything else.
         int8: Whether the file has it compute in INT8: all that it takes as activations and weights is quantised to 8
-            bits, with nothing but moving and clipping of values between.
+            bits, with nothing but moving and clipping of values between, or its kernel rounds float activations to
+            8 bits as they come.
     """
 
     name: str

@@ -24,8 +24,9 @@ def _is_counted(operator: Operator) -> bool:
 
 def _node(operator: Operator) -> Node:
     # Sizes, axes and biases are int32.
-    taken = {tensor.dtype for tensor in operator.inputs if tensor is not None and tensor.dtype in _VALUES}
-    types = taken | {tensor.dtype for tensor in operator.outputs}
-    hybrid = bool(operator.macs) and not types <= set(_BYTES) and bool(taken & set(_BYTES))
-    name = f"{operator.name}, INT8 weights" if hybrid else operator.name
-    return Node(operator.outputs[0].name, name, operator.macs, types <= set(_BYTES))
+    taken = [tensor for tensor in operator.inputs if tensor is not None and tensor.dtype in _VALUES]
+    in_bytes = {tensor.dtype for tensor in (*taken, *operator.outputs)} <= set(_BYTES)
+    # Kernels for float data and weights of 8 bits round the data themselves. Weights that are widened are float here.
+    dynamic = bool(operator.macs) and not in_bytes and any(tensor.dtype in _BYTES for tensor in taken[1:2])
+    name = f"{operator.name}, dynamic ranges" if dynamic else operator.name
+    return Node(operator.outputs[0].name, name, operator.macs, in_bytes or dynamic)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgehr.calib.recipes import recipe_for
@@ -23,12 +25,9 @@ def test_runtimes_with_unsigned_bytes_use_them(target: str) -> None:
 
 def test_additions_centre_where_steps_would_be_lost() -> None:
     targets = ("trt-bundle", "tflite", "onnx", "openvino")
-    assert [recipe_for(get_card("litehrnet-18-coco-256x192"), each).additions for each in targets] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    name = "litehrnet-18-wider-naive-coco-256x192"
+    assert [recipe_for(get_card(name), each).additions for each in targets] == [True, True, False, False]
+    assert not recipe_for(get_card("litehrnet-18-coco-256x192"), "tflite").additions  # no fixed ranges to centre in
     assert not recipe_for(get_card("hrnet-w32-coco-256x192"), "tensorrt").additions
 
 
@@ -66,6 +65,19 @@ def test_tflite_has_kernels_and_keeps_up_to_a_tenth_in_float() -> None:
     assert gated.form.joined_stem
     assert not naive.form.for_shuffle_units().joined_stem
     assert recipe_for(get_card("hrnet-w32-coco-256x192"), "tflite").kernels
+
+
+def test_conditional_weighting_has_dynamic_ranges_where_kernels_return_8_bits() -> None:
+    names = ("litehrnet-18-coco-256x192", "litehrnet-18-wider-naive-coco-256x192", "hrnet-w32-coco-256x192")
+    assert [recipe_for(get_card(name), "tflite").dynamic for name in names] == [True, False, False]
+    assert [recipe_for(get_card(name), "tflite").name for name in names] == [
+        "lite_hrnet-dynamic",
+        "lite_hrnet-kernels",
+        "hrnet-kernels",
+    ]
+    assert not any(recipe_for(get_card(names[0]), target).dynamic for target in ("onnx", "openvino", "tensorrt"))
+    with pytest.raises(ValueError, match="dynamic ranges are those of kernels"):
+        replace(recipe_for(get_card(names[0]), "onnx"), dynamic=True)
 
 
 def test_what_has_no_recipe_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ WEIGHTS = {
     "litehrnet-18-coco-256x192": "litehrnet_18_partly_trained.safetensors",
 }
 FEW = Recipe("few", kernels=True, ranges=BOTH_ENDS, float_share=0.0999, equalise_crops=16, range_crops=16, fit_crops=32)
+RECIPES = dict(zip(WEIGHTS, (FEW, replace(FEW, dynamic=True)), strict=True))
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,7 @@ def test_real_crops_give_what_was_simulated(name: str, shared: Path, people: Cal
     card = get_card(name)
     network = deploy(load_network(card, shared / "weights" / WEIGHTS[name]))[0]
     model, _ = simplify(export_onnx(network, card, 1))
-    quantised = quantise(model, Calibrated(card, "ab" * 32, people, FEW))
+    quantised = quantise(model, Calibrated(card, "ab" * 32, people, RECIPES[name]))
     batch = read_crops(people, card, 2)
     content = rewrite(write_tflite(quantised, card.with_layout("nhwc")))
     found, simulated = run(content, batch), quantised.run(batch)
@@ -72,7 +74,7 @@ def test_real_crops_give_what_was_simulated(name: str, shared: Path, people: Cal
 def test_nine_tenths_are_int8_in_a_third_of_the_size(
     name: str, shared: Path, people: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "recipe_for", lambda card, target: FEW)
+    monkeypatch.setattr(int8, "recipe_for", lambda card, target: RECIPES[name])
     target: Any = TFLiteTarget()
     target.calibration = people
     card, weights = get_card(name).with_size(128, 96), shared / "weights" / WEIGHTS[name]

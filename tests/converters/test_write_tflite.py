@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from edgehr.calib.quantiser.network import Network
 from edgehr.calib.quantiser.passing import carry_around
 from edgehr.calib.quantiser.placement import NOWHERE
 from edgehr.calib.quantiser.reconstruct import reconstruct
-from edgehr.converters.tflite_file import pack
+from edgehr.converters.quality.coverage import read_coverage
+from edgehr.converters.tflite_file import pack, read_precision
 from edgehr.converters.tflite_rewrite import rewrite
 from edgehr.converters.write_tflite import write_tflite
 from edgehr.errors import EdgehrError
@@ -31,9 +33,9 @@ CARD = get_card("litehrnet-18-coco-256x192").with_layout("nhwc")
 ENDS = [True, False]
 
 
-def quantised(graph: Graph | None = None, *, ends: bool = True) -> Network:
+def quantised(graph: Graph | None = None, *, ends: bool = True, dynamic: bool = False) -> Network:
     graph = graph or Graph(small_model())
-    network = Network(graph, place_for_kernels(graph, ends=ends, points=True))
+    network = Network(graph, place_for_kernels(graph, ends=ends, points=True, dynamic=dynamic))
     batch = crops(16)
     network.steps, network.zeros = measure_grids(network, batch)
     reconstruct(graph, network, batch, 3e-3)
@@ -55,13 +57,31 @@ def run(content: bytes, batch: NDArray[np.float32], *, last: bool = True) -> NDA
     return np.stack(outputs)
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("ends", ENDS)
-def test_the_file_computes_what_was_simulated(*, ends: bool) -> None:
-    network, batch = quantised(ends=ends), crops(4, seed=1)
+def test_the_file_computes_what_was_simulated(*, ends: bool, dynamic: bool) -> None:
+    network, batch = quantised(ends=ends, dynamic=dynamic), crops(4, seed=1)
     simulated = network.run(batch)
     assert relative(run(write_tflite(network, CARD), batch), simulated) < 0.01
     exact = Network(network.graph, NOWHERE).run(batch)
     assert 1e-3 < relative(simulated, exact) < 0.2  # it is quantised, and still that network
+
+
+def test_kernels_with_dynamic_ranges_take_float_and_weights_of_8_bits(tmp_path: Path) -> None:
+    network, path = quantised(dynamic=True), tmp_path / "a.tflite"
+    path.write_bytes(rewrite(write_tflite(network, CARD)))
+    kinds = Counter(
+        (operator.name, *(tensor.dtype for tensor in (*operator.inputs, *operator.outputs) if tensor))
+        for operator in read_graph(path).operators
+        if operator.macs
+    )
+    dynamic = len(network.placement.dynamic)
+    assert dynamic == kinds["CONV_2D", "float32", "int8", "float32", "float32"] == 3
+    assert kinds["DEPTHWISE_CONV_2D", "int8", "int8", "int32", "int8"] == 1
+    assert read_precision(path) == "int8"
+    coverage = read_coverage(path)
+    assert coverage is not None
+    assert [node.int8 for node in coverage.layers].count(True) == dynamic + 1
 
 
 def test_what_passes_a_convolution_is_carried_around_it() -> None:

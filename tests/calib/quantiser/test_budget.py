@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -40,17 +40,24 @@ class Known:
         return sum(costs[name] for name in names) / sum(costs.values())
 
 
-def _place(graph: Graph, *, kernels: bool, full: Collection[str] = ()) -> Placement:
-    if kernels:
-        return place_for_kernels(graph, ends=False, points=False, full=full)
+def _place(graph: Graph, like: Placement, full: Collection[str] = ()) -> Placement:
+    if like.kernels:
+        return place_for_kernels(graph, ends=False, points=False, full=full, dynamic=bool(like.dynamic))
     return place(graph, ends=False, points=False, unsigned=True, full=full)
 
 
-@pytest.fixture(scope="module", params=["what is taken", "kernels"])
+WAYS = {
+    "what is taken": NOWHERE,
+    "kernels": replace(NOWHERE, kernels=True),
+    "dynamic": replace(NOWHERE, kernels=True, dynamic=frozenset(["any"])),
+}
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def known(request: pytest.FixtureRequest) -> Known:
     graph, classes = Graph(small_model()), ChannelClasses(Graph(small_model()))
-    placement = _place(graph, kernels=request.param == "kernels")
-    noise = ExpectedNoise(graph, placement, classes, measure_signals(graph, crops(40)))
+    placement = _place(graph, WAYS[request.param])
+    noise = ExpectedNoise(graph, placement, classes, measure_signals(graph, crops(40), placement.dynamic))
     return Known(graph, placement, noise, solve(noise))
 
 
@@ -77,7 +84,7 @@ def test_with_enough_of_it_all_that_makes_noise_is_kept(known: Known) -> None:
 
 def test_no_quantiser_stays_whose_noise_is_spared_with_others(known: Known) -> None:
     kept = known.kept(0.5)
-    groups = _place(known.graph, kernels=known.placement.kernels, full=kept).groups
+    groups = _place(known.graph, known.placement, kept).groups
     assert len(groups) < len(known.placement.groups)
     assert all(any(op.name not in kept for op in _near(known.graph, name)) for name in groups)
 
@@ -98,12 +105,13 @@ def test_a_network_with_some_of_it_in_float_is_nearer(known: Known) -> None:
     held_out = crops(20, seed=1)
     wanted, errors = Network(known.graph, NOWHERE).run(held_out), []
     for kept in ((), known.kept(0.3)):
-        network = Network(known.graph, _place(known.graph, kernels=known.placement.kernels, full=kept))
+        network = Network(known.graph, _place(known.graph, known.placement, kept))
         network.steps = measure_steps(network, crops(40), "mse")
         errors.append(relative(network.run(held_out), wanted))
     assert errors[1] < 0.9 * errors[0]
 
 
+@pytest.mark.parametrize("known", ["what is taken", "kernels"], indirect=True)
 def test_no_more_is_doubled_than_a_share_of_what_is_in_int8(known: Known) -> None:
     kept = known.kept(0.1)
     doubled = known.doubled(0.5, kept)

@@ -40,5 +40,5 @@ def test_rounded_weights_make_the_error_that_is_expected() -> None:
         step = layer.weight.abs().amax((1, 2, 3)) / 127
         rounded = Layer(layer.weight, layer.bias, step).integers
         network.layers[name] = Layer(torch.tensor(rounded) * step.reshape(-1, 1, 1, 1), layer.bias, step)
-    expected = sum(map(float, noise.of_weights(torch.zeros(noise.count)).values())) / 12
+    expected = sum(map(float, noise.of_layers(torch.zeros(noise.count)).values())) / 12
     assert 1 / 3 < expected / LEFT_OF_WEIGHTS / _measured(network) < 3
