@@ -26,12 +26,7 @@ Model = TypeVar("Model")
 
 def int8_graph(job: Job, target: Target, report: Report, listener: Listener | None) -> Any:
     """The ONNX graph with Q/DQ; see `int8_model`."""
-
-    def write(network: Network) -> Any:
-        report.notes.append(_covered(network))
-        return write_qdq(network, job.batch)
-
-    return int8_model(job, target, report, listener, write)
+    return int8_model(job, target, report, listener, lambda network: write_qdq(network, job.batch))
 
 
 def int8_model(
@@ -43,7 +38,7 @@ def int8_model(
         job: What is to be converted; the graph gets its batch.
         target: With its calibration set, and the drop that it must keep to; gets the recipe with all that stays in
             float.
-        report: Gets the stages.
+        report: Gets the stages, and what share of the network is in INT8.
         listener: Told of them.
         write: Makes what is returned of the quantised network.
 
@@ -68,8 +63,10 @@ def int8_model(
         report.notes += report.kept.notes
         by = replace(by, recipe=choice.recipe)
     with report.stage(STAGE, listener) as stage:
-        result = write(quantise(model, by, _teller(STAGE, listener)))
+        quantised = quantise(model, by, _teller(STAGE, listener))
+        result = write(quantised)
         stage.detail = f"calibrated on {target.calibration}, recipe {by.recipe.name}"
+    report.notes.append(_covered(quantised))
     target.recipe = by.recipe.name
     return result
 
@@ -92,4 +89,6 @@ def _covered(network: Network) -> str:
         f"{multiply_adds_in_int8(graph, placement) / macs:.1%} of the multiply-adds are in INT8; {kept} of "
         f"{len(graph.convolutions)} convolutions stay in float"
     )
-    return f"{words}, {len(placement.doubled)} read in two steps" if placement.doubled else words
+    for names, what in ((placement.doubled, "read in two steps"), (placement.dynamic, "have dynamic ranges")):
+        words += f", {len(names)} {what}" if names else ""
+    return words

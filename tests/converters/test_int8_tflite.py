@@ -81,6 +81,8 @@ def test_nine_tenths_are_int8_in_a_third_of_the_size(
     path, float_path = tmp_path / "a.tflite", tmp_path / "float.tflite"
     report = convert(card, weights, target, precision="int8", out=path)
     assert report.precision == "int8"
+    (covered,) = (note for note in report.notes if "of the multiply-adds are in INT8" in note)
+    assert ("have dynamic ranges" in covered) == RECIPES[name].dynamic
     coverage = read_coverage(path)
     assert coverage is not None
     assert coverage.int8_share >= 0.9
