@@ -20,7 +20,7 @@ except ImportError as error:
     raise MissingDependencyError(f"OpenVINO is not usable ({error}): pip install 'edgehr[openvino]'") from error
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-# What to compute in for what an artifact says of itself.
+# Of artifacts to arithmetic, where the device has it.
 _BY_DEFAULT = {"fp32": "fp32", "fp16": "fp16", "int8": "fp32"}
 
 
@@ -32,8 +32,9 @@ class OpenVINORuntime(Runtime):
         device: ``auto`` is the CPU; otherwise OpenVINO's own names: ``CPU``, ``GPU``, ``NPU``, ``AUTO:GPU,CPU``, ...
         threads: Threads of one inference on the CPU; None leaves it to OpenVINO.
         precision: Arithmetic to ask for: ``fp32``, ``bf16`` or ``fp16``; of an INT8 model, that of what is not INT8. By
-            default what the artifact says, and fp32 beside INT8, since OpenVINO would otherwise compute in bf16 on CPUs
-            that have it, with a third of float16's accuracy; `Runtime.precision` tells what the device really uses.
+            default what the artifact says, and fp32 beside INT8 and for fp16 on CPUs without it, since OpenVINO would
+            otherwise compute in bf16 where there is that, with an eighth of float16's resolution; `Runtime.precision`
+            tells what the device really uses.
 
     Raises:
         ArtifactError: The files are missing, damaged, do not belong together or are not IR.
@@ -52,11 +53,11 @@ class OpenVINORuntime(Runtime):
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
+        device = "CPU" if device == "auto" else device.upper()
         if precision is None and artifact is not None:
-            precision = _BY_DEFAULT.get(artifact.precision)
+            precision = default_precision(core, device, artifact.precision)
         if precision is not None:
             config["INFERENCE_PRECISION_HINT"] = _PRECISIONS.get(precision, precision)
-        device = "CPU" if device == "auto" else device.upper()
         try:
             self._compiled = core.compile_model(model, device, config)
             concurrency = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
@@ -115,6 +116,13 @@ def _check_weights(path: Path, model: Any) -> None:
     key = [METADATA_KEY, "bin_sha256"]
     if model.has_rt_info(key) and model.get_rt_info(key).astype(str) != sha256_file(path.with_suffix(".bin")):
         raise ArtifactError(f"{path}: its weights file {path.stem}.bin is damaged or belongs to another model")
+
+
+def default_precision(core: Any, device: str, stored: str) -> str | None:
+    """What to compute in for what an artifact says of itself."""
+    if stored == "fp16" and device == "CPU" and "FP16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
+        return "fp32"
+    return _BY_DEFAULT.get(stored)
 
 
 def _used_precision(compiled: Any) -> str:

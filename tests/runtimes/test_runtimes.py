@@ -21,6 +21,7 @@ from edgehr.errors import ArtifactError, EdgehrError, TensorError
 from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
 from edgehr.runtimes.base import Tensors
 from edgehr.runtimes.batching import infer_batched
+from edgehr.runtimes.openvino import default_precision
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import doubling
 
@@ -249,6 +250,19 @@ def test_openvino_computes_in_the_artifact_s_precision_unless_asked(tmp_path: Pa
     assert load(path).precision == "fp32"
     with pytest.raises(EdgehrError, match="cannot run it"):
         load(path, precision="int3")
+
+
+@pytest.mark.parametrize(
+    ("device", "capabilities", "used"),
+    [("CPU", ["FP32", "BF16"], "fp32"), ("CPU", ["FP32", "BF16", "FP16"], "fp16"), ("NPU", ["INT8"], "fp16")],
+)
+def test_openvino_does_not_take_bf16_for_fp16(device: str, capabilities: list[str], used: str) -> None:
+    class Core:
+        def get_property(self, device: str, name: str) -> list[str]:
+            return {("CPU", "OPTIMIZATION_CAPABILITIES"): capabilities}[device, name]
+
+    assert default_precision(Core(), device, "fp16") == used
+    assert default_precision(Core(), device, "fp32") == default_precision(Core(), device, "int8") == "fp32"
 
 
 def test_onnxruntime_refuses_a_precision(tmp_path: Path) -> None:
