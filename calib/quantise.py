@@ -35,7 +35,7 @@ from edgehr.calib.quantiser.reconstruct import reconstruct
 from edgehr.calib.recipes import Recipe
 from edgehr.card import ModelCard
 
-METHOD = 11  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 12  # of this file and what it calls: another number and nothing that was kept before is used
 
 Notify = Callable[[str], None]
 

@@ -33,8 +33,8 @@ class Recipe:
         additions: What no bias can centre, an addition may, see `edgehr.calib.quantiser.off_centre`.
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
-        kernels: The runtime's INT8 convolutions return INT8, see `edgehr.calib.quantiser.kernels`; what is never
-            negative takes all steps then, and zero points are free.
+        kernels: The runtime's INT8 convolutions of INT8 data return INT8, see `edgehr.calib.quantiser.kernels`; what is
+            never negative takes all steps then, and zero points are free.
         dynamic: With kernels, those of all but depthwise convolutions take dynamic ranges, see
             `edgehr.calib.quantiser.dynamic`.
         form: How the network is written down before it is quantised.

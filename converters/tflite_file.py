@@ -74,16 +74,17 @@ def precision(model: Any) -> str:
     """What a model computes in, by its convolutions.
 
     Returns:
-        What most of their weights are: ``fp32``; ``fp16``; ``int8`` where some of the convolutions have INT8 data, too,
-        for which a file must have been calibrated; ``dynamic-int8`` where all of their data are float.
+        What most of their weights are: ``fp32``; ``fp16``; ``int8`` where some of the convolutions have quantised data,
+        too, for which a file must have been calibrated; ``dynamic-int8`` where all of their data are float.
     """
     graph = model.subgraphs[0]
     made_by = {index: operator for operator in graph.operators for index in operator.outputs}
     weights, images = Counter[str](), set()
     for operator in graph.operators:
-        if operator_name(model, operator) not in COMPUTING:
+        name = operator_name(model, operator)
+        if name not in COMPUTING:
             continue
-        image, filters = (graph.tensors[index] for index in operator.inputs[:2])
+        image, filters = (graph.tensors[operator.inputs[place]] for place in (2 if name == "TRANSPOSE_CONV" else 0, 1))
         source = made_by.get(operator.inputs[1])
         if source is not None and operator_name(model, source) == "DEQUANTIZE":
             filters = graph.tensors[source.inputs[0]]

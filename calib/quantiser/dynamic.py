@@ -10,7 +10,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from edgehr.calib.quantiser.graph import Graph, Operator
-from edgehr.calib.quantiser.operators import padding_of
 from edgehr.calib.quantiser.placement import SIGNED
 
 LEVELS = SIGNED[1] - SIGNED[0]
@@ -19,8 +18,8 @@ SMALLEST = 1e-30  # step
 
 
 def shared_range(graph: Graph, convolution: Operator) -> tuple[int, ...]:
-    """`PIXEL` for a 1x1 convolution that is a matrix product, `IMAGE` for any other."""
-    alone = graph.weight(convolution).shape[2:] == (1, 1) and padding_of(convolution) == (0, 0)
+    """`PIXEL` for a 1x1 convolution without strides, which is a product of matrices; `IMAGE` for others."""
+    alone = graph.weight(convolution).shape[2:] == (1, 1)
     return PIXEL if alone and convolution.attributes.get("strides", [1, 1]) == [1, 1] else IMAGE
 
 

@@ -22,10 +22,13 @@ from edgehr.calib.quantiser.smooth import smooth_maximum
 
 # What is left of the noise of weights by fitting and rounding them with error feedback; by experience, next to nothing.
 LEFT_OF_WEIGHTS = 0.1
+# What fixed ranges make in all, in units of what their steps do: they clip, too, which counts beside dynamic ranges, as
+# those do not. By experience; 2 and 4 give the same.
+CLIPPED = 3.0
 
 
 class ExpectedNoise:
-    """What each quantiser and each layer's weights add to the error, as a function of the channels' factors.
+    """What quantisers, dynamic ranges and weights add to the error, as a function of the channels' factors.
 
     All in units of a twelfth of a squared heatmap value. Factors are given by their logarithms, (count,).
 
@@ -40,6 +43,7 @@ class ExpectedNoise:
         for name, group in placement.groups.items():
             members.setdefault(group, []).append(name)
         self._rows = {group: row for row, group in enumerate(members)}
+        self._clipped = CLIPPED if placement.dynamic else 1.0
         self._levels = torch.tensor([float(placement.bounds_of(group)[1]) for group in members])
         self._tops = _padded([torch.cat([signals.tops[name] for name in names]) for names in members.values()])
         self._places = _padded([torch.cat([places[name] for name in names]) for names in members.values()])
@@ -97,7 +101,7 @@ class ExpectedNoise:
 
     def _at_tensors(self, factors: Tensor) -> Tensor:
         scaled = (factors[self._gain_places].square() * self._gains).sum(1)
-        return self._steps(factors)[self._group_of].square() * scaled
+        return self._clipped * self._steps(factors)[self._group_of].square() * scaled
 
 
 @dataclass(frozen=True)

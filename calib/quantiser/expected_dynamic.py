@@ -46,7 +46,7 @@ def dynamic_stacks(
     """The convolutions with dynamic ranges, by the shape of what is known of them."""
     alike: dict[tuple[int, ...], list[Operator]] = {}
     for operator in graph.convolutions:
-        if operator.name in placement.dynamic:
+        if operator.name in placement.dynamic and operator.name in signals.ranges:  # without: it reaches no heatmap
             alike.setdefault(tuple(signals.ranges[operator.name].high.shape), []).append(operator)
     found = []
     for operators in alike.values():

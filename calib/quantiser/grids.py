@@ -24,7 +24,7 @@ def measure_grids(network: Network, crops: NDArray[np.float32]) -> tuple[dict[in
     The error is that of the tensors, or of the sigmoids that alone read them.
 
     Args:
-        network: In float.
+        network: Without steps; what has dynamic ranges is rounded to them already.
         crops: (N, 3, H, W).
 
     Returns:

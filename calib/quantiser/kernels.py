@@ -1,4 +1,4 @@
-"""Where the quantisers stand for runtimes whose INT8 convolutions return INT8, as TFLite's do."""
+"""Where the quantisers stand for runtimes whose INT8 convolutions of INT8 data return INT8, as TFLite's do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def place_for_kernels(
     full: Collection[str] = (),
     dynamic: bool = False,
 ) -> Placement:
-    """Quantise what convolutions take and what they return; sums, products and resizing stay in float between them.
+    """Quantise what convolutions take and return; sums, products and resizing stay in float between them.
+
+    Those with dynamic ranges need no quantisers: they take float and return it.
 
     Args:
         graph: The network.
@@ -31,8 +33,8 @@ def place_for_kernels(
     floating, full_weights = in_float(graph, ends=ends, points=points, also=also, full=full)
     together = Together(graph)
     in_int8 = [operator for operator in graph.convolutions if operator.name not in floating]
-    as_they_come = {op.name for op in in_int8 if dynamic and not is_depthwise(graph.weight(op))}
-    integer = {operator.name for operator in in_int8} - as_they_come
+    at_runtime = {op.name for op in in_int8 if dynamic and not is_depthwise(graph.weight(op))}
+    integer = {operator.name for operator in in_int8} - at_runtime
     for operator in graph.convolutions:
         if operator.name in integer:
             together.add(operator.inputs[0])
@@ -49,7 +51,7 @@ def place_for_kernels(
         full_weights,
         frozenset(integer),
         kernels=True,
-        dynamic=frozenset(as_they_come),
+        dynamic=frozenset(at_runtime),
     )
 
 

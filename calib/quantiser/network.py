@@ -54,7 +54,7 @@ class Network:
         placement: Which tensors are quantised, and together with which.
         layers: By the name of the convolution; those of the graph at first.
         steps: Size of a quantisation step of each group of tensors that has one, and of the first of the two of those
-            that have two; without any it is a float network.
+            that have two; without any, and without dynamic ranges, it is a float network.
         zeros: The step that stands for zero, by group; 0 for one that is not here.
 
     Raises:

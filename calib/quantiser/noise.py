@@ -55,7 +55,7 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32], dynamic: Collectio
     network = Network(graph, NOWHERE)
     tensors = [name for name in (graph.input, *graph.maker) if graph.channels(name)]
     tops, squares, gains, taken = (_Means() for _ in range(4))
-    ranges = RangeSampler(graph, [operator for operator in graph.convolutions if operator.name in dynamic])
+    ranges = RangeSampler(graph, dynamic)
 
     def look(name: str, value: Tensor) -> None:
         if name in tensors:
@@ -73,7 +73,7 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32], dynamic: Collectio
             values[name] = value
 
         source = torch.from_numpy(crops[start : start + BATCH]).clone().requires_grad_()
-        split.copies, split.dynamic = {}, {}
+        split.copies, split.own = {}, {}
         output = split.forward(source, keep)
         projected = (output * torch.randn(output.shape, generator=draw)).sum()
         projected.backward()  # type: ignore[no-untyped-call]
@@ -83,8 +83,9 @@ def measure_signals(graph: Graph, crops: NDArray[np.float32], dynamic: Collectio
                 gains.add(name, gradient.square().sum((2, 3)).mean(0))
             if name in split.copies and (gradient := split.copies[name].grad) is not None:
                 taken.add(name, gradient.square().sum((2, 3)).mean(0))
-            if name in split.dynamic and (gradient := split.dynamic[name].grad) is not None:
-                ranges.add(name, values[name].detach(), gradient)
+        for convolution, copy in split.own.items():
+            if copy.grad is not None:
+                ranges.add(convolution, copy.detach(), copy.grad)
     return Signals(tops.all(), squares.all(), gains.all(), taken.all(), ranges.all())
 
 
@@ -98,22 +99,33 @@ def far_out(value: Tensor) -> Tensor:
 class _Split(Network):
     """Convolutions, and what moves tensors to them, take copies, so that gradients through them can be told apart.
 
-    Those with dynamic ranges take copies of their own.
+    Attributes:
+        copies: By tensor.
+        own: Those of convolutions with dynamic ranges, by name: nobody else is rounded with them.
     """
 
     copies: dict[str, Tensor]
-    dynamic: dict[str, Tensor]
+    own: dict[str, Tensor]
 
     def take(self, operator: Operator, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Copies, one of each tensor."""
+        """Copies, for convolutions and what moves tensors."""
+        if operator.name in self.placement.dynamic:
+            name = operator.inputs[0]
+            self.own[operator.name] = _kept(values[name])
+            return {name: self.own[operator.name]}
         if operator.kind != CONVOLUTION and operator.kind not in MOVING:
             return super().take(operator, values)
-        copies = self.dynamic if operator.name in self.placement.dynamic else self.copies
         for name in operator.inputs:
-            if name in values and name not in copies:
-                copies[name] = values[name].clone()
-                copies[name].retain_grad()
-        return {name: copies[name] for name in operator.inputs if name in copies}
+            if name in values and name not in self.copies:
+                self.copies[name] = _kept(values[name])
+        return {name: self.copies[name] for name in operator.inputs if name in self.copies}
+
+
+def _kept(value: Tensor) -> Tensor:
+    """A copy that keeps its gradient."""
+    copy = value.clone()
+    copy.retain_grad()
+    return copy
 
 
 class _Means:

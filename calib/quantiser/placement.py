@@ -24,9 +24,9 @@ class Placement:
         unsigned: Quantisers from 0 to 255, the others from -128 to 127. Zero is 0 for all of them.
         in_float: Names of convolutions whose data stay in float.
         full_weights: Those of them whose weights do, too.
-        integer: Names of the operators that take tensors rounded once: convolutions in INT8, and what moves bytes. Any
-            other reads what was made, unrounded.
-        kernels: Convolutions in INT8 return INT8, so that all who read what they make read it rounded.
+        integer: Names of the operators that take tensors as one quantiser leaves them: convolutions in INT8, and what
+            moves bytes. Any other reads what was made, and rounds it itself if at all.
+        kernels: Those convolutions return INT8, so that all who read what they make read it rounded.
         twice: Tensor -> number of the quantiser that rounds it for convolutions in `doubled`; a second one, a `FINER`th
             of its step, rounds what it leaves.
         doubled: Names of the convolutions in INT8 that filter both, and add.

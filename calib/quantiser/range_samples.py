@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import torch
 from torch import Tensor
 
 from edgehr.calib.quantiser.dynamic import PIXEL, shared_range
-from edgehr.calib.quantiser.graph import Graph, Operator
+from edgehr.calib.quantiser.graph import Graph
 
-PIXELS = 12  # of every few crops
+PIXELS = 40  # of every few crops
 
 
 @dataclass(frozen=True)
@@ -32,32 +33,29 @@ class Ranges:
 
 
 class RangeSampler:
-    """Keeps some ranges of tensors as they come about."""
+    """Keeps some ranges of what convolutions read as it comes about."""
 
-    def __init__(self, graph: Graph, convolutions: Sequence[Operator]) -> None:
-        self._readers: dict[str, list[Operator]] = defaultdict(list)
-        for operator in convolutions:
-            self._readers[operator.inputs[0]].append(operator)
-        self._graph = graph
-        self._draw = torch.Generator().manual_seed(0)
+    def __init__(self, graph: Graph, convolutions: Collection[str]) -> None:
+        wanted = [operator for operator in graph.convolutions if operator.name in convolutions]
+        self._alone = {operator.name: shared_range(graph, operator) == PIXEL for operator in wanted}
         self._found: dict[str, list[Ranges]] = defaultdict(list)
 
-    def add(self, tensor: str, value: Tensor, gradient: Tensor) -> None:
-        """Look at a tensor (N, C, H, W) and the gradient of the heatmaps projected in a random direction."""
-        noise = gradient.square() * (value != 0)
-        for operator in self._readers.get(tensor, []):
-            alone = shared_range(self._graph, operator) == PIXEL
-            self._found[operator.name].append(self._of_pixels(value, noise) if alone else _of_images(value, noise))
+    def add(self, convolution: str, value: Tensor, gradient: Tensor) -> None:
+        """Look at what it reads (N, C, H, W), and at the gradient through it of heatmaps projected at random."""
+        noise, parts = gradient.square() * (value != 0), self._found[convolution]
+        seed = crc32(convolution.encode()) + len(parts)  # positions of its own, whatever other convolutions there are
+        parts.append(_of_pixels(value, noise, seed) if self._alone[convolution] else _of_images(value, noise))
 
     def all(self) -> dict[str, Ranges]:
         """By name of the convolution."""
         return {name: _together(parts) for name, parts in self._found.items()}
 
-    def _of_pixels(self, value: Tensor, noise: Tensor) -> Ranges:
-        values, gains = (each.movedim(1, -1).flatten(0, 2) for each in (value, noise))
-        drawn = torch.randint(len(values), (PIXELS,), generator=self._draw)
-        each = len(values) / len(value) / PIXELS  # of the pixels of an image
-        return Ranges(values[drawn].clamp(min=0), (-values[drawn]).clamp(min=0), gains[drawn] * each)
+
+def _of_pixels(value: Tensor, noise: Tensor, seed: int) -> Ranges:
+    values, gains = (each.movedim(1, -1).flatten(0, 2) for each in (value, noise))
+    drawn = torch.randint(len(values), (PIXELS,), generator=torch.Generator().manual_seed(seed))
+    each = len(values) / len(value) / PIXELS  # of the pixels of an image
+    return Ranges(values[drawn].clamp(min=0), (-values[drawn]).clamp(min=0), gains[drawn] * each)
 
 
 def _of_images(value: Tensor, noise: Tensor) -> Ranges:

@@ -27,6 +27,8 @@ def _node(operator: Operator) -> Node:
     taken = [tensor for tensor in operator.inputs if tensor is not None and tensor.dtype in _VALUES]
     in_bytes = {tensor.dtype for tensor in (*taken, *operator.outputs)} <= set(_BYTES)
     # Kernels for float data and weights of 8 bits round the data themselves. Weights that are widened are float here.
-    dynamic = bool(operator.macs) and not in_bytes and any(tensor.dtype in _BYTES for tensor in taken[1:2])
+    data = {tensor.dtype for tensor in taken if not tensor.static}
+    weights = {tensor.dtype for tensor in taken if tensor.constant}
+    dynamic = bool(operator.macs) and data == {"float32"} and bool(weights & set(_BYTES))
     name = f"{operator.name}, dynamic ranges" if dynamic else operator.name
     return Node(operator.outputs[0].name, name, operator.macs, in_bytes or dynamic)

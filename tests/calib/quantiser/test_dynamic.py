@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.dynamic import IMAGE, LEVELS, PIXEL, round_to_range, shared_range
 from edgehr.calib.quantiser.equalise import rescaled, solve
 from edgehr.calib.quantiser.expected import ExpectedNoise
+from edgehr.calib.quantiser.expected_dynamic import DynamicStack
 from edgehr.calib.quantiser.graph import Graph, is_depthwise
 from edgehr.calib.quantiser.kernels import place_for_kernels
 from edgehr.calib.quantiser.network import Network
@@ -63,6 +65,8 @@ def test_only_matrix_products_take_each_position_by_itself() -> None:
     kinds = {operator.outputs[0]: shared_range(graph, operator) for operator in graph.convolutions}
     assert kinds["mix"] == kinds["head"] == PIXEL
     assert kinds["down"] == kinds["again"] == IMAGE
+    strided = replace(graph.maker["mix"], attributes={"strides": [2, 2]})
+    assert shared_range(graph, strided) == IMAGE
 
 
 def test_dense_convolutions_return_what_they_sum() -> None:
@@ -91,15 +95,17 @@ def _measured(graph: Graph, placement: Placement) -> float:
     return float((difference**2).sum((1, 2, 3)).mean())
 
 
+@pytest.mark.parametrize("seed", [0, 2])
 @pytest.mark.parametrize("only", ["node_mix", "node_again", "node_head"])
-def test_rounding_makes_the_error_that_is_expected(known: tuple[Graph, Signals], only: str) -> None:
-    graph, signals = known
+def test_rounding_makes_the_error_that_is_expected(only: str, seed: int) -> None:
+    graph = Graph(small_model(seed))
+    signals = measure_signals(graph, crops(40), _placed(graph).dynamic)
     others = [operator.name for operator in graph.convolutions if operator.name != only]
     placement = _placed(graph, others)
     assert placement.dynamic == {only}
     noise = ExpectedNoise(graph, placement, ChannelClasses(graph), signals)
     zeros: Any = torch.zeros(noise.count)
-    (dynamic,) = (stack for stack in noise._stacks if only in stack.names and hasattr(stack, "high"))
+    (dynamic,) = (each for each in noise._stacks if only in each.names and isinstance(each, DynamicStack))
     expected = float(dynamic.errors(torch.exp(zeros))) / 12
     assert 1 / 3 < expected / _measured(graph, placement) < 3
     assert float(noise.of_layers(zeros)[only]) / 12 >= expected
@@ -114,3 +120,27 @@ def test_channels_can_be_equalised_for_them(known: tuple[Graph, Signals]) -> Non
     assert relative(Network(equal, NOWHERE).run(held_out), wanted) < 1e-4
     before, after = (relative(Network(each, _placed(each)).run(held_out), wanted) for each in (graph, equal))
     assert after < 0.9 * before
+
+
+def test_a_tensor_that_several_read_is_counted_for_each_by_what_it_does_there() -> None:
+    model = small_model()
+    first = next(node for node in model.graph.node if node.name == "node_mix")
+    second = model.graph.node.add()
+    second.CopyFrom(first)
+    second.name, second.output[0] = "node_more", "more"
+    add = model.graph.node.add()
+    add.op_type, add.name = "Add", "node_twofold"
+    add.input.extend(["mix", "more"])
+    add.output.append("twofold")
+    nodes = list(model.graph.node)
+    place = nodes.index(first) + 1
+    order = [*nodes[:place], second, add, *nodes[place:-2]]
+    for node in order[place + 2 :]:
+        node.input[:] = ["twofold" if name == "mix" else name for name in node.input]
+    ordered = [type(first).FromString(node.SerializeToString()) for node in order]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+    graph = Graph(model)
+    ranges = measure_signals(graph, crops(16), ["node_mix", "node_more"]).ranges
+    alone = measure_signals(graph, crops(16), ["node_mix"]).ranges
+    assert torch.allclose(ranges["node_mix"].gains, alone["node_mix"].gains, rtol=1e-4)

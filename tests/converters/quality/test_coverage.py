@@ -18,7 +18,7 @@ from edgehr.converters.quality.coverage_onnx import graph_coverage
 from edgehr.converters.quality.coverage_openvino import model_nodes
 from edgehr.errors import ArtifactError
 from tests.converters.quality.small_graphs import DEPTH, FIRST, HEAD, MACS, as_ir, float_model, quantised, save
-from tests.runtimes.small_tflite import T, conv, depthwise, int8, nearest, write
+from tests.runtimes.small_tflite import Op, T, conv, depthwise, int8, nearest, write
 
 
 @pytest.fixture(scope="module")
@@ -144,24 +144,29 @@ def test_fake_quantised_ir_and_what_the_cpu_makes_of_it(tmp_path: Path) -> None:
 
 
 def test_tflite_by_the_types_of_its_tensors(tmp_path: Path) -> None:
-    """A float convolution, a quantised one, one that rounds its data itself, one of widened weights, and a resize."""
+    """Convolutions: in float, quantised, of rounded data, of widened weights, of 16 bits; and a resize."""
     image, mixed = T(), int8()
     bias = replace(T((4,)), dtype="int32", values=np.zeros(4, np.int32))
     weights = T((4, 3, 3, 4), "int8", np.zeros((4, 3, 3, 4), np.int8), (0.1,))
-    quantised_out, hybrid_out = int8(), T()
+    packed, wide = replace(weights), T((4, 3, 3, 4))
+    quantised_out, hybrid_out, wide_out = int8(), T(), T()
+    finer, finer_out = T(dtype="int16", scales=(0.1,)), T(dtype="int16", scales=(0.1,))
     path = write(
         tmp_path / "a.tflite",
         conv(image),
         conv(mixed, weights, bias, quantised_out),
         depthwise(hybrid_in := T(), T((1, 3, 3, 4), "int8", np.zeros((1, 3, 3, 4), np.int8), (0.1,)), None, hybrid_out),
+        Op("DEQUANTIZE", [packed], [wide]),
+        conv(T(), wide, None, wide_out),
+        conv(finer, replace(weights), bias, finer_out),
         nearest(quantised_out, int8(1, 16, 16, 4)),
     )
     assert hybrid_in.dtype == "float32"
     found = coverage(path)
     full, depth = 8 * 8 * 4 * (3 * 3 * 4), 8 * 8 * 4 * (3 * 3)
-    assert found.macs == 2 * full + depth
-    assert found.int8_share == pytest.approx((full + depth) / (2 * full + depth))
-    assert [(g.operator, g.count, g.macs) for g in found.in_float] == [("CONV_2D", 1, full)]
+    assert found.macs == 4 * full + depth
+    assert found.int8_share == pytest.approx((full + depth) / (4 * full + depth))
+    assert [(g.operator, g.count, g.macs) for g in found.in_float] == [("CONV_2D", 3, 3 * full)]
     assert "DEPTHWISE_CONV_2D, dynamic ranges" in [node.operator for node in found.nodes]
     assert found.executed is None
 
