@@ -155,7 +155,7 @@ class _Writer:
         integers = layer.integers.transpose(axes)
         weight = builder.constant(integers, grid)
         if operator.name in self._network.placement.dynamic:
-            return [weight, builder.constant(bias)]  # beside float data, which says it all
+            return [weight, builder.constant(bias)]  # of float data, which have no scale that a whole bias could be in
         if not self._is_integer(operator):
             widened = builder.tensor(integers.shape, np.float32)
             builder.add("DEQUANTIZE", [weight], [widened])

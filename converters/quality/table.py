@@ -38,11 +38,7 @@ def table(report: QualityReport) -> list[Row]:
         ("latency p50", lambda c: _latency(c, first), "Median of one image, in turns, and its ratio to the first."),
         ("latency p90", lambda c: f"{c.latency.p90_ms:.2f} ms", "What nine inferences in ten stay under."),
         ("multiply-adds", _macs, "Of convolutions and matrix products, counted in the file."),
-        (
-            "of them INT8",
-            _share,
-            "Those of weights of 8 bits and of data of 8 bits, or that the kernel rounds so.",
-        ),
+        ("of them INT8", _share, "Those whose weights are of 8 bits, and whose data are or become so."),
         ("run in INT8 here", _executed, "Those that the CPU runs by an INT8 primitive, as OpenVINO tells."),
         ("operators", lambda c: NONE if c.operators is None else str(c.operators), "In the file, quantisers included."),
         ("stay in float", _float_count, "Operators that compute, and not in INT8."),

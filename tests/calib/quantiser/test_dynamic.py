@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
+import onnx
 import pytest
 import torch
+from onnx import helper
 
 from edgehr.calib.quantiser.channels import ChannelClasses
 from edgehr.calib.quantiser.dynamic import IMAGE, LEVELS, PIXEL, round_to_range, shared_range
@@ -124,22 +126,16 @@ def test_channels_can_be_equalised_for_them(known: tuple[Graph, Signals]) -> Non
 
 def test_a_tensor_that_several_read_is_counted_for_each_by_what_it_does_there() -> None:
     model = small_model()
-    first = next(node for node in model.graph.node if node.name == "node_mix")
-    second = model.graph.node.add()
-    second.CopyFrom(first)
-    second.name, second.output[0] = "node_more", "more"
-    add = model.graph.node.add()
-    add.op_type, add.name = "Add", "node_twofold"
-    add.input.extend(["mix", "more"])
-    add.output.append("twofold")
     nodes = list(model.graph.node)
-    place = nodes.index(first) + 1
-    order = [*nodes[:place], second, add, *nodes[place:-2]]
-    for node in order[place + 2 :]:
+    place = next(place for place, node in enumerate(nodes, 1) if node.name == "node_mix")
+    more = onnx.NodeProto()
+    more.CopyFrom(nodes[place - 1])
+    more.name, more.output[0] = "node_more", "more"
+    for node in nodes[place:]:
         node.input[:] = ["twofold" if name == "mix" else name for name in node.input]
-    ordered = [type(first).FromString(node.SerializeToString()) for node in order]
+    nodes[place:place] = [more, helper.make_node("Add", ["mix", "more"], ["twofold"], "node_twofold")]
     del model.graph.node[:]
-    model.graph.node.extend(ordered)
+    model.graph.node.extend(nodes)
     graph = Graph(model)
     ranges = measure_signals(graph, crops(16), ["node_mix", "node_more"]).ranges
     alone = measure_signals(graph, crops(16), ["node_mix"]).ranges
