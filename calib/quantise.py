@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.memory import freed_memory_kept
 from edgehr.calib.quantiser.budget import double_noisiest, keep_noisiest
 from edgehr.calib.quantiser.centre import Middles, centred, measure_reach, moved
 from edgehr.calib.quantiser.channels import ChannelClasses
@@ -134,6 +135,7 @@ def _read_and_quantise(graph: Graph, by: Calibrated, say: Notify) -> Network:
     return quantise_on(graph, read_crops(by.crops, by.card, by.recipe.crops), by.recipe, say)
 
 
+@freed_memory_kept()
 def quantise_on(graph: Graph, crops: NDArray[np.float32], recipe: Recipe, say: Notify) -> Network:
     """Quantise a graph on crops (N, 3, H, W), without a cache; see `quantise`."""
     say("equalise channels")
