@@ -24,7 +24,8 @@ NEVER = -1
 def freed_memory_kept() -> Iterator[None]:
     """Let the process keep what it frees until the end, and give it back then.
 
-    Does nothing where the C library is not glibc. Other threads may allocate meanwhile, and keep what they free, too.
+    Does nothing where the C library is not glibc. It helps the main thread: glibc serves large tensors of other
+    threads, and of one that ran out of memory before, from the kernel whatever is set.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
