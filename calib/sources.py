@@ -100,12 +100,12 @@ def candidates(
         people = _annotated(source, images, max(POOL, 2 * most))
         return _collect(_cut_out(people), len(people), "annotations", progress)
     if kind == "folder" and not finder:
-        files = spread(image_files(source), max(POOL, 2 * most))
+        files = spread(_images(source), max(POOL, 2 * most))
         return _collect(_whole(files), len(files), "whole images", progress)
     if not finder:
         raise EdgehrError(f"{source}: finding the people of a video needs a detector, or the pose model in float")
     if kind == "folder":
-        files = spread(image_files(source), SEARCHED * most)
+        files = spread(_images(source), SEARCHED * most)
         return _collect(_search(files, finder), len(files), finder.by, progress)
     numbers = spread(range(count_frames(source)), SEARCHED * most)
     return _collect(_search_video(source, numbers, finder), len(numbers), finder.by, progress)
@@ -124,6 +124,17 @@ def kind_of(source: Path) -> Literal["annotations", "folder", "video"]:
     if suffix not in VIDEO_SUFFIXES:
         raise EdgehrError(f"{source}: calibration takes {wanted}")
     return "video"
+
+
+def _images(folder: Path) -> list[Path]:
+    """The images of a folder; of a data set, whose images are in a folder of their own, it says what to give."""
+    try:
+        return image_files(folder)
+    except EdgehrError as error:
+        annotations = next(iter(sorted(folder.glob("*.json"))), None)
+        if not annotations:
+            raise
+        raise EdgehrError(f"{error}; give {annotations} if that is its COCO keypoint file") from None
 
 
 def spread(items: Sequence[T], most: int) -> Sequence[T]:

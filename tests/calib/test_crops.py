@@ -208,6 +208,7 @@ def test_what_is_no_calibration_set_is_refused(pictures: Path, clip: Path, tmp_p
     (tmp_path / "some.json").write_text("{}")
     refused("not a COCO keypoint file", tmp_path / "some.json")
     refused("its people have boxes", tmp_path / "some.json", finder=MIDDLE)
+    refused("holds no images .*; give .*some.json if that is its COCO keypoint file", tmp_path)
 
 
 def test_an_unreadable_image_is_refused_by_its_name(pictures: Path, tmp_path: Path) -> None:
