@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,34 @@ def sample_tflite(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) ->
     path = tmp_path_factory.mktemp("artifacts") / "sample.tflite"
     convert(sample_card, find_weights(sample_card), "tflite", out=path)
     return path
+
+
+@pytest.fixture(scope="session")
+def trained(shared: Path) -> dict[str, Path]:
+    """Weights that were really trained, by the name of their card."""
+    return {
+        "litehrnet-18-wider-naive-coco-256x192": shared
+        / "weights"
+        / "litehrnet_wider_naive_18_coco_256x192.safetensors",
+        "litehrnet-18-coco-256x192": shared / "weights" / "litehrnet_18_partly_trained.safetensors",
+    }
+
+
+@pytest.fixture(scope="session")
+def trained_tflite(tmp_path_factory: pytest.TempPathFactory, trained: dict[str, Path]) -> Callable[[str], Path]:
+    """Trained networks as TFLite, float32, channels last, each converted once. Tests that use it are slow."""
+    from edgehr.converters.convert import convert
+    from edgehr.zoo import get_card
+
+    folder = tmp_path_factory.mktemp("artifacts")
+
+    def converted(name: str) -> Path:
+        path = folder / f"{name}.tflite"
+        if not path.exists():
+            convert(get_card(name), trained[name], "tflite", out=path)
+        return path
+
+    return converted
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,28 +151,36 @@ def test_channels_first_where_asked(tmp_path: Path, sample_card: Any) -> None:
     assert difference(path, TorchRuntime(card, find_weights(sample_card)), card).relative_mean < 1e-5
 
 
-@pytest.mark.parametrize("name", ["hrnet-w32-coco-256x192", "litehrnet-18-coco-256x192"])
-def test_other_networks_have_the_same_form(name: str, tmp_path: Path, shared: Path) -> None:
+def test_conditional_channel_weighting_has_the_same_form(
+    trained: dict[str, Path], trained_tflite: Callable[[str], Path]
+) -> None:
+    name = "litehrnet-18-coco-256x192"
+    card, path = get_card(name), trained_tflite(name)
+    assert check_form(path) <= OPERATORS
+    assert not check_delegate(read_graph(path), "gpu").refused
+    assert difference(path, TorchRuntime(card, trained[name]), card).relative < 1.5e-4
+
+
+def test_hrnet_has_the_same_form(tmp_path: Path, shared: Path) -> None:
     from safetensors.numpy import save_file
 
     from tests.models.test_golden import golden
 
-    _, weights, _, _ = golden(shared / "golden", {"h": "hrnet_w32_pose_mmpose", "l": "litehrnet18_coco"}[name[0]])
-    save_file(weights, tmp_path / "weights.safetensors")
+    save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], tmp_path / "weights.safetensors")
     path = tmp_path / "model.tflite"
-    report = convert(get_card(name), tmp_path / "weights.safetensors", "tflite", out=path)
+    report = convert(get_card("hrnet-w32-coco-256x192"), tmp_path / "weights.safetensors", "tflite", out=path)
     assert check_form(path) <= OPERATORS
     assert not check_delegate(read_graph(path), "gpu").refused
     assert report.difference is not None
     assert report.difference.relative < 1e-4
 
 
-def test_accuracy_of_the_reference_weights(shared: Path, tmp_path: Path, sample_card: Any) -> None:
+def test_accuracy_of_the_reference_weights(
+    shared: Path, tmp_path: Path, sample_card: Any, trained_tflite: Callable[[str], Path]
+) -> None:
     """AP of PyTorch is 60.02 (tests/evaluation); float32 may be 0.1 from that, float16 0.2."""
-    weights = shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors"
     people = shared / "data" / "coco-val2017-people"
-    path = tmp_path / "reference.tflite"
-    convert(sample_card, weights, "tflite", out=path)
+    path = trained_tflite("litehrnet-18-wider-naive-coco-256x192")
     half = tmp_path / "half.tflite"
     half.write_bytes(_described(tflite_precision.half_weights(path.read_bytes()), sample_card))
     annotations = Annotations.read(people / "person_keypoints.json")
@@ -191,6 +200,7 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
     done = edgehr_command(
         *("convert", "litehrnet-18-coco-256x192", "--weights", weights, "--size", "128x96", "--out", path),
         *("--to", "tflite", "--precision", "int8", "--int8-io", "--calib", people / "person_keypoints.json", "--json"),
+        *("--calib-crops", 64),
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -201,14 +211,14 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
     assert about["inputs"][0]["scale"] > 0
     manifest = tmp_path / "int8 ends.tflite.calibration.json"
     assert about["artifact"]["calibration_sha256"] == sha256_file(manifest)
-    assert len(json.loads(manifest.read_text())["crops"]) == 300
-    assert len(about["artifact"]["calibration_images"]) == 100
-    assert "100 images, manifest" in edgehr_command("inspect", path).stdout
+    assert len(json.loads(manifest.read_text())["crops"]) == 64
+    images = len(about["artifact"]["calibration_images"])
+    assert f"{images} images, manifest" in edgehr_command("inspect", path).stdout
     annotations = people / "person_keypoints.json"
     seen = edgehr_command("eval", path, "--annotations", annotations, "--images", people / "images")
     assert seen.returncode == 1
     (line,) = [line for line in seen.stderr.splitlines() if "calibrated" in line]
-    assert "(100 of the 100 images given)" in line
+    assert f"({images} of the 100 images given)" in line
     assert about["delegate"]["refused_share"] == 0
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 
 from edgehr.calib.crops import CalibrationSet
 from edgehr.converters import tflite_precision
-from edgehr.converters.convert import convert
 from edgehr.converters.crops import comparison_batch
 from edgehr.converters.tflite_file import embed
 from edgehr.runtimes import load
@@ -66,12 +66,10 @@ def test_every_precision_loads_and_agrees_with_litert(
     assert np.corrcoef(np.load(tmp_path / "out.npy").ravel(), expected.ravel())[0, 1] >= least
 
 
-def test_accuracy_of_the_reference_weights(shared: Path, tmp_path: Path, sample_card: Any) -> None:
+def test_accuracy_of_the_reference_weights(shared: Path, trained_tflite: Callable[[str], Path]) -> None:
     """AP of PyTorch is 60.02 (tests/evaluation). float16 takes minutes here, and its heatmaps are compared above."""
-    weights = shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors"
     people = shared / "data" / "coco-val2017-people"
-    path = tmp_path / "single.tflite"
-    convert(sample_card, weights, "tflite", out=path)
+    path = trained_tflite("litehrnet-18-wider-naive-coco-256x192")
     files = ("--annotations", people / "person_keypoints.json", "--images", people / "images")
     done = old("-m", "edgehr.cli.main", "eval", path, *files, "--json")
     assert done.returncode == 0, done.stderr
