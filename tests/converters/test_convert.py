@@ -14,7 +14,7 @@ import pytest
 from edgehr.converters import convert as convert_module
 from edgehr.converters import simplify as simplify_module
 from edgehr.converters.compare import compare
-from edgehr.converters.convert import convert
+from edgehr.converters.convert import convert, default_path
 from edgehr.converters.crops import comparison_batch
 from edgehr.converters.graph import weight_precision
 from edgehr.converters.onnx_targets import OnnxTarget, OpenVINOTarget
@@ -95,24 +95,29 @@ def test_onnx_has_dynamic_batch_and_no_traces_of_where_it_was_made(sample_onnx: 
         assert trace.encode() not in content, trace
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize(("target", "kind"), [("onnx", "sample_onnx"), ("openvino", "sample_ir")])
 def test_the_plain_form_is_the_same_function_in_another_file(
-    target: str, sample_card: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str,
+    kind: str,
+    sample_card: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    deployed = request.getfixturevalue(kind)
     monkeypatch.chdir(tmp_path)
-    reports = {}
-    for plain in (False, True):
-        chosen = make_target(target)
-        chosen.plain = plain
-        report = reports[plain] = convert(sample_card, find_weights(sample_card), chosen)
-        assert report.difference is not None
-        assert report.difference.relative_mean < 1e-5
-        with load(report.path) as runtime:
+    chosen = make_target(target)
+    usual = default_path(sample_card, chosen, "fp32", 1)
+    chosen.plain = True
+    report = convert(sample_card, find_weights(sample_card), chosen)
+    assert report.path.stem == f"{usual.stem}-plain"
+    assert "deploy form" not in [stage.name for stage in report.stages]
+    assert report.difference is not None
+    assert report.difference.relative_mean < 1e-5
+    for path, form in ((report.path, "plain"), (deployed, "deploy")):
+        with load(path) as runtime:
             assert runtime.artifact is not None
-            assert runtime.artifact.form == ("plain" if plain else "deploy")
-    assert reports[True].path.stem == f"{reports[False].path.stem}-plain"
-    assert "deploy form" in [stage.name for stage in reports[False].stages]
-    assert "deploy form" not in [stage.name for stage in reports[True].stages]
+            assert runtime.artifact.form == form
 
 
 def test_int8_is_not_made_of_the_plain_form(sample_card: Any) -> None:
