@@ -23,16 +23,16 @@ from benchmarks.operators import profile
 from benchmarks.peak_memory import open_float32
 from benchmarks.tflite import plain as plain_tflite
 from edgehr.card import ModelCard
-from edgehr.converters.export import export_onnx
-from edgehr.converters.quality.coverage import read_coverage
-from edgehr.converters.quality.latency import interleaved
-from edgehr.converters.simplify import simplify
-from edgehr.converters.tflite_rewrite import rewrite
-from edgehr.converters.to_openvino import PASSIVE, to_ir
-from edgehr.converters.to_tflite import to_tflite
+from edgehr.converters.onnx.export import export_onnx
+from edgehr.converters.onnx.simplify import simplify
+from edgehr.converters.openvino.ir import PASSIVE, to_ir
+from edgehr.converters.report.coverage import read_coverage
+from edgehr.converters.report.latency import interleaved
+from edgehr.converters.tflite.from_torch import to_tflite
+from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.models.build import build, load
-from edgehr.models.deploy import deploy
-from edgehr.models.forms import FORMS
+from edgehr.models.deploy.forms import FORMS
+from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes.describe import operators
 from edgehr.zoo import find_card
 

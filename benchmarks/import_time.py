@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from benchmarks.timing import report
-from edgehr.converters.quality.latency import interleaved
+from edgehr.converters.report.latency import interleaved
 
 BASE = "import numpy, cv2"
 PROGRAMS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.timing import report
 from edgehr.converters.convert import convert
 from edgehr.converters.crops import comparison_batch
-from edgehr.converters.quality.latency import interleaved
+from edgehr.converters.report.latency import interleaved
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 from edgehr.zoo import DEFAULT_MODEL, find_weights, get_card

@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.assets import photographs
-from edgehr.pose.detection import Detections
-from edgehr.pose.draw import draw_poses
-from edgehr.pose.estimator import PoseEstimator
-from edgehr.pose.sinks.video import VideoSink
-from edgehr.pose.sources import open_source
-from edgehr.pose.stats import StageTimes
+from edgehr.live.detection import Detections
+from edgehr.live.draw import draw_poses
+from edgehr.live.estimator import PoseEstimator
+from edgehr.live.sinks.video import VideoSink
+from edgehr.live.sources import open_source
+from edgehr.live.stats import StageTimes
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
 from edgehr.runtimes.base import Tensors
-from edgehr.tasks.images import read_image
+from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import DEFAULT_MODEL, get_card
 
 WIDTH, HEIGHT, FRAMES = 1280, 720, 200

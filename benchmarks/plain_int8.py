@@ -1,4 +1,4 @@
-"""What the quantisers of others make of edgehr's float32 artifacts, with nothing set but the calibration crops.
+"""What the quantizers of others make of edgehr's float32 artifacts, with nothing set but the calibration crops.
 
 NNCF needs an environment of its own (`make quant-report` makes it); the others are in the project's.
 """
@@ -26,11 +26,11 @@ CROPS = 100  # the first ones of the calibration set
 
 Crops = list[NDArray[np.float32]]
 # Of a float32 artifact, its description, crops (1, ...) in its layout, the file to write.
-Quantise = Callable[[Path, Artifact, Crops, Path], None]
+Quantize = Callable[[Path, Artifact, Crops, Path], None]
 
 
-def quantise_plainly(name: str, source: Path, crops: CalibrationSet, path: Path) -> None:
-    """Quantise a float32 artifact by one of `PLAIN`, and let the result say what it is."""
+def quantize_plainly(name: str, source: Path, crops: CalibrationSet, path: Path) -> None:
+    """Quantize a float32 artifact by one of `PLAIN`, and let the result say what it is."""
     run, tool, settings = PLAIN[name]
     with load(source) as runtime:
         artifact = runtime.artifact
@@ -47,7 +47,7 @@ def _onnxruntime(source: Path, artifact: Artifact, crops: Crops, path: Path) -> 
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    from edgehr.converters.graph import embed
+    from edgehr.converters.onnx.graph import embed
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -58,42 +58,42 @@ def _onnxruntime(source: Path, artifact: Artifact, crops: Crops, path: Path) -> 
             return None if crop is None else {artifact.card.input.name: crop}
 
     with tempfile.TemporaryDirectory() as folder:
-        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
+        prepared, quantized = Path(folder, "prepared.onnx"), Path(folder, "quantized.onnx")
         quant_pre_process(source, prepared)
-        quantize_static(prepared, quantised, Reader())
-        model = onnx.load(quantised)
+        quantize_static(prepared, quantized, Reader())
+        model = onnx.load(quantized)
     del model.metadata_props[:]
     embed(model, artifact)
     onnx.save(model, path)
 
 
-def _nncf(preset: str) -> Quantise:
+def _nncf(preset: str) -> Quantize:
     def run(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
         import openvino as ov
 
-        from edgehr.converters.to_openvino import save_ir
+        from edgehr.converters.openvino.ir import save_ir
 
         model = ov.Core().read_model(str(source))
         with contextlib.redirect_stdout(sys.stderr):  # its progress; the table alone goes to standard output
             import nncf
 
             chosen = nncf.QuantizationPreset(preset)
-            quantised = nncf.quantize(model, nncf.Dataset(crops), preset=chosen, subset_size=len(crops))
-        save_ir(quantised, path, artifact, fp16_weights=False)
+            quantized = nncf.quantize(model, nncf.Dataset(crops), preset=chosen, subset_size=len(crops))
+        save_ir(quantized, path, artifact, fp16_weights=False)
 
     return run
 
 
 def _ai_edge_quantizer(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
-    from edgehr.converters.tflite_file import embed
-    from edgehr.converters.tflite_precision import full_integer
+    from edgehr.converters.tflite.metadata import embed
+    from edgehr.converters.tflite.precision import full_integer
 
     content = full_integer(source.read_bytes(), crops, artifact.card.input.name, integer_io=True)
     path.write_bytes(embed(content, artifact))
 
 
 # By name: how, the package, and what was chosen in it, in words.
-PLAIN: dict[str, tuple[Quantise, str, str]] = {
+PLAIN: dict[str, tuple[Quantize, str, str]] = {
     "onnxruntime": (_onnxruntime, "onnxruntime", "quantize_static, defaults"),
     "nncf-mixed": (_nncf("mixed"), "nncf", "mixed preset"),
     "nncf-default": (_nncf("performance"), "nncf", "default preset"),

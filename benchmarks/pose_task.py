@@ -1,4 +1,4 @@
-"""Crop, normalise and decode. The bar for decoding 17 heatmaps of 64x48 for 32 people is 2 ms."""
+"""Crop, normalize and decode. The bar for decoding 17 heatmaps of 64x48 for 32 people is 2 ms."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.timing import report
 from edgehr.assets import photographs
 from edgehr.card import Decoding
-from edgehr.converters.quality.latency import interleaved
+from edgehr.converters.report.latency import interleaved
 from edgehr.tasks import PoseTask
-from edgehr.tasks.heatmaps import decode
+from edgehr.tasks.pose.heatmaps import decode
 from edgehr.zoo import DEFAULT_MODEL, find_weights, get_card
 
 PEOPLE = 32
@@ -29,7 +29,7 @@ def real_heatmaps() -> np.ndarray:
 
 
 def main() -> None:
-    from tests.tasks.reference import METHODS
+    from tests.tasks.pose.reference import METHODS
 
     heatmaps = real_heatmaps()
     calls = {method: lambda method=method: decode(heatmaps, Decoding(method)) for method in METHODS}
@@ -51,7 +51,7 @@ def main() -> None:
         outputs = {"heatmaps": heatmaps[:people]}
         times = interleaved(
             {
-                "crop and normalise": lambda boxes=boxes, task=task: task.preprocess(frame, boxes),
+                "crop and normalize": lambda boxes=boxes, task=task: task.preprocess(frame, boxes),
                 "decode (msra) to image pixels": lambda t=task, o=outputs, c=context: t.postprocess(o, c),
                 "decode (dark) to image pixels": lambda t=dark, o=outputs, c=context: t.postprocess(o, c),
             },

@@ -1,8 +1,8 @@
-"""The table of docs/quantisation.md: INT8 by edgehr and by the default settings of others, on OpenVINO, TFLite, ONNX.
+"""The table of docs/quantization.md: INT8 by edgehr and by the default settings of others, on OpenVINO, TFLite, ONNX.
 
     make quant-report [SHARED=../shared] [PEOPLE=N] [FRESH=1]
 
-Artifacts are kept in out/quant-report and made anew where edgehr's converters or quantisers have changed since.
+Artifacts are kept in out/quant-report and made anew where edgehr's converters or quantizers have changed since.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.plain_int8 import PLAIN, quantise_plainly
+from benchmarks.plain_int8 import PLAIN, quantize_plainly
 from benchmarks.quant_table import Row, markdown
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.held_out import refuse_held_out
 from edgehr.card import ModelCard
 from edgehr.cli.output import progress_bar
 from edgehr.converters.convert import convert
-from edgehr.converters.quality.measure import measure
-from edgehr.converters.quality.results import Column
+from edgehr.converters.report.measure import measure
+from edgehr.converters.report.results import Column
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.people import Annotations
+from edgehr.evaluation.annotations import Annotations
 from edgehr.files import atomic_write
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.zoo import get_card
@@ -47,7 +47,7 @@ class Format:
         label: What the table calls it.
         target: What float32 and INT8 are converted to.
         suffix: Of the files that are measured.
-        plain: Names of other quantisers, see `benchmarks.plain_int8`.
+        plain: Names of other quantizers, see `benchmarks.plain_int8`.
     """
 
     label: str
@@ -171,12 +171,12 @@ def _make(card: ModelCard, weights: Path, key: str, data: Data, folder: Path, *,
                 _say(f"{card.name}: float32 as trained, {form.label}")
                 _convert_plain(card, weights, form.target, plain)
             _say(f"{card.name}: INT8 by {name}, {form.label}")
-            quantise_plainly(name, plain, data.calibration, path)
+            quantize_plainly(name, plain, data.calibration, path)
     return paths
 
 
 def _convert_plain(card: ModelCard, weights: Path, name: str, path: Path) -> None:
-    """What others' quantisers start from: without the deploy form, which is half of what edgehr does."""
+    """What others' quantizers start from: without the deploy form, which is half of what edgehr does."""
     from edgehr.converters.targets import make_target
 
     target = make_target(name)

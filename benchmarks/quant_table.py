@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgehr.converters.quality.results import Column
+from edgehr.converters.report.results import Column
 
 # Packages whose versions the table names.
 TOOLS = ("onnxruntime", "openvino", "nncf", "ai-edge-quantizer", "ai-edge-litert", "litert-torch", "torch")

@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 
 from benchmarks.live_pose import Instant
 from edgehr.cli.live import go_through
-from edgehr.pose.detection import Detections
-from edgehr.pose.estimator import PoseEstimator
-from edgehr.pose.sinks import AllSinks, Sink, Stop
-from edgehr.pose.sinks.json_lines import JsonLinesSink
-from edgehr.pose.sources import Frame, open_source
-from edgehr.pose.web import WebServer
-from edgehr.tasks.poses import Poses
+from edgehr.live.detection import Detections
+from edgehr.live.estimator import PoseEstimator
+from edgehr.live.sinks import AllSinks, Sink, Stop
+from edgehr.live.sinks.json_lines import JsonLinesSink
+from edgehr.live.sources import Frame, open_source
+from edgehr.live.web import WebServer
+from edgehr.tasks.pose.poses import Poses
 
 ROOT = Path(__file__).parent.parent
 WARM_UP = 0.05

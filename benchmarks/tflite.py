@@ -14,20 +14,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgehr.calib.quantise import quantise_on
-from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantize import quantize_on
+from edgehr.calib.quantizer.graph import Graph
 from edgehr.calib.recipes import recipe_for
 from edgehr.card import ModelCard
-from edgehr.converters import tflite_precision
 from edgehr.converters.crops import comparison_batch
-from edgehr.converters.export import export_onnx
+from edgehr.converters.onnx.export import export_onnx
+from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.quiet import quiet
-from edgehr.converters.simplify import simplify
-from edgehr.converters.tflite_rewrite import rewrite
-from edgehr.converters.to_tflite import to_tflite
-from edgehr.converters.write_tflite import write_tflite
+from edgehr.converters.tflite import precision as tflite_precision
+from edgehr.converters.tflite.from_torch import to_tflite
+from edgehr.converters.tflite.rewrite import rewrite
+from edgehr.converters.tflite.writer import write_tflite
 from edgehr.models.build import PoseNetwork, build
-from edgehr.models.deploy import deploy
+from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes.tflite.graph import read_graph
 from edgehr.zoo import get_card
 
@@ -47,13 +47,13 @@ def plain(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
 
 
 def int8(network: PoseNetwork, card: ModelCard) -> bytes:
-    """As `edgehr convert --precision int8` writes it, but quantised on a few photographs: latency is the same."""
+    """As `edgehr convert --precision int8` writes it, but quantized on a few photographs: latency is the same."""
     crops, recipe = comparison_batch(card), recipe_for(card, "tflite")
     recipe = replace(recipe, fit_crops=len(crops))
     form, _ = deploy(network, recipe.form)
     model, _ = simplify(export_onnx(form, card, 1))
-    quantised = quantise_on(Graph(model), crops, recipe, lambda what: None)
-    return rewrite(write_tflite(quantised, card.with_layout("nhwc")))
+    quantized = quantize_on(Graph(model), crops, recipe, lambda what: None)
+    return rewrite(write_tflite(quantized, card.with_layout("nhwc")))
 
 
 def main() -> None:

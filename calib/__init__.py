@@ -1,1 +1,1 @@
-"""Calibration: what the ranges of quantised activations are taken from."""
+"""Calibration: what the ranges of quantized activations are taken from."""

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.blocks import Block
-from edgehr.calib.quantise import Calibrated, measure, place_by, prepare, read_crops
-from edgehr.calib.quantiser.graph import Graph
-from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.reconstruct import reconstruct
+from edgehr.calib.quantize import Calibrated, measure, place_by, prepare, read_crops
+from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.reconstruct import reconstruct
 
 # The few layers of a block are fitted on so many crops: what is wanted is which block does most harm.
 FIT_CROPS = 32
 
 
 class Alone:
-    """Quantises one block at a time, by the steps of the recipe, with all others in float.
+    """Quantizes one block at a time, by the steps of the recipe, with all others in float.
 
-    The channels are equalised and the ranges measured once, for all blocks together, as they are in the network that is
+    The channels are equalized and the ranges measured once, for all blocks together, as they are in the network that is
     written. The layers of the block are fitted; those after it do not make up for its errors.
     """
 
@@ -35,7 +35,7 @@ class Alone:
         self._graph, self._by = graph, by
 
     def __call__(self, block: Block) -> Network:
-        """The network in which only this block is quantised."""
+        """The network in which only this block is quantized."""
         whole, recipe = self._measured, self._by.recipe
         graph = whole.graph
         rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
@@ -56,8 +56,8 @@ class Alone:
 
     @cached_property
     def _measured(self) -> Network:
-        """All that the recipe quantises, equalised, with its steps."""
+        """All that the recipe quantizes, equalized, with its steps."""
         recipe = self._by.recipe
-        network = Network(*prepare(self._graph, recipe, self._crops[: recipe.equalise_crops]))
+        network = Network(*prepare(self._graph, recipe, self._crops[: recipe.equalize_crops]))
         measure(network, self._crops, recipe)
         return network

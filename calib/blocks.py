@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from edgehr.calib.quantiser.graph import Graph, Operator, multiply_adds
-from edgehr.calib.quantiser.placement import Placement
+from edgehr.calib.quantizer.graph import Graph, Operator, multiply_adds
+from edgehr.calib.quantizer.placement import Placement
 
 _MODULE = r"(?:stages\.\d+|stage\d+)\.\d+"
 # Where the module path of a weight ends in that of its block; the first that fits counts.
@@ -22,7 +22,7 @@ _PREFIX, _SUFFIX = "backbone.", "weight"
 
 @dataclass(frozen=True)
 class Block:
-    """Convolutions that are quantised, or stay in float, together.
+    """Convolutions that are quantized, or stay in float, together.
 
     Attributes:
         name: Path of their module in the PyTorch network, ``stages.1.0.blocks.0``; ``stages.1.0.fuse.2`` is what is
@@ -43,10 +43,10 @@ def find_blocks(graph: Graph, placement: Placement) -> list[Block]:
 
     Args:
         graph: A network with sizes that are known.
-        placement: Its quantisers: convolutions that it leaves in float belong to no block.
+        placement: Its quantizers: convolutions that it leaves in float belong to no block.
 
     Returns:
-        The blocks that have something to quantise. Where a weight's name tells no module, a convolution is a block.
+        The blocks that have something to quantize. Where a weight's name tells no module, a convolution is a block.
     """
     members: dict[str, list[Operator]] = {}
     for operator in graph.convolutions:

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.tasks.boxes import Windows
-from edgehr.tasks.crops import cut_out
-from edgehr.tasks.images import Image
+from edgehr.tasks.image.boxes import Windows
+from edgehr.tasks.image.crops import cut_out
+from edgehr.tasks.image.reading import Image
 
 # Width / height of most pose networks' input. The choice is the same for all of them, so that what is compared between
 # models or targets was calibrated on the same people.
 ASPECT = 0.75
 CROP, THUMBNAIL = (48, 64), (12, 16)
-# What one doubling of a person's size counts, in units of the full range of grey: a small person's crop is enlarged, so
+# What one doubling of a person's size counts, in units of the full range of gray: a small person's crop is enlarged, so
 # it is smooth where a large one's has texture.
 OCTAVE = 0.1
 # Closer than this is the same picture again. Different images of COCO are at least 0.05 apart and different people in
@@ -35,7 +35,7 @@ def describe(image: Image, boxes: Floats, scale: float = 1.0) -> Floats:
         scale: What it was reduced by, 0.25 for a quarter of width and height.
 
     Returns:
-        (N, 199): a thumbnail's luminance, mean and spread of each colour, and the person's size, weighted so that the
+        (N, 199): a thumbnail's luminance, mean and spread of each color, and the person's size, weighted so that the
         Euclidean distance is the root mean square of the difference in luminance (0 to 1) for crops that differ in
         nothing else.
     """
@@ -46,12 +46,12 @@ def describe(image: Image, boxes: Floats, scale: float = 1.0) -> Floats:
 
 
 def _look(planes: NDArray[np.uint8]) -> Floats:
-    """Luminance of a thumbnail, and mean and standard deviation of each colour, all 0 to 1."""
-    colours = planes.reshape(3, -1) / np.float32(255)
-    grey = cv2.cvtColor(planes.transpose(1, 2, 0), cv2.COLOR_BGR2GRAY)
-    small = cv2.resize(grey, THUMBNAIL, interpolation=cv2.INTER_AREA)
+    """Luminance of a thumbnail, and mean and standard deviation of each color, all 0 to 1."""
+    colors = planes.reshape(3, -1) / np.float32(255)
+    gray = cv2.cvtColor(planes.transpose(1, 2, 0), cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(gray, THUMBNAIL, interpolation=cv2.INTER_AREA)
     luminance = small.ravel() / np.float32(255)
-    statistics = np.concatenate([colours.mean(axis=1), colours.std(axis=1)])
+    statistics = np.concatenate([colors.mean(axis=1), colors.std(axis=1)])
     # Each group counts by its mean square, not by how many numbers it has.
     return np.concatenate([luminance / np.sqrt(luminance.size), statistics / np.sqrt(statistics.size)])
 

@@ -22,7 +22,7 @@ from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, sha256_file
 from edgehr.runtimes.artifact import Artifact
 from edgehr.tasks import Task
-from edgehr.tasks.images import Image, read_image
+from edgehr.tasks.image.reading import Image, read_image
 
 MOST_CROPS = 300
 # Below this the range of an activation is that of a few pictures.

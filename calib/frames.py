@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgehr.errors import EdgehrError
-from edgehr.pose.sources.base import usable
-from edgehr.pose.sources.video import frame_count, open_video
-from edgehr.tasks.images import Image
+from edgehr.live.sources.base import usable
+from edgehr.live.sources.video import frame_count, open_video
+from edgehr.tasks.image.reading import Image
 
 
 def count_frames(path: Path) -> int:

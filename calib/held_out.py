@@ -6,10 +6,10 @@ from pathlib import Path
 
 from edgehr.calib.crops import CalibrationSet
 from edgehr.errors import EdgehrError
+from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import among, file_fingerprint
-from edgehr.evaluation.people import Annotations
 from edgehr.files import sha256_file
-from edgehr.tasks.images import image_files
+from edgehr.tasks.image.reading import image_files
 
 
 def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.crops import FEWEST_CROPS
-from edgehr.calib.quantise import Calibrated, places_read
+from edgehr.calib.quantize import Calibrated, places_read
 from edgehr.calib.sources import crop_box, kind_of, spread
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.agreement import agreement, check_comparable
-from edgehr.evaluation.coco import KEYPOINT_THRESHOLD, as_results, score
-from edgehr.evaluation.people import Annotations, PeopleImage
+from edgehr.evaluation.annotations import Annotations, PeopleImage
+from edgehr.evaluation.keypoint_agreement import agreement, check_comparable
+from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, as_results, score
 from edgehr.tasks import Poses, Task
-from edgehr.tasks.pose import PoseContext
+from edgehr.tasks.pose.task import PoseContext
 
 MOST_JUDGED = 300  # crops: more only take longer
 
@@ -44,7 +44,7 @@ class Judge:
     Attributes:
         inputs: (N, 3, H, W) the crops.
         truth: What AP is measured against, in words.
-        people: N, and whether a step of quantisation looked at them, in words.
+        people: N, and whether a step of quantization looked at them, in words.
         float_ap: AP of the float network, 0 to 1; 1 where its own keypoints are the truth.
     """
 
@@ -52,7 +52,7 @@ class Judge:
         """Read the crops.
 
         Args:
-            by: The calibration set and the recipe that the network is quantised with. Crops that the recipe leaves are
+            by: The calibration set and the recipe that the network is quantized with. Crops that the recipe leaves are
                 taken, 300 at most; where these are fewer than 32, all are.
 
         Raises:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.pose.sequence import WINDOWS_PER_FRAME
-from edgehr.pose.single import SinglePerson
-from edgehr.pose.yolox import YoloxDetector
+from edgehr.live.sequence import WINDOWS_PER_FRAME
+from edgehr.live.single import SinglePerson
+from edgehr.live.yolox import YoloxDetector
 from edgehr.runtimes.base import Runtime
-from edgehr.tasks.images import Image
+from edgehr.tasks.image.reading import Image
 
 
 @dataclass(frozen=True)

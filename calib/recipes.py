@@ -1,43 +1,43 @@
-"""How each family of networks is quantised for each target, as plain data."""
+"""How each family of networks is quantized for each target, as plain data."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgehr.calib.quantiser.ranges import BOTH_ENDS
+from edgehr.calib.quantizer.ranges import BOTH_ENDS
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.models.forms import SHUFFLE_FREE, Form
+from edgehr.models.deploy.forms import SHUFFLE_FREE, Form
 
 JUDGED_FIT_CROPS = 200
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is quantised, and how. Weights are always symmetric, with a step for each output channel.
+    """What is quantized, and how. Weights are always symmetric, with a step for each output channel.
 
     Attributes:
         name: What artifacts record.
         ends: The first and the last convolution stay in float.
-        float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantiser.budget`.
+        float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantizer.budget`.
         doubled_share: Of the convolutions in INT8, how many may take what they read in two steps, see
-            `edgehr.calib.quantiser.budget`; not with kernels, nor with free zero points.
+            `edgehr.calib.quantizer.budget`; not with kernels, nor with free zero points.
         points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
         unsigned: Tensors that are never negative take 0 to 255.
-        ranges: How the ranges of activations are found, see `edgehr.calib.quantiser.ranges`.
-        ridge: See `edgehr.calib.quantiser.reconstruct`.
-        equalise_crops: How many crops equalisation looks at, see `edgehr.calib.quantiser.equalise`.
+        ranges: How the ranges of activations are found, see `edgehr.calib.quantizer.ranges`.
+        ridge: See `edgehr.calib.quantizer.reconstruct`.
+        equalize_crops: How many crops equalization looks at, see `edgehr.calib.quantizer.equalize`.
         range_crops: How many the ranges are from.
         fit_crops: How many layers are fitted on.
-        additions: What no bias can centre, an addition may, see `edgehr.calib.quantiser.off_centre`.
+        additions: What no bias can center, an addition may, see `edgehr.calib.quantizer.off_center`.
         also: Names of further convolutions that stay in float, with weights of 8 bits.
         full: Names of further ones whose weights stay in float, too.
-        kernels: The runtime's INT8 convolutions of INT8 data return INT8, see `edgehr.calib.quantiser.kernels`; what is
+        kernels: The runtime's INT8 convolutions of INT8 data return INT8, see `edgehr.calib.quantizer.kernels`; what is
             never negative takes all steps then, and zero points are free.
         dynamic: With kernels, those of all but depthwise convolutions take dynamic ranges, see
-            `edgehr.calib.quantiser.dynamic`.
-        form: How the network is written down before it is quantised.
+            `edgehr.calib.quantizer.dynamic`.
+        form: How the network is written down before it is quantized.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Recipe:
     unsigned: bool = False
     ranges: str = "mse"
     ridge: float = 3e-3
-    equalise_crops: int = 100
+    equalize_crops: int = 100
     range_crops: int = 100
     fit_crops: int = 300
     additions: bool = False
@@ -67,7 +67,7 @@ class Recipe:
     @property
     def crops(self) -> int:
         """The most crops that a step of it takes."""
-        return max(self.equalise_crops, self.range_crops, self.fit_crops)
+        return max(self.equalize_crops, self.range_crops, self.fit_crops)
 
     def to_judge(self) -> Recipe:
         """The same that leaves crops of a usual set to judge the result on."""
@@ -82,13 +82,13 @@ class Recipe:
 # ReLU get twice the steps there.
 UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": False}
 
-# Of the forms that float takes (`edgehr.models.forms`), quantisers know those without cells. TFLite's first convolution
-# is in INT8 in the network with conditional weighting, where float does more good elsewhere.
+# Of the forms that float takes (`edgehr.models.deploy.forms`), quantizers know those without cells. TFLite's first
+# convolution is in INT8 in the network with conditional weighting, where float does more good elsewhere.
 FORMS = {True: Form(late_weights=True), False: SHUFFLE_FREE}
 WITH_KERNELS = Form(joined_stem=True)
 
 # Variants of Lite-HRNet for `Recipe.doubled_share` and `Recipe.dynamic`. Conditional weighting passes more rounding on
-# than naive blocks do, which need no more than fixed ranges of 8 bits (docs/quantisation.md).
+# than naive blocks do, which need no more than fixed ranges of 8 bits (docs/quantization.md).
 DOUBLED_SHARES = {"lite": 0.2}
 DYNAMIC = ("lite",)
 
@@ -101,7 +101,7 @@ class Family:
         ends: See `Recipe`.
         float_share: See `Recipe`.
         fit_crops: See `Recipe`; a larger network has larger tensors, all of which are in memory for every crop.
-        additions: See `Recipe`; not with unsigned tensors, where they brought nothing (docs/quantisation.md), nor with
+        additions: See `Recipe`; not with unsigned tensors, where they brought nothing (docs/quantization.md), nor with
             dynamic ranges.
     """
 

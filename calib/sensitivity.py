@@ -1,8 +1,8 @@
 """Which blocks of a network must stay in float for its INT8 form to lose no more than is allowed.
 
-Each block is quantised alone, and the error that it makes in the heatmaps is measured on crops that nothing is fitted
+Each block is quantized alone, and the error that it makes in the heatmaps is measured on crops that nothing is fitted
 on: what one block costs in AP is too small to tell from chance. Those of most error for each multiply-add are kept in
-float, as few as will do. How many that is the whole network tells, quantised anew each time as it would be written.
+float, as few as will do. How many that is the whole network tells, quantized anew each time as it would be written.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from edgehr.calib.alone import Alone
 from edgehr.calib.blocks import Block, find_blocks
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.judge import Judge, Loss
-from edgehr.calib.quantise import Calibrated, Notify, quantise
-from edgehr.calib.quantiser.graph import Graph, multiply_adds
-from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import NOWHERE, Placement, multiply_adds_in_int8
+from edgehr.calib.quantize import Calibrated, Notify, quantize
+from edgehr.calib.quantizer.graph import Graph, multiply_adds
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.placement import NOWHERE, Placement, multiply_adds_in_int8
 from edgehr.calib.recipes import Recipe
 from edgehr.errors import EdgehrError
 
@@ -107,7 +107,7 @@ def choose_float(model: Any, by: Calibrated, drop: MaxDrop, notify: Notify | Non
         notify: Told in words what is being done.
 
     Raises:
-        EdgehrError: Not even a single block can be in INT8 within that drop, or the network cannot be quantised.
+        EdgehrError: Not even a single block can be in INT8 within that drop, or the network cannot be quantized.
     """
     return _Search(model, by, drop, notify).run()
 
@@ -172,7 +172,7 @@ class _Search:
                 self._notify(words + what)
 
         by = replace(self._by, recipe=recipe)
-        return self._cached({"full": recipe.full}, lambda: quantise(self._model, by, tell))
+        return self._cached({"full": recipe.full}, lambda: quantize(self._model, by, tell))
 
     def _recipe(self, kept: list[Measured]) -> Recipe:
         if not kept:
@@ -190,7 +190,7 @@ class _Search:
 
     def _placement(self, recipe: Recipe) -> Placement:
         """That of the network that is written, which is in the cache by now."""
-        return quantise(self._model, replace(self._by, recipe=recipe)).placement
+        return quantize(self._model, replace(self._by, recipe=recipe)).placement
 
     def _cached(self, what: dict[str, Any], network: Callable[[], Network]) -> Loss:
         key = {**self._by.key, "sensitivity": METHOD, "judge": self._judge.key, "of": what}
@@ -221,7 +221,7 @@ class _Search:
 
 
 def weight_bytes(graph: Graph, placement: Placement) -> int:
-    """Size of all filters as a quantised network stores them."""
+    """Size of all filters as a quantized network stores them."""
     full = placement.full_weights
     return sum(graph.weight(each).size * (4 if each.name in full else 1) for each in graph.convolutions)
 

@@ -15,11 +15,11 @@ from edgehr.calib.choice import Floats, describe
 from edgehr.calib.frames import count_frames, read_frames
 from edgehr.calib.people import Finder
 from edgehr.errors import EdgehrError
+from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import fingerprint
-from edgehr.evaluation.people import Annotations
-from edgehr.pose.boxes import areas
-from edgehr.pose.sources import VIDEO_SUFFIXES
-from edgehr.tasks.images import Image, image_files, read_image, read_reduced
+from edgehr.live.boxes import areas
+from edgehr.live.sources import VIDEO_SUFFIXES
+from edgehr.tasks.image.reading import Image, image_files, read_image, read_reduced
 
 # Of larger sets so many crops, spread over the set, are compared: looking at each costs a millisecond or two.
 POOL = 1200

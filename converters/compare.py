@@ -12,7 +12,7 @@ from edgehr.converters.difference import OutputDifference, output_difference
 from edgehr.errors import EdgehrError
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.batching import infer_batched
-from edgehr.tasks.heatmaps import decode
+from edgehr.tasks.pose.heatmaps import decode
 
 SEEN = 0.2
 

@@ -11,7 +11,7 @@ from edgehr.card import ModelCard
 from edgehr.converters.difference import OutputDifference, output_difference
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.batching import infer_batched
-from edgehr.tasks.detection import DetectionTask
+from edgehr.tasks.detection.task import DetectionTask
 
 SEEN = 0.2
 

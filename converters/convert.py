@@ -8,9 +8,9 @@ from pathlib import Path
 from edgehr.card import ModelCard, WeightsInfo
 from edgehr.converters.compare import compare
 from edgehr.converters.compare_boxes import compare_boxes
+from edgehr.converters.conversion_report import Listener, Report
 from edgehr.converters.crops import comparison_batch, describe
-from edgehr.converters.origin import TorchOrigin, check_origin, open_origin
-from edgehr.converters.report import Listener, Report
+from edgehr.converters.source import TorchOrigin, check_origin, open_origin
 from edgehr.converters.target import Job, Target
 from edgehr.converters.targets import make_target
 from edgehr.errors import EdgehrError
@@ -107,7 +107,7 @@ def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:
     digest = sha256_file(weights)
     known = card.weights
     if is_published(card, digest):
-        return WeightsInfo(known.origin, known.file, known.url, digest, known.licence, known.metric)
+        return WeightsInfo(known.origin, known.file, known.url, digest, known.license, known.metric)
     return WeightsInfo("user", weights.name, sha256=digest)
 
 
@@ -121,11 +121,11 @@ def _check_difference(report: Report) -> None:
     if limit is None:
         if not difference.correlation >= LEAST_CORRELATION:  # also catches NaN
             raise EdgehrError(
-                f"{report.model}: the quantised model's heatmaps correlate with PyTorch's by "
+                f"{report.model}: the quantized model's heatmaps correlate with PyTorch's by "
                 f"{difference.correlation:.2f}, less than the {LEAST_CORRELATION:g} asked for; it was not written"
             )
         report.notes.append(
-            f"quantised: the heatmaps correlate with PyTorch's by {difference.correlation:.3f}; `edgehr eval` measures "
+            f"quantized: the heatmaps correlate with PyTorch's by {difference.correlation:.3f}; `edgehr eval` measures "
             "what that costs"
         )
     elif not difference.relative_mean <= limit:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
-from edgehr.evaluation.people import PeopleImage
+from edgehr.evaluation.annotations import PeopleImage
 from edgehr.tasks import DetectionTask, Task
-from edgehr.tasks.images import image_files, read_image
+from edgehr.tasks.image.reading import image_files, read_image
 
 MOST_IMAGES = 16
 

@@ -67,6 +67,6 @@ def output_difference(one: NDArray[np.float32], two: NDArray[np.float32]) -> dic
 
 
 def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    centred = [maps.astype(np.float64) - maps.mean(dtype=np.float64) for maps in (one, two)]
-    lengths = np.prod([np.linalg.norm(maps) for maps in centred])
-    return float(np.vdot(*centred) / lengths) if lengths else 0.0
+    centered = [maps.astype(np.float64) - maps.mean(dtype=np.float64) for maps in (one, two)]
+    lengths = np.prod([np.linalg.norm(maps) for maps in centered])
+    return float(np.vdot(*centered) / lengths) if lengths else 0.0

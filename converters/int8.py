@@ -1,4 +1,4 @@
-"""A quantised network in the form of a target, in stages."""
+"""A quantized network in the form of a target, in stages."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from edgehr.calib.quantise import Calibrated, quantise
-from edgehr.calib.quantiser.graph import multiply_adds
-from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import multiply_adds_in_int8
+from edgehr.calib.quantize import Calibrated, quantize
+from edgehr.calib.quantizer.graph import multiply_adds
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.placement import multiply_adds_in_int8
 from edgehr.calib.recipes import recipe_for
 from edgehr.calib.sensitivity import choose_float
-from edgehr.converters.graph_stages import simplified_graph
+from edgehr.converters.conversion_report import Listener, Report
 from edgehr.converters.kept import Kept
-from edgehr.converters.report import Listener, Report
+from edgehr.converters.onnx.qdq_writer import write_qdq
+from edgehr.converters.onnx.stages import simplified_graph
 from edgehr.converters.target import Job, Target
-from edgehr.converters.write_qdq import write_qdq
 from edgehr.errors import EdgehrError
 
-STAGE = "quantise to int8"
+STAGE = "quantize to int8"
 SEARCH = "choose what stays in float"
 Model = TypeVar("Model")
 
@@ -32,7 +32,7 @@ def int8_graph(job: Job, target: Target, report: Report, listener: Listener | No
 def int8_model(
     job: Job, target: Target, report: Report, listener: Listener | None, write: Callable[[Network], Model]
 ) -> Model:
-    """Bring a network into its deploy form, export it, quantise it, and write the result.
+    """Bring a network into its deploy form, export it, quantize it, and write the result.
 
     Args:
         job: What is to be converted; the graph gets its batch.
@@ -40,10 +40,10 @@ def int8_model(
             float.
         report: Gets the stages, and what share of the network is in INT8.
         listener: Told of them.
-        write: Makes what is returned of the quantised network.
+        write: Makes what is returned of the quantized network.
 
     Raises:
-        EdgehrError: The network cannot be exported or quantised, or not within the drop.
+        EdgehrError: The network cannot be exported or quantized, or not within the drop.
     """
     if target.calibration is None:
         raise EdgehrError("int8 needs a calibration set")
@@ -63,10 +63,10 @@ def int8_model(
         report.notes += report.kept.notes
         by = replace(by, recipe=choice.recipe)
     with report.stage(STAGE, listener) as stage:
-        quantised = quantise(model, by, _teller(STAGE, listener))
-        result = write(quantised)
+        quantized = quantize(model, by, _teller(STAGE, listener))
+        result = write(quantized)
         stage.detail = f"calibrated on {target.calibration}, recipe {by.recipe.name}"
-    report.notes.append(_covered(quantised))
+    report.notes.append(_covered(quantized))
     target.recipe = by.recipe.name
     return result
 

@@ -14,11 +14,11 @@ from torch import nn
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.sensitivity import MaxDrop
 from edgehr.card import ModelCard
-from edgehr.converters.origin import Origin, TorchOrigin
-from edgehr.converters.report import Listener, Report
+from edgehr.converters.conversion_report import Listener, Report
+from edgehr.converters.source import Origin, TorchOrigin
 from edgehr.errors import EdgehrError
-from edgehr.models.deploy import deploy
-from edgehr.models.forms import FORMS, Form
+from edgehr.models.deploy.forms import FORMS, Form
+from edgehr.models.deploy.rewrite import deploy
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.artifact import Artifact
@@ -63,7 +63,7 @@ class Target(ABC):
         plain: The network as it was trained, not in the deploy form.
         calibration: Real crops for ``int8``.
         max_drop: With ``int8``: keep blocks in float until no more is lost.
-        recipe: Name of what `build` quantised by.
+        recipe: Name of what `build` quantized by.
     """
 
     name = ""
@@ -95,7 +95,7 @@ class Target(ABC):
         if batch is not None and batch < 1:
             raise EdgehrError(f"batch must be at least 1 or dynamic, got {batch}")
         if self.plain and precision == "int8":
-            raise EdgehrError("int8 is quantised from the deploy form: leave --plain out, or use another precision")
+            raise EdgehrError("int8 is quantized from the deploy form: leave --plain out, or use another precision")
         if precision == "int8" and self.calibration is None:
             raise EdgehrError(
                 "int8 needs real images for the ranges of its activations: --calib with a folder of images, a COCO "
@@ -123,7 +123,7 @@ class Target(ABC):
 
     @abstractmethod
     def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
-        """Write the artifact to `path` and its neighbours; returns the precision found in it."""
+        """Write the artifact to `path` and its neighbors; returns the precision found in it."""
 
     def open(self, path: Path) -> Runtime:
         """Open what was written, or failing that the very same graph, for comparison."""

@@ -13,10 +13,10 @@ def make_target(name: str) -> Target:
     if name not in TARGETS:
         raise EdgehrError(f"unknown target {name!r}: expected one of {', '.join(TARGETS)}")
     if name == "tflite":
-        from edgehr.converters.tflite_target import TFLiteTarget
+        from edgehr.converters.tflite.target import TFLiteTarget
 
         return TFLiteTarget()
-    from edgehr.converters import onnx_targets
+    from edgehr.converters.onnx import targets as onnx_targets
 
     makers: dict[str, type[Target]] = {
         "onnx": onnx_targets.OnnxTarget,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgehr.card import ModelCard
     from edgehr.errors import EdgehrError
-    from edgehr.pose.estimator import PoseEstimator
+    from edgehr.live.estimator import PoseEstimator
     from edgehr.runtimes import Runtime, load
     from edgehr.runtimes.batching import infer_batched
     from edgehr.tasks import Poses, Task
@@ -34,7 +34,7 @@ __all__ = [
 _HOMES = {
     "EdgehrError": "edgehr.errors",
     "ModelCard": "edgehr.card",
-    "PoseEstimator": "edgehr.pose.estimator",
+    "PoseEstimator": "edgehr.live.estimator",
     "Poses": "edgehr.tasks",
     "Runtime": "edgehr.runtimes",
     "Task": "edgehr.tasks",

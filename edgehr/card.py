@@ -47,7 +47,7 @@ class InputSpec:
         if not (isinstance(self.height, int) and isinstance(self.width, int) and min(self.height, self.width) > 0):
             raise EdgehrError(f"input size must be positive whole numbers, got {self.height}x{self.width}")
         if self.color not in ("rgb", "bgr"):
-            raise EdgehrError(f"colour order must be rgb or bgr, got {self.color!r}")
+            raise EdgehrError(f"color order must be rgb or bgr, got {self.color!r}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise EdgehrError("mean and std need three values each, and every std must be positive")
 
@@ -62,12 +62,12 @@ class OutputSpec:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How heatmaps become keypoints; see `edgehr.tasks.heatmaps` for the methods.
+    """How heatmaps become keypoints; see `edgehr.tasks.pose.heatmaps` for the methods.
 
     Attributes:
         method: ``msra`` (quarter offset), ``dark`` (DARK, CVPR 2020) or ``udp`` (UDP, CVPR 2020).
         blur_kernel: Side of the Gaussian that ``dark`` and ``udp`` smooth with, heatmap pixels, odd.
-        warp: How the crop was cut in training: ``affine`` (pixel edges) or ``udp`` (corner pixel centres).
+        warp: How the crop was cut in training: ``affine`` (pixel edges) or ``udp`` (corner pixel centers).
         shift_flipped: In a flip test, move the flipped heatmaps one pixel right before averaging.
     """
 
@@ -120,13 +120,13 @@ class KeypointSet:
 
 @dataclass(frozen=True)
 class DetectionSpec:
-    """What a detector tells apart, and how pictures go in and boxes come out; see `edgehr.tasks.detection`.
+    """What a detector tells apart, and how pictures go in and boxes come out; see `edgehr.tasks.detection.task`.
 
     Attributes:
         classes: Names, in the order of the network's class scores.
         person: Index of the class that is people.
         strides: Pixels between the places at which each of the network's grids looks for objects, finest grid first.
-        letterbox: Grey level (0-255) right of and below a picture that does not fill the input.
+        letterbox: Gray level (0-255) right of and below a picture that does not fill the input.
     """
 
     classes: tuple[str, ...]
@@ -140,7 +140,7 @@ class DetectionSpec:
         if not self.strides or not all(isinstance(stride, int) and stride > 0 for stride in self.strides):
             raise EdgehrError(f"strides must be positive whole numbers, got {self.strides}")
         if not 0 <= self.letterbox <= 255:
-            raise EdgehrError(f"letterbox must be a grey level of 0 to 255, got {self.letterbox}")
+            raise EdgehrError(f"letterbox must be a gray level of 0 to 255, got {self.letterbox}")
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class WeightsInfo:
         file: File name.
         url: Official address; empty where there is none.
         sha256: The file's SHA-256 in hex, or the leading digits that its publisher gives; empty where unknown.
-        licence: SPDX identifier of the weights' licence as their publisher states it.
+        license: SPDX identifier of the weights' license as their publisher states it.
         metric: Published accuracy with its data set, as text; empty for ``user`` weights.
     """
 
@@ -160,7 +160,7 @@ class WeightsInfo:
     file: str = ""
     url: str = ""
     sha256: str = ""
-    licence: str = ""
+    license: str = ""
     metric: str = ""
 
     def __post_init__(self) -> None:

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr import EdgehrError, PoseEstimator, Poses
-from edgehr.pose.draw import draw_label, draw_poses
-from edgehr.pose.sinks import AllSinks, Stop, open_sinks
-from edgehr.pose.sources import Frame, Source, open_source
+from edgehr.live.draw import draw_label, draw_poses
+from edgehr.live.sinks import AllSinks, Stop, open_sinks
+from edgehr.live.sources import Frame, Source, open_source
 
 SEEN = 0.3  # score under which a keypoint says nothing
 SHORTEST_S = 0.4  # a joint that bends and is straight again in less is a keypoint that jumped

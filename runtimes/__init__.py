@@ -42,11 +42,11 @@ def load(
     if threads is not None and threads < 1:
         raise EdgehrError(f"threads must be at least 1, got {threads}")
     if file.suffix == ".onnx":
-        from edgehr.runtimes.onnxruntime import OnnxRuntime
+        from edgehr.runtimes.onnx.runtime import OnnxRuntime
 
         return OnnxRuntime(file, device, threads, precision)
     if file.suffix == ".xml":
-        from edgehr.runtimes.openvino import OpenVINORuntime
+        from edgehr.runtimes.openvino.runtime import OpenVINORuntime
 
         return OpenVINORuntime(file, device, threads, precision)
     if file.suffix in (".plan", ".engine"):

@@ -26,7 +26,7 @@ class Artifact:
         calibration_sha256: SHA-256 of the calibration manifest; empty where nothing was calibrated.
         calibration_images: Fingerprints (`edgehr.evaluation.overlap`) of the images calibrated on, so that evaluation
             can tell them.
-        recipe: Name of the recipe that it was quantised by; empty where it was not.
+        recipe: Name of the recipe that it was quantized by; empty where it was not.
         form: ``deploy`` where the network was rewritten for inference, ``plain`` where it is as it was trained; empty
             for what did not come from a network of edgehr.
     """

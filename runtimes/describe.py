@@ -32,13 +32,13 @@ def describe(path: Path) -> dict[str, Any]:
         return _describe_bundle(path)
     with _open(path) as runtime:
         artifact = runtime.artifact
-        quantisation = getattr(runtime, "quantisation", {})
+        quantization = getattr(runtime, "quantization", {})
         files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
         return {
             "files": [_file(file) for file in files],
             "backend": runtime.backend,
-            "inputs": [_tensor(spec, quantisation) for spec in runtime.inputs],
-            "outputs": [_tensor(spec, quantisation) for spec in runtime.outputs],
+            "inputs": [_tensor(spec, quantization) for spec in runtime.inputs],
+            "outputs": [_tensor(spec, quantization) for spec in runtime.outputs],
             "operators": operators(path),
             "artifact": None if artifact is None else _artifact(artifact),
         }
@@ -59,7 +59,7 @@ def _describe_plan(path: Path) -> dict[str, Any]:
     ]
     return {
         "files": [_file(path), _file(sidecar_path(path))],
-        "backend": f"{sidecar.flavour} {sidecar.version}",
+        "backend": f"{sidecar.flavor} {sidecar.version}",
         "inputs": tensors[0],
         "outputs": tensors[1],
         "operators": None,
@@ -127,8 +127,8 @@ def _open(path: Path) -> Runtime:
     return load(path)
 
 
-def _tensor(spec: TensorSpec, quantisation: Mapping[str, Any]) -> dict[str, Any]:
+def _tensor(spec: TensorSpec, quantization: Mapping[str, Any]) -> dict[str, Any]:
     tensor: dict[str, Any] = {"name": spec.name, "shape": list(spec.shape), "dtype": str(spec.dtype)}
-    if spec.name in quantisation:
-        tensor |= {"scale": quantisation[spec.name].scale, "zero_point": quantisation[spec.name].zero_point}
+    if spec.name in quantization:
+        tensor |= {"scale": quantization[spec.name].scale, "zero_point": quantization[spec.name].zero_point}
     return tensor

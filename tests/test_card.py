@@ -82,7 +82,7 @@ def test_text_that_is_no_card_is_refused() -> None:
 
 def test_parts_check_themselves() -> None:
     with pytest.raises(EdgehrError, match="bgr"):
-        InputSpec(256, 192, color="grey")
+        InputSpec(256, 192, color="gray")
     with pytest.raises(EdgehrError, match="std"):
         InputSpec(256, 192, std=(1, 1, 0))
     with pytest.raises(EdgehrError, match="odd"):

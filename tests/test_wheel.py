@@ -91,7 +91,7 @@ def assert_device_imports(python: Path, folder: Path, there: str, absent: str) -
     done = run(python, "-c", IMPORT_ALL, *names, cwd=folder)
     assert done.returncode == 0, done.stderr
     missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING")]
-    extras = {f"edgehr.runtimes.{absent}": absent, "edgehr.runtimes.tflite": "tflite", "edgehr.pose.web": "web"}
+    extras = {f"edgehr.runtimes.{absent}": absent, "edgehr.runtimes.tflite": "tflite", "edgehr.live.web": "web"}
     assert any(line.startswith(f"MISSING edgehr.runtimes.{absent}") for line in missing)
     for line in missing:
         assert any(line.startswith(f"MISSING {name}") and f"edgehr[{extra}]" in line for name, extra in extras.items())

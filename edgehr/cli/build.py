@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     """Build, write plan and sidecar, and say what was made."""
     from dataclasses import replace
 
-    from edgehr.runtimes.tensorrt.flavour import choose_flavour
+    from edgehr.runtimes.tensorrt.library import choose_flavor
     from edgehr.runtimes.tensorrt.make import make_plan
 
     bundle = _read(args.bundle)
@@ -46,14 +46,14 @@ def run(args: argparse.Namespace) -> None:
     check_writable(path)  # said now, not after the build
     if bundle.settings.timing_cache:
         check_writable(Path(bundle.settings.timing_cache))
-    flavour, gpu = choose_flavour(args.trt)
-    if not flavour.is_rtx and not args.compute_capability:
+    flavor, gpu = choose_flavor(args.trt)
+    if not flavor.is_rtx and not args.compute_capability:
         # A bundle may name the GPUs that TensorRT-RTX is to build for; `tensorrt` builds for the one it is on.
         bundle = replace(bundle, settings=replace(bundle.settings, compute_capabilities=()))
     if not args.json:
-        print(f"building {bundle.artifact.card.name} with {flavour} ...", flush=True)
+        print(f"building {bundle.artifact.card.name} with {flavor} ...", flush=True)
     started = time.perf_counter()
-    made = make_plan(bundle, path, flavour, gpu)
+    made = make_plan(bundle, path, flavor, gpu)
     seconds = time.perf_counter() - started
     sidecar = made.sidecar
     if args.json:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
                 "plan": str(path),
                 "bytes": sidecar.plan_bytes,
                 "seconds": round(seconds, 2),
-                "flavour": sidecar.flavour,
+                "flavor": sidecar.flavor,
                 "version": sidecar.version,
                 "built_on": sidecar.built_on,
                 "precisions": dict(sidecar.precisions),
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{path} and {path.name}.json")
     for label, value in (
         ("model", f"{bundle.artifact.card.name} ({bundle.artifact.card.weights.origin} weights)"),
-        ("built by", f"{flavour}, {sidecar.built_on}"),
+        ("built by", f"{flavor}, {sidecar.built_on}"),
         ("size", f"{sidecar.plan_bytes / 1e6:.1f} MB from {made.plan.layers} layers"),
         ("convolutions", f"{listed} ({sidecar.precision_source})"),
         *((f"profile {name}", " / ".join(map(str, shapes))) for name, shapes in sidecar.profiles.items()),
@@ -100,6 +100,6 @@ def _from_onnx(path: Path) -> Bundle:
     from edgehr.cli.opening import need_packages
 
     need_packages("onnx")
-    from edgehr.converters.bundles import bundle_from_onnx
+    from edgehr.converters.tensorrt.bundles import bundle_from_onnx
 
     return bundle_from_onnx(path)

@@ -21,8 +21,8 @@ from edgehr.cli.tensorrt_options import add_tensorrt_options, given_options, wit
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
+    from edgehr.converters.conversion_report import Report
     from edgehr.converters.kept import Kept
-    from edgehr.converters.report import Report
     from edgehr.converters.target import Target
 
 
@@ -92,8 +92,8 @@ def run(args: argparse.Namespace) -> None:
     if args.to == "tflite":
         need_tflite_converter()
     from edgehr.converters.convert import convert
-    from edgehr.converters.origin import check_origin
-    from edgehr.models.layers import check_size
+    from edgehr.converters.source import check_origin
+    from edgehr.models.backbones.layers import check_size
 
     card = find_card(args.model)
     if args.size:
@@ -139,7 +139,7 @@ def _target(args: argparse.Namespace) -> Target:
 
         target.settings = with_options(BuildSettings(), args)  # type: ignore[attr-defined]
         if args.trt:
-            target.flavour = args.trt  # type: ignore[attr-defined]
+            target.flavor = args.trt  # type: ignore[attr-defined]
     if args.to == "tflite":
         target.channels_last = args.layout != "nchw"  # type: ignore[attr-defined]
     target.native_io = args.fp16_io or args.int8_io

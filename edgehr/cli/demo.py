@@ -11,7 +11,7 @@ from edgehr.cli.output import SubParsers, print_json
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
-    from edgehr.pose.web import WebServer
+    from edgehr.live.web import WebServer
 
 AV_LOG_QUIET = "-8"
 
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.assets import photographs
     from edgehr.cli.live import go_through
     from edgehr.cli.stopping import ended_by_signals, undisturbed
-    from edgehr.pose.estimator import PoseEstimator
-    from edgehr.pose.sinks import open_sinks
-    from edgehr.pose.sources import open_source
+    from edgehr.live.estimator import PoseEstimator
+    from edgehr.live.sinks import open_sinks
+    from edgehr.live.sources import open_source
 
     _check(args)
     # Before FFmpeg is first used: where it fails, edgehr says more, and in one line.
@@ -131,7 +131,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _serve(address: str, token: str | None) -> WebServer:
-    from edgehr.pose.web import WebServer, parse_address
+    from edgehr.live.web import WebServer, parse_address
 
     host, port = parse_address(address)
     return WebServer(host, port, token)

@@ -33,9 +33,9 @@ def register(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Evaluate and print."""
     from edgehr.cli.opening import open_model
-    from edgehr.evaluation.coco import check_annotations, evaluate
+    from edgehr.evaluation.annotations import Annotations
+    from edgehr.evaluation.keypoint_ap import check_annotations, evaluate
     from edgehr.evaluation.overlap import refuse_calibrated
-    from edgehr.evaluation.people import Annotations
     from edgehr.zoo import find_card
 
     known = find_card(args.checkpoint_of) if args.checkpoint_of else None

@@ -77,7 +77,7 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
     for kind in ("inputs", "outputs"):
         for tensor in description[kind]:
             shape = ", ".join("N" if size is None else str(size) for size in tensor["shape"])
-            lines.append((kind.removesuffix("s"), f"{tensor['name']} {tensor['dtype']} ({shape}){_quantised(tensor)}"))
+            lines.append((kind.removesuffix("s"), f"{tensor['name']} {tensor['dtype']} ({shape}){_quantized(tensor)}"))
     artifact = description["artifact"]
     lines += _artifact_lines(artifact) if artifact else [("card", "none: edgehr did not convert this model")]
     if "built_on" in description:
@@ -94,7 +94,7 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _quantised(tensor: dict[str, Any]) -> str:
+def _quantized(tensor: dict[str, Any]) -> str:
     return f"  real = (integer - {tensor['zero_point']}) * {tensor['scale']:.6g}" if "scale" in tensor else ""
 
 
@@ -115,7 +115,7 @@ def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
         ("model", f"{card['name']} ({card['task']}, {card['architecture']} {card['parameters']})"),
         ("precision", artifact["precision"]),
         ("weights", f"{weights['origin']}: {weights['file']}  sha256 {artifact['weights_sha256']}"),
-        ("normalise", f"{spec['color']}, mean {values[0]}, std {values[1]} (0-255 scale)"),
+        ("normalize", f"{spec['color']}, mean {values[0]}, std {values[1]} (0-255 scale)"),
         *(_detection_lines(card["detection"]) if card["task"] == "detection" else _pose_lines(card)),
         ("made by", ", ".join(f"{name} {version}" for name, version in artifact["tools"].items())),
     ]
@@ -142,7 +142,7 @@ def _detection_lines(detection: dict[str, Any]) -> list[tuple[str, str]]:
     classes, person = detection["classes"], detection["person"]
     strides = ", ".join(map(str, detection["strides"]))
     return [
-        ("letterbox", f"upper left, padded with grey {detection['letterbox']}"),
+        ("letterbox", f"upper left, padded with gray {detection['letterbox']}"),
         ("boxes", f"strides {strides}"),
         ("finds", f"{classes[person]} (class {person} of {len(classes)})"),
     ]

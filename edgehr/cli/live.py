@@ -7,16 +7,16 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from edgehr.cli.output import progress_bar
-from edgehr.pose.board import Board, read_board
-from edgehr.pose.draw import draw_label, draw_poses
-from edgehr.pose.estimator import PoseEstimator
-from edgehr.pose.sinks import AllSinks, Stop
-from edgehr.pose.sources import Source
-from edgehr.pose.stats import StageTimes
-from edgehr.pose.stream import StreamPoses
+from edgehr.live.board import Board, read_board
+from edgehr.live.draw import draw_label, draw_poses
+from edgehr.live.estimator import PoseEstimator
+from edgehr.live.sinks import AllSinks, Stop
+from edgehr.live.sources import Source
+from edgehr.live.stats import StageTimes
+from edgehr.live.stream import StreamPoses
 
 if TYPE_CHECKING:
-    from edgehr.pose.web import WebServer
+    from edgehr.live.web import WebServer
 
 BOARD_EVERY_S = 2.0
 

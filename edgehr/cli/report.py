@@ -10,7 +10,7 @@ from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
-    from edgehr.converters.quality.results import QualityReport
+    from edgehr.converters.report.results import QualityReport
 
 
 def register(commands: SubParsers) -> None:
@@ -41,7 +41,7 @@ def _count(text: str) -> int:
 def run(args: argparse.Namespace) -> None:
     """Measure, write the page, print the table."""
     from edgehr.cli.opening import need_packages
-    from edgehr.evaluation.people import Annotations
+    from edgehr.evaluation.annotations import Annotations
 
     paths = [args.reference, *args.others]
     _check(args, paths)
@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> None:
     folder = args.images or annotations.images_beside
     if args.people:
         annotations = annotations.first(args.people)
-    from edgehr.converters.quality.measure import measure
+    from edgehr.converters.report.measure import measure
 
     report = measure(paths, annotations, folder, threads=args.threads, rounds=args.rounds, bar=progress_bar)
     if args.out:
-        from edgehr.converters.quality.page import write_page
+        from edgehr.converters.report.page import write_page
 
         write_page(report, args.out)
     if args.json:
@@ -79,14 +79,14 @@ def _check(args: argparse.Namespace, paths: list[Path]) -> None:
     if args.out:
         if args.out.suffix not in (".html", ".htm"):
             raise EdgehrError(f"{args.out}: the page's name must end in .html")
-        from edgehr.converters.quality.page import check_packages
+        from edgehr.converters.report.page import check_packages
 
         check_packages()
         check_writable(args.out)
 
 
 def _print(report: QualityReport) -> None:
-    from edgehr.converters.quality.table import percent, table
+    from edgehr.converters.report.table import percent, table
 
     print(report.model)
     for name, value in report.setting.items():
@@ -95,7 +95,7 @@ def _print(report: QualityReport) -> None:
     labels = [column.label for column in report.columns]
     print_table(["", *labels], [[row.name, *row.cells] for row in table(report)])
     for column in report.columns:
-        if column.quantised and column.coverage and column.coverage.in_float:
+        if column.quantized and column.coverage and column.coverage.in_float:
             macs = max(column.coverage.macs, 1)
             print(f"\nin float in {column.label}:")
             rows = [[g.count, g.operator, percent(g.macs / macs) if g.macs else ""] for g in column.coverage.in_float]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgehr.cli.output import progress_bar
 
 if TYPE_CHECKING:
-    from edgehr.converters.report import Listener, Stage
+    from edgehr.converters.conversion_report import Listener, Stage
 
 
 class Stages:

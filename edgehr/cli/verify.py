@@ -12,8 +12,8 @@ from edgehr.errors import EdgehrError
 if TYPE_CHECKING:
     from edgehr.card import ModelCard
     from edgehr.converters.compare import Difference
-    from edgehr.evaluation.agreement import Agreement
-    from edgehr.evaluation.people import PeopleImage
+    from edgehr.evaluation.annotations import PeopleImage
+    from edgehr.evaluation.keypoint_agreement import Agreement
     from edgehr.runtimes import Runtime
 
 # Heatmaps are compared on so many crops at most, keypoints on all people.
@@ -89,8 +89,8 @@ def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
 def _people(args: argparse.Namespace, card: ModelCard) -> tuple[list[PeopleImage], str]:
     """What to compare on, and that in words."""
     from edgehr.converters.crops import comparison_windows, describe
-    from edgehr.evaluation.coco import check_annotations
-    from edgehr.evaluation.people import Annotations
+    from edgehr.evaluation.annotations import Annotations
+    from edgehr.evaluation.keypoint_ap import check_annotations
 
     if not args.annotations:
         windows = comparison_windows(args.images)
@@ -106,7 +106,7 @@ def _agreement(
     card: ModelCard, models: list[Runtime], images: list[PeopleImage], *, with_ap: bool, wanted: bool
 ) -> Agreement | None:
     """Agreement of the models, each decoded by its own card; None where it is undefined and nobody asked for it."""
-    from edgehr.evaluation.agreement import agreement, check_comparable, estimate_all
+    from edgehr.evaluation.keypoint_agreement import agreement, check_comparable, estimate_all
 
     cards = [card if model.artifact is None else model.artifact.card for model in models]
     if not wanted and not card.keypoints.sigmas:

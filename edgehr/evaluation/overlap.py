@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes.artifact import Artifact
-from edgehr.tasks.images import Image, read_reduced
+from edgehr.tasks.image.reading import Image, read_reduced
 
 FIELDS = 6
 # Levels (of 256) that any field of a copy may be off. Of 226 COCO images as JPEG of quality 25 to 90, WebP, PNG, at
@@ -30,8 +30,8 @@ LEAST_CONTRAST = 32
 
 def fingerprint(image: Image) -> str:
     """48 letters for a (H, W, 3) BGR image of any size; none for one without contrast."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    fields = np.rint(cv2.resize(grey, (FIELDS, FIELDS), interpolation=cv2.INTER_AREA)).astype(np.uint8)
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    fields = np.rint(cv2.resize(gray, (FIELDS, FIELDS), interpolation=cv2.INTER_AREA)).astype(np.uint8)
     if int(fields.max()) - int(fields.min()) < LEAST_CONTRAST:
         return ""
     return base64.b64encode(fields.tobytes()).decode()

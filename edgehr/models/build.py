@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.models.checkpoints import load_weights
-from edgehr.models.heads import ConcatHeatmapHead, HeatmapHead
-from edgehr.models.hrnet import HRNet
-from edgehr.models.layers import check_size
-from edgehr.models.lite_hrnet import LiteHRNet
+from edgehr.models.backbones.hrnet import HRNet
+from edgehr.models.backbones.layers import check_size
+from edgehr.models.backbones.lite_hrnet import LiteHRNet
+from edgehr.models.checkpoints.loading import load_weights
+from edgehr.models.heads.heatmap import ConcatHeatmapHead, HeatmapHead
 
 
 class PoseNetwork(nn.Module):
@@ -26,7 +26,7 @@ class PoseNetwork(nn.Module):
         self.head = head
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W), H and W divisible by 32 -> heatmaps (N, K, H / 4, W / 4)."""
+        """Normalized images (N, 3, H, W), H and W divisible by 32 -> heatmaps (N, K, H / 4, W / 4)."""
         result: Tensor = self.head(self.backbone(image))
         return result
 

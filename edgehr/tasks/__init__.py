@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.tasks.detection import DetectionTask
-from edgehr.tasks.detections import Detections
-from edgehr.tasks.pose import PoseTask
-from edgehr.tasks.poses import Poses
+from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.detection.task import DetectionTask
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.task import PoseTask
 
 __all__ = ["DetectionTask", "Detections", "PoseTask", "Poses", "Task"]
 

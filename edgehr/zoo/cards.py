@@ -114,5 +114,5 @@ def _parameters(architecture: str, variant: str) -> dict[str, Any]:
 
 def _weights(row: dict[str, str]) -> WeightsInfo:
     origin = "published" if row["url"] else "sample" if row["file"] else "user"
-    licence = "" if origin == "user" else "Apache-2.0"
-    return WeightsInfo(origin, row["file"], row["url"], row["sha256"], licence, row["metric"])
+    terms = "" if origin == "user" else "Apache-2.0"
+    return WeightsInfo(origin, row["file"], row["url"], row["sha256"], terms, row["metric"])

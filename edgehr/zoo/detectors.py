@@ -20,7 +20,7 @@ DEFAULT_DETECTOR = "yolox-nano-coco-416x416"
 
 _TABLE = Path(__file__).parent / "data" / "detectors.tsv"
 _MEANING = (
-    "(N, A, 5 + C) float, for each of A places: box centre and logarithm of its size in units of the place's stride, "
+    "(N, A, 5 + C) float, for each of A places: box center and logarithm of its size in units of the place's stride, "
     "probability of an object, probability of each class"
 )
 
@@ -55,6 +55,6 @@ def _card(row: dict[str, str]) -> ModelCard:
             strides=tuple(int(stride) for stride in row["strides"].split(",")),
             letterbox=int(row["letterbox"]),
         ),
-        weights=WeightsInfo("published", row["file"], row["url"], row["sha256"], row["licence"], row["metric"]),
+        weights=WeightsInfo("published", row["file"], row["url"], row["sha256"], row["license"], row["metric"]),
         category="person",
     )

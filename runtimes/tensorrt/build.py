@@ -15,7 +15,7 @@ from typing import Any
 
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write
-from edgehr.runtimes.tensorrt.flavour import Flavour
+from edgehr.runtimes.tensorrt.library import Flavor
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
 SHOWN_ERRORS = 3
@@ -29,7 +29,7 @@ class Plan:
     """What the builder made.
 
     Attributes:
-        data: The serialised engine.
+        data: The serialized engine.
         layers: Layers of the parsed network.
         precisions: How many convolutions and matrix products of the parsed network compute in which precision.
         inputs: Name and shape (-1 for a dynamic batch) of each input.
@@ -47,36 +47,36 @@ class Plan:
     warnings: list[str]
 
 
-def build_plan(onnx: bytes, flavour: Flavour, settings: BuildSettings) -> Plan:
+def build_plan(onnx: bytes, flavor: Flavor, settings: BuildSettings) -> Plan:
     """Parse a graph and build a plan from it.
 
     Args:
-        onnx: A serialised ONNX model with its precision in the graph.
-        flavour: The TensorRT to build with.
+        onnx: A serialized ONNX model with its precision in the graph.
+        flavor: The TensorRT to build with.
         settings: How.
 
     Raises:
         EdgehrError: The parser refuses a node (named, with advice), a setting does not suit the library, or the builder
             fails.
     """
-    trt = flavour.trt
+    trt = flavor.trt
     log = library_logger(trt)
     log.clear()
     builder = trt.Builder(log)
     if builder is None:
-        raise EdgehrError(f"{flavour} does not start: {log.last()}")
+        raise EdgehrError(f"{flavor} does not start: {log.last()}")
     network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(onnx):
-        raise EdgehrError(_parser_message(parser, flavour))
+        raise EdgehrError(_parser_message(parser, flavor))
     precisions = network_precisions(network)
     config = builder.create_builder_config()
-    _configure(builder, config, flavour, settings, precisions)
+    _configure(builder, config, flavor, settings, precisions)
     profiles = _add_profile(builder, network, config, settings)
     cache = _load_timing_cache(config, settings.timing_cache)
     data = builder.build_serialized_network(network, config)
     if data is None:
-        raise EdgehrError(f"{flavour} cannot build the plan: {log.last() or 'no reason given'}")
+        raise EdgehrError(f"{flavor} cannot build the plan: {log.last() or 'no reason given'}")
     if cache is not None:
         _save_timing_cache(config, settings.timing_cache)
     outputs = (network.get_output(index) for index in range(network.num_outputs))
@@ -123,7 +123,7 @@ def library_logger(trt: Any) -> Any:
 def network_precisions(network: Any) -> dict[str, int]:
     """How many convolutions and matrix products of a network compute in which precision, from its tensors' types.
 
-    One fed by dequantise layers computes in INT8.
+    One fed by dequantize layers computes in INT8.
     """
     made_by = {}
     for layer in _layers(network):
@@ -132,10 +132,10 @@ def network_precisions(network: Any) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for layer in _layers(network):
         if layer.type.name in COMPUTING:
-            # Weights are inputs too where they are dequantised; the first input is always the activation.
-            quantised = made_by.get(layer.get_input(0).name) == "DEQUANTIZE"
+            # Weights are inputs too where they are dequantized; the first input is always the activation.
+            quantized = made_by.get(layer.get_input(0).name) == "DEQUANTIZE"
             kind = layer.get_output(0).dtype.name
-            counts["int8" if quantised else _NAMES.get(kind, kind.lower())] += 1
+            counts["int8" if quantized else _NAMES.get(kind, kind.lower())] += 1
     return dict(counts)
 
 
@@ -145,7 +145,7 @@ def _network_flags(trt: Any) -> int:
     return 1 << int(kinds[wanted])
 
 
-def _parser_message(parser: Any, flavour: Flavour) -> str:
+def _parser_message(parser: Any, flavor: Flavor) -> str:
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     described = []
     for error in errors[:SHOWN_ERRORS]:
@@ -154,15 +154,13 @@ def _parser_message(parser: Any, flavour: Flavour) -> str:
         described.append(f"node {node or '(unnamed)'} {operator}: {error.desc().strip().splitlines()[0]}")
     more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
     return (
-        f"{flavour} cannot take this graph: {'; '.join(described) or 'it is not an ONNX model'}{more}. "
+        f"{flavor} cannot take this graph: {'; '.join(described) or 'it is not an ONNX model'}{more}. "
         "Convert it again with this version of edgehr; if the operator is one of your own, replace it before export"
     )
 
 
-def _configure(
-    builder: Any, config: Any, flavour: Flavour, settings: BuildSettings, precisions: dict[str, int]
-) -> None:
-    trt, flags = flavour.trt, flavour.trt.BuilderFlag.__members__
+def _configure(builder: Any, config: Any, flavor: Flavor, settings: BuildSettings, precisions: dict[str, int]) -> None:
+    trt, flags = flavor.trt, flavor.trt.BuilderFlag.__members__
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the engine inspector needs it to tell precisions
     if "STRONGLY_TYPED" not in trt.NetworkDefinitionCreationFlag.__members__:
         for precision, flag in (("fp16", "FP16"), ("int8", "INT8")):
@@ -174,13 +172,13 @@ def _configure(
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_mib << 20)
     if settings.optimization_level >= 0:
         config.builder_optimization_level = settings.optimization_level
-    if flavour.is_rtx:
-        _configure_rtx(config, flavour, settings)
+    if flavor.is_rtx:
+        _configure_rtx(config, flavor, settings)
     else:
-        _configure_tensorrt(builder, config, flavour, settings)
+        _configure_tensorrt(builder, config, flavor, settings)
 
 
-def _configure_rtx(config: Any, flavour: Flavour, settings: BuildSettings) -> None:
+def _configure_rtx(config: Any, flavor: Flavor, settings: BuildSettings) -> None:
     for wanted, name in (
         (settings.version_compatible, "version-compatible plans"),
         (settings.hardware_compatible, "hardware-compatible plans (its plans run on Ampere and later as they are)"),
@@ -188,8 +186,8 @@ def _configure_rtx(config: Any, flavour: Flavour, settings: BuildSettings) -> No
         (bool(settings.timing_cache), "timing cache (it chooses kernels on the GPU that runs them)"),
     ):
         if wanted:
-            raise EdgehrError(f"{flavour} has no {name}: use tensorrt, or leave the setting out")
-    known = flavour.trt.ComputeCapability.__members__
+            raise EdgehrError(f"{flavor} has no {name}: use tensorrt, or leave the setting out")
+    known = flavor.trt.ComputeCapability.__members__
     if settings.compute_capabilities:
         config.num_compute_capabilities = len(settings.compute_capabilities)
         for index, capability in enumerate(settings.compute_capabilities):
@@ -197,17 +195,17 @@ def _configure_rtx(config: Any, flavour: Flavour, settings: BuildSettings) -> No
             if name not in known:
                 listed = ", ".join(f"{key[2:-1]}.{key[-1]}" for key in known if key.startswith("SM"))
                 raise EdgehrError(
-                    f"{flavour} cannot build for compute capability {capability}: expected one of {listed}"
+                    f"{flavor} cannot build for compute capability {capability}: expected one of {listed}"
                 )
             if not config.set_compute_capability(known[name], index):
-                raise EdgehrError(f"{flavour} refuses compute capability {capability}")
+                raise EdgehrError(f"{flavor} refuses compute capability {capability}")
 
 
-def _configure_tensorrt(builder: Any, config: Any, flavour: Flavour, settings: BuildSettings) -> None:
-    trt = flavour.trt
+def _configure_tensorrt(builder: Any, config: Any, flavor: Flavor, settings: BuildSettings) -> None:
+    trt = flavor.trt
     if settings.compute_capabilities:
         raise EdgehrError(
-            f"{flavour} builds for the GPU it runs on; building for other compute capabilities needs tensorrt_rtx"
+            f"{flavor} builds for the GPU it runs on; building for other compute capabilities needs tensorrt_rtx"
         )
     if settings.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)

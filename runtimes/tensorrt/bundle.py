@@ -43,7 +43,7 @@ class Bundle:
     """A graph to build, and how.
 
     Attributes:
-        onnx: The serialised ONNX model.
+        onnx: The serialized ONNX model.
         artifact: Its description.
         settings: What to build with.
     """

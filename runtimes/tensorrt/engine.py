@@ -1,4 +1,4 @@
-"""Deserialised engines: opening one, and reading its precision back."""
+"""Deserialized engines: opening one, and reading its precision back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from edgehr.errors import ArtifactError
 from edgehr.runtimes.tensorrt.build import library_logger
-from edgehr.runtimes.tensorrt.flavour import Flavour
+from edgehr.runtimes.tensorrt.library import Flavor
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
 # In this order: "BFloat16" holds "Float16".
@@ -25,12 +25,12 @@ _FORMATS = (
 )
 
 
-def open_engine(data: bytes, flavour: Flavour, settings: BuildSettings) -> tuple[Any, Any]:
-    """Deserialise a plan whose sidecar was checked.
+def open_engine(data: bytes, flavor: Flavor, settings: BuildSettings) -> tuple[Any, Any]:
+    """Deserialize a plan whose sidecar was checked.
 
     Args:
         data: The plan.
-        flavour: The TensorRT that built it.
+        flavor: The TensorRT that built it.
         settings: What it was built with: a version-compatible plan brings a lean runtime of its own, and a plan for a
             DLA core opens on that core.
 
@@ -40,28 +40,28 @@ def open_engine(data: bytes, flavour: Flavour, settings: BuildSettings) -> tuple
     Raises:
         ArtifactError: TensorRT refuses the plan.
     """
-    log = library_logger(flavour.trt)
+    log = library_logger(flavor.trt)
     log.clear()
-    runtime = flavour.trt.Runtime(log)
+    runtime = flavor.trt.Runtime(log)
     if runtime is not None and settings.version_compatible:
         runtime.engine_host_code_allowed = True
     if runtime is not None and settings.dla_core >= 0:
         runtime.DLA_core = settings.dla_core
     engine = runtime.deserialize_cuda_engine(data) if runtime is not None else None
     if engine is None:
-        raise ArtifactError(f"{flavour} cannot open this plan: {log.last() or 'no reason given'}")
+        raise ArtifactError(f"{flavor} cannot open this plan: {log.last() or 'no reason given'}")
     return runtime, engine
 
 
-def make_context(engine: Any, flavour: Flavour, *, cuda_graph: bool) -> Any:
+def make_context(engine: Any, flavor: Flavor, *, cuda_graph: bool) -> Any:
     """Make an execution context; with `cuda_graph`, TensorRT-RTX records by itself (dynamic shapes included).
 
     Raises:
         ArtifactError: TensorRT cannot make one.
     """
-    if cuda_graph and flavour.is_rtx:
+    if cuda_graph and flavor.is_rtx:
         config = engine.create_runtime_config()
-        config.cuda_graph_strategy = flavour.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        config.cuda_graph_strategy = flavor.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         context = engine.create_execution_context(config)
     else:
         context = engine.create_execution_context()

@@ -12,7 +12,7 @@ from edgehr.runtimes.tensorrt.build import Plan, build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu
 from edgehr.runtimes.tensorrt.engine import engine_precisions, open_engine
-from edgehr.runtimes.tensorrt.flavour import Flavour, check_can_build
+from edgehr.runtimes.tensorrt.library import Flavor, check_can_build
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import Sidecar, sidecar_path
 
@@ -34,31 +34,31 @@ class MadePlan:
     opens_here: bool
 
 
-def make_plan(bundle: Bundle, path: Path, flavour: Flavour, gpu: Gpu | None) -> MadePlan:
+def make_plan(bundle: Bundle, path: Path, flavor: Flavor, gpu: Gpu | None) -> MadePlan:
     """Build a plan and write it with its sidecar.
 
     Args:
         bundle: The graph and how to build it.
         path: The plan, `.plan`.
-        flavour: The TensorRT to build with.
+        flavor: The TensorRT to build with.
         gpu: The GPU here, if any: then the precision is read back from the engine itself.
 
     Raises:
         EdgehrError: `tensorrt` without a GPU, or the library refuses the graph or a setting. Nothing is left behind.
     """
-    check_can_build(flavour, gpu)
-    plan = build_plan(bundle.onnx, flavour, bundle.settings)
+    check_can_build(flavor, gpu)
+    plan = build_plan(bundle.onnx, flavor, bundle.settings)
     precisions, source = plan.precisions, "parsed network"
-    found = None if gpu is None else _read_back(plan.data, flavour, bundle.settings)
+    found = None if gpu is None else _read_back(plan.data, flavor, bundle.settings)
     if found:
         precisions, source = found, "engine inspector"
-    built_on_gpu = gpu is not None and not flavour.is_rtx  # TensorRT-RTX compiles ahead, without looking at the GPU
+    built_on_gpu = gpu is not None and not flavor.is_rtx  # TensorRT-RTX compiles ahead, without looking at the GPU
     sidecar = Sidecar(
         plan_sha256=hashlib.sha256(plan.data).hexdigest(),
         plan_bytes=len(plan.data),
         onnx_sha256=bundle.onnx_sha256,
-        flavour=flavour.name,
-        version=flavour.version,
+        flavor=flavor.name,
+        version=flavor.version,
         gpu_name=gpu.name if gpu is not None and built_on_gpu else "",
         compute_capability=gpu.compute_capability if gpu is not None and built_on_gpu else "",
         precisions=precisions,
@@ -75,13 +75,13 @@ def make_plan(bundle: Bundle, path: Path, flavour: Flavour, gpu: Gpu | None) -> 
     return MadePlan(path, sidecar, plan, opens_here=found is not None)
 
 
-def _read_back(data: bytes, flavour: Flavour, settings: BuildSettings) -> dict[str, int] | None:
+def _read_back(data: bytes, flavor: Flavor, settings: BuildSettings) -> dict[str, int] | None:
     """Precisions by the engine inspector; None where the plan does not open here (it may be for other GPUs)."""
     try:
-        runtime, engine = open_engine(data, flavour, settings)
+        runtime, engine = open_engine(data, flavor, settings)
     except ArtifactError:
         return None
     try:
-        return engine_precisions(engine, flavour.trt)
+        return engine_precisions(engine, flavor.trt)
     finally:
         del engine, runtime

@@ -14,7 +14,7 @@ from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.tensorrt.cuda import call, cudart, find_gpu
 from edgehr.runtimes.tensorrt.engine import make_context, open_engine
-from edgehr.runtimes.tensorrt.flavour import import_flavour
+from edgehr.runtimes.tensorrt.library import import_flavor
 from edgehr.runtimes.tensorrt.sidecar import check_gpu, check_library, read_plan, read_sidecar
 from edgehr.runtimes.tensorrt.slot import Slot
 
@@ -36,7 +36,7 @@ class TensorRTRuntime(Runtime):
             small kernels. With `tensorrt` for static shapes only; `tensorrt_rtx` records by itself.
 
     Raises:
-        ArtifactError: No sidecar, or the plan does not match it, the library or the GPU. Nothing was deserialised.
+        ArtifactError: No sidecar, or the plan does not match it, the library or the GPU. Nothing was deserialized.
         EdgehrError: There is no GPU; the message says what is missing.
     """
 
@@ -58,23 +58,23 @@ class TensorRTRuntime(Runtime):
         sidecar = read_sidecar(path)
         data = read_plan(path, sidecar)
         index = _device_index(device)
-        flavour = import_flavour(sidecar.flavour)
-        check_library(path, sidecar, flavour.name, flavour.version)
+        flavor = import_flavor(sidecar.flavor)
+        check_library(path, sidecar, flavor.name, flavor.version)
         search = find_gpu(index)
         if search.gpu is None:
             raise EdgehrError(f"{path}: cannot run a plan here: {search.problem} (see: edgehr doctor)")
         check_gpu(path, sidecar, search.gpu)
 
         self._index = index
-        self._flavour = flavour
+        self._flavor = flavor
         call(cudart().cudaSetDevice, index)
-        self._runtime, self._engine = open_engine(data, flavour, sidecar.settings)
+        self._runtime, self._engine = open_engine(data, flavor, sidecar.settings)
         self._graph = cuda_graph
         self._slots: list[Slot] = []
         self._free: deque[Slot] = deque()
         self._making = threading.Lock()
         inputs, outputs = self._read_tensors()
-        if cuda_graph and not flavour.is_rtx and any(None in spec.shape for spec in inputs):
+        if cuda_graph and not flavor.is_rtx and any(None in spec.shape for spec in inputs):
             raise ArtifactError(f"{path}: a CUDA graph needs static shapes, but this plan's batch is dynamic")
         super().__init__(
             inputs,
@@ -87,7 +87,7 @@ class TensorRTRuntime(Runtime):
         )
 
     def _read_tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
-        trt = self._flavour.trt
+        trt = self._flavor.trt
         inputs: list[TensorSpec] = []
         outputs: list[TensorSpec] = []
         for index in range(self._engine.num_io_tensors):
@@ -112,8 +112,8 @@ class TensorRTRuntime(Runtime):
             self._free.append(slot)
 
     def _make_slot(self) -> Slot:
-        context = make_context(self._engine, self._flavour, cuda_graph=self._graph)
-        use_graph = self._graph and not self._flavour.is_rtx
+        context = make_context(self._engine, self._flavor, cuda_graph=self._graph)
+        use_graph = self._graph and not self._flavor.is_rtx
         return Slot(self._engine, context, self.inputs, self.outputs, use_graph=use_graph)
 
     def _close(self) -> None:

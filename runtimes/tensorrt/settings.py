@@ -45,7 +45,7 @@ class BuildSettings:
                 f"got {self.min_batch}, {self.opt_batch}, {self.max_batch}"
             )
         if not -1 <= self.optimization_level <= 5:
-            raise EdgehrError(f"optimisation level must be 0 to 5, got {self.optimization_level}")
+            raise EdgehrError(f"optimization level must be 0 to 5, got {self.optimization_level}")
         if self.workspace_mib < 0:
             raise EdgehrError(f"workspace must not be negative, got {self.workspace_mib} MiB")
         for capability in self.compute_capabilities:

@@ -1,7 +1,7 @@
 """The sidecar: what a plan is, in a JSON file beside it.
 
-A plan is native code for one GPU architecture and one TensorRT. It cannot describe itself, and deserialising one that
-was altered or built elsewhere can do anything. So no plan is deserialised before its sidecar was checked against the
+A plan is native code for one GPU architecture and one TensorRT. It cannot describe itself, and deserializing one that
+was altered or built elsewhere can do anything. So no plan is deserialized before its sidecar was checked against the
 file, the library and the GPU. The hashes find damage and mix-ups; they are no signature: load only plans you built.
 """
 
@@ -31,13 +31,13 @@ class Sidecar:
         plan_sha256: Of the plan.
         plan_bytes: Its size.
         onnx_sha256: Of the graph it was built from.
-        flavour: ``tensorrt`` or ``tensorrt_rtx``.
+        flavor: ``tensorrt`` or ``tensorrt_rtx``.
         version: Of that library.
         gpu_name: The GPU it was built on; empty where there was none.
         compute_capability: Of that GPU.
         precisions: How many convolutions and matrix products compute in which precision.
         precision_source: ``engine inspector`` (read back from the engine), or ``parsed network`` where no GPU could
-            deserialise the plan.
+            deserialize the plan.
         inputs: Name and shape (-1 for a dynamic batch) of each input.
         outputs: The same of each output.
         profiles: Smallest, tuned and largest shape of each dynamic input.
@@ -48,7 +48,7 @@ class Sidecar:
     plan_sha256: str
     plan_bytes: int
     onnx_sha256: str
-    flavour: str
+    flavor: str
     version: str
     gpu_name: str
     compute_capability: str
@@ -130,19 +130,19 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
     return data
 
 
-def check_library(plan: Path, sidecar: Sidecar, flavour: str, version: str) -> None:
+def check_library(plan: Path, sidecar: Sidecar, flavor: str, version: str) -> None:
     """Refuse a plan of another library; raises ArtifactError naming both sides."""
     same = sidecar.version == version
     compatible = sidecar.settings.version_compatible and _later_minor(sidecar.version, version)
-    if sidecar.flavour != flavour or not (same or compatible):
-        built = f"{sidecar.flavour} {sidecar.version}"
-        raise ArtifactError(f"{plan}: was built by {built}, here is {flavour} {version}: build it again here")
+    if sidecar.flavor != flavor or not (same or compatible):
+        built = f"{sidecar.flavor} {sidecar.version}"
+        raise ArtifactError(f"{plan}: was built by {built}, here is {flavor} {version}: build it again here")
 
 
 def check_gpu(plan: Path, sidecar: Sidecar, gpu: Gpu) -> None:
     """Refuse a plan for another GPU; raises ArtifactError naming both sides."""
     here = _numbers(gpu.compute_capability)
-    if sidecar.flavour == "tensorrt_rtx":
+    if sidecar.flavor == "tensorrt_rtx":
         targets = sidecar.settings.compute_capabilities
         fits = gpu.compute_capability in targets if targets else here >= AMPERE
     elif sidecar.settings.hardware_compatible:

@@ -18,7 +18,7 @@ class Slot:
     """An execution context with a stream and pinned buffers. Serves one caller at a time.
 
     Args:
-        engine: A deserialised engine.
+        engine: A deserialized engine.
         context: An execution context of it, for this slot alone.
         inputs: Its inputs.
         outputs: Its outputs.
@@ -51,7 +51,7 @@ class Slot:
             if any(None in spec.shape for spec in inputs) and not context.set_optimization_profile_async(
                 0, int(self._stream)
             ):
-                raise EdgehrError("TensorRT cannot select the plan's optimisation profile")
+                raise EdgehrError("TensorRT cannot select the plan's optimization profile")
             call(cudart().cudaStreamSynchronize, self._stream)
             self._allocate()
         except BaseException:

@@ -2,7 +2,7 @@
 
 From `tflite/tools/versioning/gpu_compatibility.cc` and `tflite/delegates/gpu/common/model_builder.cc` of LiteRT. The
 README beside them lists 23 operators only: MEAN, SLICE, TRANSPOSE, RESIZE_NEAREST_NEIGHBOR and others are not on it,
-and quantised models are not mentioned, but the code takes them, so the code is followed here.
+and quantized models are not mentioned, but the code takes them, so the code is followed here.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from edgehr.runtimes.tflite.rules import (
     version,
 )
 
-# Quantised models run in floating point; that is on by default (TFLITE_GPU_EXPERIMENTAL_FLAGS_ENABLE_QUANT).
+# Quantized models run in floating point; that is on by default (TFLITE_GPU_EXPERIMENTAL_FLAGS_ENABLE_QUANT).
 _DATA = data_types("float32", "float16", "int8", "uint8")
 _ACTIVATION = activation("RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGMOID")
 _ONE_COMPUTED = computed_inputs(1, 1)
 
 
-def _quantised_per_tensor(operator: Operator) -> str:
+def _quantized_per_tensor(operator: Operator) -> str:
     for tensor in present(operator):
         if not tensor.static and tensor.dtype in ("int8", "uint8") and tensor.scales != 1:
             return "its data are integers without one scale for the whole tensor"
@@ -159,7 +159,7 @@ _OPERATORS = table(
 
 GPU = OperatorList(
     source="https://github.com/google-ai-edge/LiteRT/blob/main/tflite/tools/versioning/gpu_compatibility.cc",
-    always=(max_rank(4), _quantised_per_tensor),
+    always=(max_rank(4), _quantized_per_tensor),
     operators=_OPERATORS | _NO_FLOATS_NEEDED,
     most_partitions=1,  # `max_delegated_partitions` of TfLiteGpuDelegateOptionsV2
     left_out="it is in a smaller part of the graph: the delegate takes the largest (max_delegated_partitions is 1)",

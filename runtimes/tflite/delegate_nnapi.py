@@ -39,7 +39,7 @@ def _integers_unfused(operator: Operator) -> str:
 
 
 def _filter_fits(operator: Operator) -> str:
-    """Float data go with float weights: only CONV_2D and FULLY_CONNECTED have quantised weights unpacked for them."""
+    """Float data go with float weights: only CONV_2D and FULLY_CONNECTED have quantized weights unpacked for them."""
     data, weights = at(operator, 0), at(operator, 1)
     if data is None or weights is None or data.dtype != "float32" or weights.dtype == "float32":
         return ""

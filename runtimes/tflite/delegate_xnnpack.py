@@ -6,7 +6,7 @@ less than the README says, from the code:
 * BATCH_MATMUL, COS, EXP, GELU, LOG, REDUCE_MAX, REDUCE_MIN, RSQRT, SIN and SUM are taken, and CONCATENATION of five;
 * MEAN is taken along any axes; the README has height and width, or width, of 4 dimensions only;
 * CONV_2D and FULLY_CONNECTED of float data take int8 weights; the README says that such models are not supported;
-* quantised operators are on in what LiteRT publishes; the README calls them off by default.
+* quantized operators are on in what LiteRT publishes; the README calls them off by default.
 
 Compared with what the library itself takes, LiteRT 2.3, operator by operator.
 """
@@ -29,7 +29,7 @@ from edgehr.runtimes.tflite.rules import (
     option,
     output_type,
     outputs,
-    same_quantisation,
+    same_quantization,
     static,
     table,
 )
@@ -40,7 +40,7 @@ _UNLIKE = "the scales of its input and output differ too much"
 _FLOAT = data_types("float32")
 _FLOAT_8 = data_types("float32", *_BITS_8)
 _ACTIVATION = activation("RELU", "RELU_N1_TO_1", "RELU6")
-# Data and weights: float data are quantised while the model runs, for weights of 8 or 4 bits.
+# Data and weights: float data are quantized while the model runs, for weights of 8 or 4 bits.
 _DYNAMIC = ("float32", "int8")
 _NIBBLES = (("float32", "int4"), ("int8", "int4"))
 
@@ -74,8 +74,8 @@ def _ratio(least: float, below: float) -> Condition:
 
     def check(operator: Operator) -> str:
         made = operator.outputs[0]
-        quantised = [tensor for tensor in operator.inputs if tensor is not None and _is_8_bit(tensor, made)]
-        outside = any(not least <= tensor.scale / made.scale < below for tensor in quantised)
+        quantized = [tensor for tensor in operator.inputs if tensor is not None and _is_8_bit(tensor, made)]
+        outside = any(not least <= tensor.scale / made.scale < below for tensor in quantized)
         return _UNLIKE if outside else ""
 
     return check
@@ -93,12 +93,12 @@ def _is_8_bit(tensor: Tensor, made: Tensor) -> bool:
     return tensor.dtype in _BITS_8 and tensor.dtype == made.dtype and made.scale > 0
 
 
-def _requantised(operator: Operator) -> str:
+def _requantized(operator: Operator) -> str:
     data, made = operator.inputs[0], operator.outputs[0]
     if data is None or data.dtype == "float32":
         return ""
     if data.dtype != made.dtype:
-        return f"it requantises {data.dtype} to {made.dtype}"
+        return f"it requantizes {data.dtype} to {made.dtype}"
     return (
         "" if 2**-8 <= data.scale / (made.scale or 1) <= 2**7 else "the scales of its input and output differ too much"
     )
@@ -149,7 +149,7 @@ def _same_unsigned(operator: Operator) -> str:
         return ""
     wanted = (made.scale, made.zero_point)
     differs = any((tensor.scale, tensor.zero_point) != wanted for tensor in operator.inputs if tensor is not None)
-    return "its inputs and output of uint8 are quantised differently" if differs else ""
+    return "its inputs and output of uint8 are quantized differently" if differs else ""
 
 
 _CONVOLUTION = (
@@ -184,8 +184,8 @@ _OPERATORS = table(
     ("LOGISTIC TANH", (_FLOAT_8,)),
     ("MEAN REDUCE_MAX REDUCE_MIN SUM", (static(1, "axes"), _FLOAT_8)),
     ("PAD", (inputs(2, 2), static(1, "paddings"), _FLOAT_8, _paddings)),
-    ("QUANTIZE", (_FLOAT_8, output_type(*_BITS_8), _requantised)),
-    ("RESHAPE", (static(1, "shape"), _FLOAT_8, same_quantisation)),
+    ("QUANTIZE", (_FLOAT_8, output_type(*_BITS_8), _requantized)),
+    ("RESHAPE", (static(1, "shape"), _FLOAT_8, same_quantization)),
     ("RESIZE_BILINEAR", (static(1, "size"), _FLOAT_8, input_rank(0, 4))),
     ("SLICE", (static(1, "begin"), static(2, "size"), _FLOAT_8, _sizes)),
     ("SOFTMAX", (_FLOAT, option("beta", 1.0))),

@@ -40,8 +40,8 @@ class Tensor:
         shape: Dimensions; -1 where they are dynamic.
         dtype: ``float32``, ``float16``, ``int8``, ``uint8``, ``int32``, ...
         constant: Its values are in the file.
-        scales: Quantisation scales: 0 is not quantised, 1 is per tensor, more is per channel.
-        axis: The dimension that the scales of a per-channel quantisation belong to; None for any other tensor.
+        scales: Quantization scales: 0 is not quantized, 1 is per tensor, more is per channel.
+        axis: The dimension that the scales of a per-channel quantization belong to; None for any other tensor.
         scale: The first of the scales; 0 where there is none.
         zero_point: The first of the zero points.
         values: Values of a small constant of int32 or int64, row by row; None for any other tensor.
@@ -209,17 +209,17 @@ class _Reader:
     def _tensor(self, tensor: Any, number: int, constant: bool, unpacked: bool) -> Tensor:
         dtype = self._names["TensorType"][tensor.Type()].lower()
         sizes = tensor.ShapeSignatureAsNumpy() if tensor.ShapeSignatureLength() else tensor.ShapeAsNumpy()
-        quantisation = tensor.Quantization()
-        scales = 0 if quantisation is None else quantisation.ScaleLength()
+        quantization = tensor.Quantization()
+        scales = 0 if quantization is None else quantization.ScaleLength()
         return Tensor(
             name=_text(tensor.Name()),
             shape=_integers(sizes),
             dtype=dtype,
             constant=constant,
             scales=scales,
-            axis=quantisation.QuantizedDimension() if scales > 1 else None,
-            scale=float(quantisation.Scale(0)) if scales else 0.0,
-            zero_point=int(quantisation.ZeroPoint(0)) if scales and quantisation.ZeroPointLength() else 0,
+            axis=quantization.QuantizedDimension() if scales > 1 else None,
+            scale=float(quantization.Scale(0)) if scales else 0.0,
+            zero_point=int(quantization.ZeroPoint(0)) if scales and quantization.ZeroPointLength() else 0,
             values=self._values(tensor, dtype) if constant else None,
             unpacked=unpacked,
             index=number,

@@ -17,14 +17,14 @@ ACCELERATORS = ("gpu", "npu")
 
 
 @dataclass(frozen=True)
-class Quantisation:
+class Quantization:
     """How integers stand for real values: real = (integer - zero_point) * scale."""
 
     scale: float
     zero_point: int
     dtype: np.dtype[Any]
 
-    def quantise(self, array: NDArray[Any]) -> NDArray[Any]:
+    def quantize(self, array: NDArray[Any]) -> NDArray[Any]:
         """Real values to integers, rounded and clipped."""
         limits = np.iinfo(self.dtype)
         scaled: NDArray[np.float32] = np.multiply(array, np.float32(1 / self.scale), dtype=np.float32)
@@ -32,7 +32,7 @@ class Quantisation:
         scaled += self.zero_point
         return np.clip(scaled, limits.min, limits.max, out=scaled).astype(self.dtype)
 
-    def dequantise(self, array: NDArray[Any]) -> NDArray[Any]:
+    def dequantize(self, array: NDArray[Any]) -> NDArray[Any]:
         """Integers to float32."""
         real: NDArray[Any] = array.astype(np.float32)
         real -= self.zero_point
@@ -49,14 +49,14 @@ class Entry:
         index: The interpreter's number of the tensor.
         shape: Its dimensions.
         dtype: Its NumPy type in the file.
-        quantisation: Set where that type stands for real values.
+        quantization: Set where that type stands for real values.
     """
 
     name: str
     index: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    quantisation: Quantisation | None
+    quantization: Quantization | None
 
     @classmethod
     def of(cls, name: str, details: dict[str, Any]) -> Entry:
@@ -64,8 +64,8 @@ class Entry:
         dtype = np.dtype(details["dtype"])
         scale, zero_point = details["quantization"]
         shape = tuple(int(size) for size in details["shape"])
-        quantised = Quantisation(float(scale), int(zero_point), dtype) if scale and dtype.kind in "iu" else None
-        return cls(name, int(details["index"]), shape, dtype, quantised)
+        quantized = Quantization(float(scale), int(zero_point), dtype) if scale and dtype.kind in "iu" else None
+        return cls(name, int(details["index"]), shape, dtype, quantized)
 
 
 class Model(Protocol):

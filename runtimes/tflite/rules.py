@@ -188,13 +188,13 @@ def axes(operator: Operator, position: int = 1) -> tuple[int, ...] | None:
     return tuple(axis % max(len(data.shape), 1) for axis in values.values)
 
 
-def same_quantisation(operator: Operator) -> str:
+def same_quantization(operator: Operator) -> str:
     """The first input and output share scale and zero point, where both are of 8 bits."""
     first, made = operator.inputs[0], operator.outputs[0]
     if first is None or first.dtype not in ("int8", "uint8") or first.dtype != made.dtype:
         return ""
     differs = (first.scale, first.zero_point) != (made.scale, made.zero_point)
-    return "its output is quantised differently from its input" if differs else ""
+    return "its output is quantized differently from its input" if differs else ""
 
 
 def _integer(operator: Operator, name: str) -> int:

@@ -15,7 +15,7 @@ from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import read_artifact
 from edgehr.runtimes.tflite.library import import_library, try_in_child
-from edgehr.runtimes.tflite.model import Entry, Quantisation, open_model
+from edgehr.runtimes.tflite.model import Entry, Quantization, open_model
 
 # More threads do not make networks of this size faster on phones and boards.
 MOST_THREADS = 4
@@ -31,7 +31,7 @@ class TFLiteRuntime(Runtime):
             takes any delegate's shared library.
         threads: Threads of one inference; None is every core, four at most.
         precision: Must be None: the precision is in the file.
-        integers: Take and return the integers of a model with quantised input and output as they are; by default the
+        integers: Take and return the integers of a model with quantized input and output as they are; by default the
             runtime converts, and callers see float32.
 
     Raises:
@@ -65,8 +65,8 @@ class TFLiteRuntime(Runtime):
         self._data = data  # the interpreter works in it
         self._model = open_model(path, data, self.library, device if ":" in device else device.lower(), threads)
         ends = (*self._model.inputs, *self._model.outputs)
-        self._quantisation = {entry.name: entry.quantisation for entry in ends if entry.quantisation is not None}
-        self._converted = {} if integers else self._quantisation
+        self._quantization = {entry.name: entry.quantization for entry in ends if entry.quantization is not None}
+        self._converted = {} if integers else self._quantization
         super().__init__(
             [self._spec(entry) for entry in self._model.inputs],
             [self._spec(entry) for entry in self._model.outputs],
@@ -76,9 +76,9 @@ class TFLiteRuntime(Runtime):
         )
 
     @property
-    def quantisation(self) -> dict[str, Quantisation]:
+    def quantization(self) -> dict[str, Quantization]:
         """How the integers at both ends of the model stand for real values, by tensor; empty for a float model."""
-        return dict(self._quantisation)
+        return dict(self._quantization)
 
     def _spec(self, entry: Entry) -> TensorSpec:
         dtype = np.dtype(np.float32) if entry.name in self._converted else entry.dtype
@@ -86,7 +86,7 @@ class TFLiteRuntime(Runtime):
 
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         fed = {
-            name: self._converted[name].quantise(array) if name in self._converted else array
+            name: self._converted[name].quantize(array) if name in self._converted else array
             for name, array in inputs.items()
         }
         try:
@@ -95,7 +95,7 @@ class TFLiteRuntime(Runtime):
         except (RuntimeError, ValueError) as error:
             raise EdgehrError(f"{self.library} failed: {first_line(error)}") from error
         return {
-            name: self._converted[name].dequantise(array) if name in self._converted else array
+            name: self._converted[name].dequantize(array) if name in self._converted else array
             for name, array in outputs.items()
         }
 

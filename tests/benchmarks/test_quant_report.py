@@ -1,4 +1,4 @@
-"""The table of docs/quantisation.md and what makes it."""
+"""The table of docs/quantization.md and what makes it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from benchmarks import quant_report
-from benchmarks.plain_int8 import PLAIN, quantise_plainly
+from benchmarks.plain_int8 import PLAIN, quantize_plainly
 from benchmarks.quant_table import Row, markdown
 from edgehr.calib.crops import CalibrationSet
-from edgehr.converters.quality.coverage import Coverage, Node, read_coverage
-from edgehr.converters.quality.latency import Latency
-from edgehr.converters.quality.results import Column
-from edgehr.evaluation.agreement import Agreement
-from edgehr.evaluation.coco import CocoMetrics
+from edgehr.converters.report.coverage import Coverage, Node, read_coverage
+from edgehr.converters.report.latency import Latency
+from edgehr.converters.report.results import Column
+from edgehr.evaluation.keypoint_agreement import Agreement
+from edgehr.evaluation.keypoint_ap import CocoMetrics
 from edgehr.runtimes import load
 from edgehr.runtimes.artifact import Artifact
-from tests.converters.quality.small_graphs import CARD, float_model, save
+from tests.converters.report.small_graphs import CARD, float_model, save
 
 
 def column(size: int, ap: float, *, oks: float | None = None, truth: float = 0.95, tool: str = "onnx") -> Column:
@@ -84,7 +84,7 @@ def test_artifacts_older_than_what_makes_them_are_made_again(tmp_path: Path) -> 
 def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Path) -> None:
     source = save(float_model(), tmp_path / "float32.onnx")
     crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=32)
-    quantise_plainly("onnxruntime", source, crops, tmp_path / "int8.onnx")
+    quantize_plainly("onnxruntime", source, crops, tmp_path / "int8.onnx")
     coverage = read_coverage(tmp_path / "int8.onnx")
     assert coverage is not None
     assert coverage.int8_share == 1
@@ -99,13 +99,13 @@ def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Pat
 def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from edgehr.calib.quantiser import equalise
+    from edgehr.calib.quantizer import equalize
     from edgehr.calib.recipes import Recipe
     from edgehr.converters import int8
 
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(equalise, "STEPS", 20)
-    few = Recipe("few", equalise_crops=16, range_crops=16, fit_crops=32)
+    monkeypatch.setattr(equalize, "STEPS", 20)
+    few = Recipe("few", equalize_crops=16, range_crops=16, fit_crops=32)
     monkeypatch.setattr(int8, "recipe_for", lambda card, name: few)
     arguments: list[Any] = ["--shared", shared, "--out", tmp_path / "out", "--models", "a", "--formats", "tensorrt"]
     arguments += ["--people", 8, "--crops", 40]
@@ -120,5 +120,5 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
     assert capsys.readouterr().out == first.out
 
 
-def test_every_quantiser_that_a_format_is_compared_with_is_known() -> None:
+def test_every_quantizer_that_a_format_is_compared_with_is_known() -> None:
     assert {name for form in quant_report.FORMATS.values() for name in form.plain} == set(PLAIN)

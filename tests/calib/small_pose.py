@@ -1,4 +1,4 @@
-"""A pose network small enough to be quantised in a test, whose weights are named as those of real ones."""
+"""A pose network small enough to be quantized in a test, whose weights are named as those of real ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantise import Calibrated
+from edgehr.calib.quantize import Calibrated
 from edgehr.calib.recipes import Recipe
 from edgehr.zoo import get_card
 
 HEIGHT, WIDTH = 64, 64
 CARD = get_card("litehrnet-18-coco-256x192").with_size(HEIGHT, WIDTH)
-RECIPE = Recipe("small", ends=True, equalise_crops=8, range_crops=8, fit_crops=8)
+RECIPE = Recipe("small", ends=True, equalize_crops=8, range_crops=8, fit_crops=8)
 # Name of the weight, channels made, kernel, stride.
 LAYERS = (
     ("backbone.stem.0", 8, 3, 2),
@@ -54,5 +54,5 @@ def small_pose() -> Any:
 
 
 def calibrated(crops: CalibrationSet, recipe: Recipe = RECIPE) -> Calibrated:
-    """What the small network is quantised with."""
+    """What the small network is quantized with."""
     return Calibrated(CARD, "ab" * 32, crops, recipe)

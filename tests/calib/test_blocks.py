@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from edgehr.calib.blocks import block_name, find_blocks
-from edgehr.calib.quantise import place_by
-from edgehr.calib.quantiser.graph import Graph, Operator, multiply_adds
-from tests.calib.quantiser.small_graph import small_model
+from edgehr.calib.quantize import place_by
+from edgehr.calib.quantizer.graph import Graph, Operator, multiply_adds
+from tests.calib.quantizer.small_graph import small_model
 from tests.calib.small_pose import BLOCKS, RECIPE, small_pose
 
 
@@ -36,7 +36,7 @@ def test_a_block_is_called_by_the_path_of_its_module(weight: str, block: str) ->
     assert block_name(Operator("node", "Conv", ("x", f"{weight}.weight"), ("y",), {})) == block
 
 
-def test_every_quantised_convolution_is_in_one_block() -> None:
+def test_every_quantized_convolution_is_in_one_block() -> None:
     graph = Graph(small_pose())
     placement = place_by(graph, RECIPE)
     blocks = find_blocks(graph, placement)

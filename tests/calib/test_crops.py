@@ -19,7 +19,7 @@ from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes import load
 from edgehr.tasks import Task
-from edgehr.tasks.images import read_image
+from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import get_card
 from tests.calib.pictures import MIDDLE, folder, picture, video
 
@@ -240,7 +240,7 @@ def test_the_detector_finds_the_people_of_a_video(shared: Path, detector_ir: Pat
 
 @pytest.mark.slow
 def test_the_pose_model_itself_finds_one_person_in_each_frame(shared: Path, sample_ir: Path, tmp_path: Path) -> None:
-    """A real player moves through the picture in coloured light, and the crop follows."""
+    """A real player moves through the picture in colored light, and the crop follows."""
     original = shared / "data" / "video" / "posetrack.mp4"
     frame = cv2.VideoCapture(str(original)).read()[1]
     rng = np.random.default_rng(0)

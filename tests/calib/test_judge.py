@@ -12,12 +12,12 @@ import pytest
 
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.judge import Judge
-from edgehr.calib.quantise import read_crops
-from edgehr.calib.quantiser.graph import Graph
-from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import NOWHERE
+from edgehr.calib.quantize import read_crops
+from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.placement import NOWHERE
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.people import Annotations
+from edgehr.evaluation.annotations import Annotations
 from edgehr.tasks import Task
 from tests.calib.pictures import MIDDLE, folder, picture, video
 from tests.calib.small_pose import CARD, calibrated, small_pose

@@ -23,11 +23,11 @@ def test_runtimes_with_unsigned_bytes_use_them(target: str) -> None:
     assert recipe.name == "lite_hrnet-unsigned"
 
 
-def test_additions_centre_where_steps_would_be_lost() -> None:
+def test_additions_center_where_steps_would_be_lost() -> None:
     targets = ("trt-bundle", "tflite", "onnx", "openvino")
     name = "litehrnet-18-wider-naive-coco-256x192"
     assert [recipe_for(get_card(name), each).additions for each in targets] == [True, True, False, False]
-    assert not recipe_for(get_card("litehrnet-18-coco-256x192"), "tflite").additions  # no fixed ranges to centre in
+    assert not recipe_for(get_card("litehrnet-18-coco-256x192"), "tflite").additions  # no fixed ranges to center in
     assert not recipe_for(get_card("hrnet-w32-coco-256x192"), "tensorrt").additions
 
 
@@ -47,7 +47,7 @@ def test_a_large_network_is_fitted_on_fewer_crops() -> None:
         recipe_for(get_card(name), "onnx") for name in ("litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192")
     )
     assert large.fit_crops < small.fit_crops
-    assert large.crops == large.equalise_crops
+    assert large.crops == large.equalize_crops
 
 
 def test_a_judge_is_left_some_crops() -> None:

@@ -14,9 +14,9 @@ from edgehr.calib.alone import Alone
 from edgehr.calib.blocks import Block, find_blocks
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.judge import Loss
-from edgehr.calib.quantise import Calibrated, place_by, quantise
-from edgehr.calib.quantiser import equalise as equalise_module
-from edgehr.calib.quantiser.graph import Graph
+from edgehr.calib.quantize import Calibrated, place_by, quantize
+from edgehr.calib.quantizer import equalize as equalize_module
+from edgehr.calib.quantizer.graph import Graph
 from edgehr.calib.sensitivity import MaxDrop, Measured, choose_float, predict
 from edgehr.errors import EdgehrError
 from tests.calib.pictures import folder
@@ -31,12 +31,12 @@ def by(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
 @pytest.fixture(autouse=True)
 def _nothing_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path))
-    monkeypatch.setattr(equalise_module, "STEPS", 20)
+    monkeypatch.setattr(equalize_module, "STEPS", 20)
 
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the blocks that were quantised alone."""
+    """Names of the blocks that were quantized alone."""
     called: list[str] = []
     original = Alone.__call__
 
@@ -71,7 +71,7 @@ def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibrate
     assert choice.recipe.name == f"small-max-drop-{most:g}"
     assert choice.weight_bytes[1] - choice.weight_bytes[0] == 3 * sum(each.block.weights for each in choice.kept)
 
-    network = quantise(small_pose(), Calibrated(by.card, by.weights_sha256, by.crops, choice.recipe))
+    network = quantize(small_pose(), Calibrated(by.card, by.weights_sha256, by.crops, choice.recipe))
     assert {name for name, layer in network.layers.items() if layer.step is None} == names | {
         "node_backbone.stem.0",
         "node_head.final_layer",
@@ -103,7 +103,7 @@ def test_an_interrupted_search_goes_on_where_it_was(
     choice = choose_float(small_pose(), by, MaxDrop(most))
     assert alone == BLOCKS[3:]
     alone.clear()
-    monkeypatch.setattr("edgehr.calib.quantise._read_and_quantise", None)  # nothing is quantised again
+    monkeypatch.setattr("edgehr.calib.quantize._read_and_quantize", None)  # nothing is quantized again
     assert choose_float(small_pose(), by, MaxDrop(most)) == choice
     assert not alone
 
@@ -119,8 +119,8 @@ def test_a_block_alone_harms_nothing_but_by_itself(by: Calibrated) -> None:
     alone = Alone(graph, by)
     block = find_blocks(graph, place_by(graph, RECIPE))[1]
     network = alone(block)
-    quantised = {name for name, layer in network.layers.items() if layer.step is not None}
-    assert quantised == set(block.convolutions)
+    quantized = {name for name, layer in network.layers.items() if layer.step is not None}
+    assert quantized == set(block.convolutions)
     assert set(network.placement.groups) == {"backbone.stem.1.relu"}
     whole = alone._measured
     assert list(network.steps.values()) == [whole.steps[whole.placement.groups["backbone.stem.1.relu"]]]

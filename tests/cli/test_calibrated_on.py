@@ -8,11 +8,11 @@ import onnx
 import pytest
 
 from edgehr.cli.main import main
-from edgehr.converters.graph import embed
+from edgehr.converters.onnx.graph import embed
+from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import file_fingerprint
-from edgehr.evaluation.people import Annotations
 from edgehr.runtimes.artifact import Artifact
-from tests.converters.quality.small_graphs import CARD, annotated, float_model, save
+from tests.converters.report.small_graphs import CARD, annotated, float_model, save
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgehr.cli.main import main
-from edgehr.evaluation.people import Annotations
+from edgehr.evaluation.annotations import Annotations
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 
 INT8 = ["convert", DEFAULT_MODEL, "--to", "tflite", "--precision", "int8"]

@@ -12,9 +12,9 @@ import onnx
 import pytest
 
 from edgehr.cli.main import main
-from edgehr.evaluation.people import Annotations
+from edgehr.evaluation.annotations import Annotations
 from edgehr.runtimes import load
-from tests.converters.quality.small_graphs import annotated, float_model, quantised, save
+from tests.converters.report.small_graphs import annotated, float_model, quantized, save
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network in float32 and INT8, and people, in one folder."""
     folder = tmp_path_factory.mktemp("small")
     save(float_model(), folder / "m-fp32.onnx")
-    quantised(folder / "m-fp32.onnx", folder / "m-int8.onnx", leave=("head",))
+    quantized(folder / "m-fp32.onnx", folder / "m-int8.onnx", leave=("head",))
     annotated(folder)
     return folder
 
@@ -86,7 +86,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
 def test_the_sample_model_on_annotated_people(
     edgehr_command: Any, sample_onnx: Path, sample_ir: Path, shared: Path, tmp_path: Path
 ) -> None:
-    """Float artifacts of two kinds, and what ONNX Runtime's quantiser makes of the one by default."""
+    """Float artifacts of two kinds, and what ONNX Runtime's quantizer makes of the one by default."""
     with load(sample_onnx) as runtime:
         assert runtime.artifact is not None
         card = runtime.artifact.card
@@ -94,7 +94,7 @@ def test_the_sample_model_on_annotated_people(
     model.ClearField("metadata_props")
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     save(model, tmp_path / "sample-fp32.onnx", card=card)
-    int8 = quantised(tmp_path / "sample-fp32.onnx", tmp_path / "sample-int8.onnx")
+    int8 = quantized(tmp_path / "sample-fp32.onnx", tmp_path / "sample-int8.onnx")
     people = shared / "data" / "coco-val2017-people"
     done = edgehr_command(
         *("report", tmp_path / "sample-fp32.onnx", int8, sample_ir),

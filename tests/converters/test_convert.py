@@ -12,12 +12,12 @@ import onnx
 import pytest
 
 from edgehr.converters import convert as convert_module
-from edgehr.converters import simplify as simplify_module
 from edgehr.converters.compare import compare
 from edgehr.converters.convert import convert, default_path
 from edgehr.converters.crops import comparison_batch
-from edgehr.converters.graph import weight_precision
-from edgehr.converters.onnx_targets import OnnxTarget, OpenVINOTarget
+from edgehr.converters.onnx import simplify as simplify_module
+from edgehr.converters.onnx.graph import weight_precision
+from edgehr.converters.onnx.targets import OnnxTarget, OpenVINOTarget
 from edgehr.converters.targets import make_target
 from edgehr.errors import EdgehrError
 from edgehr.models.runtime import TorchRuntime

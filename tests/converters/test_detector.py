@@ -19,10 +19,10 @@ from edgehr.converters.compare import compare
 from edgehr.converters.compare_boxes import BoxDifference, compare_boxes
 from edgehr.converters.convert import convert
 from edgehr.converters.crops import comparison_batch
-from edgehr.converters.onnx_targets import OnnxTarget, TensorRTTarget
-from edgehr.converters.origin import OnnxOrigin, open_origin
+from edgehr.converters.onnx.targets import OnnxTarget, TensorRTTarget
+from edgehr.converters.source import OnnxOrigin, open_origin
 from edgehr.errors import CheckpointError, EdgehrError
-from edgehr.pose.yolox import YoloxDetector
+from edgehr.live.yolox import YoloxDetector
 from edgehr.runtimes import load
 from edgehr.runtimes.describe import describe
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -86,7 +86,7 @@ def test_bundles_and_plans(weights: Path, tmp_path: Path) -> None:
     convert(CARD, weights, "trt-bundle", out=bundle)
     assert Bundle.read(bundle).artifact.card.detection == CARD.detection
     plan = tmp_path / "detector.plan"
-    report = convert(CARD, weights, TensorRTTarget(flavour="tensorrt_rtx"), precision="fp16", out=plan)
+    report = convert(CARD, weights, TensorRTTarget(flavor="tensorrt_rtx"), precision="fp16", out=plan)
     assert any("compared with the given ONNX" in note for note in report.notes)
     sidecar = read_sidecar(plan)
     assert sidecar.precisions == {"fp16": 113}
@@ -122,7 +122,7 @@ def test_the_command_line_converts_and_inspects(weights: Path, tmp_path: Path, e
         assert word in done.stdout, done.stdout
     shown = edgehr_command("inspect", tmp_path / "artifacts" / f"{CARD.name}-fp32.xml")
     assert shown.returncode == 0, shown.stderr
-    for word in ("detection", "person (class 0 of 80)", "grey 114", "strides 8, 16, 32"):
+    for word in ("detection", "person (class 0 of 80)", "gray 114", "strides 8, 16, 32"):
         assert word in shown.stdout, shown.stdout
     assert "heatmaps" not in shown.stdout
 
@@ -189,4 +189,4 @@ def test_nobody_seen_is_said_and_comparable(tmp_path: Path) -> None:
 def test_a_detector_is_compared_on_whole_windows() -> None:
     batch = comparison_batch(CARD)
     assert batch.shape == (10, 3, 416, 416)
-    assert (batch[1, :, -1, -1] == 114).all()  # a wide window leaves grey below
+    assert (batch[1, :, -1, -1] == 114).all()  # a wide window leaves gray below

@@ -14,28 +14,28 @@ from safetensors.numpy import save_file
 
 from edgehr.calib import blocks, judge
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantise import Calibrated, quantise, read_crops
-from edgehr.calib.quantiser import equalise as equalise_module
-from edgehr.calib.quantiser.graph import Graph
-from edgehr.calib.quantiser.network import Network
-from edgehr.calib.quantiser.placement import NOWHERE, place
+from edgehr.calib.quantize import Calibrated, quantize, read_crops
+from edgehr.calib.quantizer import equalize as equalize_module
+from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.placement import NOWHERE, place
 from edgehr.calib.recipes import Recipe
 from edgehr.calib.sensitivity import MaxDrop
 from edgehr.converters import int8
-from edgehr.converters.bundles import bundle_from_onnx
 from edgehr.converters.convert import convert
-from edgehr.converters.export import export_onnx
-from edgehr.converters.onnx_targets import BundleTarget, OnnxTarget, OpenVINOTarget, TensorRTTarget
-from edgehr.converters.quality.coverage import read_coverage
-from edgehr.converters.simplify import simplify
+from edgehr.converters.onnx.export import export_onnx
+from edgehr.converters.onnx.qdq_writer import write_qdq
+from edgehr.converters.onnx.simplify import simplify
+from edgehr.converters.onnx.targets import BundleTarget, OnnxTarget, OpenVINOTarget, TensorRTTarget
+from edgehr.converters.report.coverage import read_coverage
 from edgehr.converters.target import Target
-from edgehr.converters.write_qdq import write_qdq
+from edgehr.converters.tensorrt.bundles import bundle_from_onnx
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.models.build import load as load_network
-from edgehr.models.deploy import deploy
+from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes import load
 from edgehr.zoo import find_weights, get_card
-from tests.calib.quantiser.small_graph import equalise, relative, run_onnx
+from tests.calib.quantizer.small_graph import equalize, relative, run_onnx
 from tests.models.test_golden import golden
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def people(shared: Path) -> CalibrationSet:
 @pytest.fixture(autouse=True)
 def _no_earlier_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(equalise_module, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+    monkeypatch.setattr(equalize_module, "STEPS", 20)  # of 250: what is tested here is the way, not its end
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], A
         unsigned = target.name in ("onnx", "openvino")
         doubled = 0.1 if target.name in ("openvino", "tensorrt") else 0.0
         recipe = Recipe(
-            "few", unsigned=unsigned, doubled_share=doubled, equalise_crops=16, range_crops=16, fit_crops=32
+            "few", unsigned=unsigned, doubled_share=doubled, equalize_crops=16, range_crops=16, fit_crops=32
         )
         monkeypatch.setattr(int8, "recipe_for", lambda card, name: recipe)
         target.calibration = calibration
@@ -88,21 +88,21 @@ def model(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest
     return card, graph
 
 
-def test_real_networks_are_computed_as_by_onnx_runtime_and_equalised_exactly(
+def test_real_networks_are_computed_as_by_onnx_runtime_and_equalized_exactly(
     model: Any, people: CalibrationSet
 ) -> None:
     card, proto = model
     graph, batch = Graph(proto), read_crops(people, card, 2)
     wanted = run_onnx(proto, batch, fused=True)
     assert relative(Network(graph, NOWHERE).run(batch), wanted) < 1e-4
-    changed = equalise(graph, place(graph, ends=True, points=True, unsigned=False), batch)
+    changed = equalize(graph, place(graph, ends=True, points=True, unsigned=False), batch)
     assert relative(Network(changed, NOWHERE).run(batch), wanted) < 1e-4
 
 
 def test_the_graph_on_onnx_runtime_is_what_was_simulated(model: Any, people: CalibrationSet) -> None:
     card, proto = model
-    recipe = Recipe("few", doubled_share=0.1, equalise_crops=4, range_crops=4, fit_crops=4)
-    network = quantise(proto, Calibrated(card, "ab" * 32, people, recipe))
+    recipe = Recipe("few", doubled_share=0.1, equalize_crops=4, range_crops=4, fit_crops=4)
+    network = quantize(proto, Calibrated(card, "ab" * 32, people, recipe))
     assert network.placement.doubled
     batch = read_crops(people, card, 2)
     simulated = network.run(batch)
@@ -154,7 +154,7 @@ def test_an_unsigned_graph_is_not_taken_for_tensorrt(few: Any, people: Calibrati
 def test_a_second_conversion_takes_what_the_first_measured(
     few: Any, people: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgehr.calib import quantise as module
+    from edgehr.calib import quantize as module
 
     card = get_card(WIDER).with_size(64, 64)
     told: list[str] = []
@@ -167,7 +167,7 @@ def test_a_second_conversion_takes_what_the_first_measured(
             out=tmp_path / f"{name}.onnx",
             listener=lambda stage, done: told.append(stage),
         )
-        monkeypatch.setattr(module, "_read_and_quantise", None)
+        monkeypatch.setattr(module, "_read_and_quantize", None)
     assert sum(line.endswith("fit layers, 270 of 270") for line in told) == 1
     first, second = (onnx.load(tmp_path / f"{name}.onnx") for name in ("a", "b"))
     assert first.graph.SerializeToString() == second.graph.SerializeToString()
@@ -211,7 +211,7 @@ def test_an_interrupted_conversion_leaves_nothing(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(int8, "quantise", interrupted)
+    monkeypatch.setattr(int8, "quantize", interrupted)
     card = get_card(WIDER).with_size(64, 64)
     with pytest.raises(KeyboardInterrupt):
         convert(card, find_weights(card), few(OnnxTarget(), people), precision="int8", out=tmp_path / "a.onnx")

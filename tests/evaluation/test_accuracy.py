@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from edgehr.converters.convert import convert
-from edgehr.evaluation.coco import evaluate
-from edgehr.evaluation.people import Annotations
+from edgehr.evaluation.annotations import Annotations
+from edgehr.evaluation.keypoint_ap import evaluate
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 

@@ -28,9 +28,9 @@ def test_pictures_are_found_among_others() -> None:
 
 
 def test_a_picture_without_contrast_is_like_no_other() -> None:
-    grey = fingerprint(np.full((50, 60, 3), 99, np.uint8))
-    assert grey == ""
-    assert among([grey, fingerprint(noise(0))], [grey]) == []
+    gray = fingerprint(np.full((50, 60, 3), 99, np.uint8))
+    assert gray == ""
+    assert among([gray, fingerprint(noise(0))], [gray]) == []
 
 
 @pytest.mark.parametrize("damaged", ["?" * 48, "AAAA", "A" * 47])

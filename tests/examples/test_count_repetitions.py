@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgehr.errors import EdgehrError
-from edgehr.tasks.poses import Poses
+from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 from tests.examples.puppet import write_curls
 

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from edgehr.assets import photographs
-from edgehr.pose.estimator import PoseEstimator
+from edgehr.live.estimator import PoseEstimator
 from tests.examples.conftest import EXAMPLES, environment
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -124,8 +124,8 @@ def test_several_clients_at_once_get_each_their_own_answer(server: Server, pictu
 @pytest.mark.slow
 def test_a_png_of_any_depth_is_a_picture_too(server: Server) -> None:
     portrait = cv2.imread(str(photographs()[0]))
-    grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
-    for image in (portrait, grey, grey.astype(np.uint16) * 257, cv2.cvtColor(portrait, cv2.COLOR_BGR2BGRA)):
+    gray = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
+    for image in (portrait, gray, gray.astype(np.uint16) * 257, cv2.cvtColor(portrait, cv2.COLOR_BGR2BGRA)):
         status, answer = server.post(cv2.imencode(".png", image)[1].tobytes(), {"Content-Type": "image/png; q=1"})
         assert (status, len(answer["people"])) == (200, 1)
 

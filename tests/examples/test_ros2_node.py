@@ -19,10 +19,10 @@ import pytest
 
 from edgehr.assets import photographs
 from edgehr.errors import EdgehrError
-from edgehr.pose.estimator import PoseEstimator
-from edgehr.tasks.poses import Poses
+from edgehr.live.estimator import PoseEstimator
+from edgehr.tasks.pose.poses import Poses
 from tests.examples.pretended_ros import Ros
-from tests.pose.test_stream import Peaks, whole
+from tests.live.test_stream import Peaks, whole
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)  # BGRA
 
@@ -56,14 +56,14 @@ def message(encoding: str, pixels: np.ndarray, padding: int = 0, sec: int = 0, n
         ("rgba8", [2, 1, 0, 3]),
     ],
 )
-def test_colours_come_out_as_bgr_and_padding_is_skipped(
+def test_colors_come_out_as_bgr_and_padding_is_skipped(
     node: ModuleType, encoding: str, order: list[int], padding: int
 ) -> None:
     np.testing.assert_array_equal(node.to_bgr(message(encoding, PIXELS[..., order], padding)), PIXELS[..., :3])
 
 
 @pytest.mark.parametrize("padding", [0, 1])
-def test_greyscale_comes_out_as_bgr(node: ModuleType, padding: int) -> None:
+def test_grayscale_comes_out_as_bgr(node: ModuleType, padding: int) -> None:
     image = node.to_bgr(message("mono8", PIXELS[..., 0], padding))
     np.testing.assert_array_equal(image, np.repeat(PIXELS[..., :1], 3, axis=2))
 
@@ -98,7 +98,7 @@ def two_people() -> Poses:
     return Poses(boxes, keypoints, np.array([[0.9, 0.5], [0.1, 1.3]], np.float32), np.array([4, 17]))
 
 
-def test_boxes_become_centres_and_sizes(node: ModuleType) -> None:
+def test_boxes_become_centers_and_sizes(node: ModuleType) -> None:
     one, other = node.detection_fields(two_people())
     assert one == {"id": "4", "score": pytest.approx(0.7), "center": [20, 40], "size": [20, 40]}
     assert (other["id"], other["center"]) == ("17", [2.5, 2.5])

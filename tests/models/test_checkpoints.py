@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from edgehr.errors import CheckpointError
 from edgehr.models.build import BUILDERS, PoseNetwork
-from edgehr.models.checkpoints import load_weights, read_checkpoint
+from edgehr.models.checkpoints.loading import load_weights, read_checkpoint
 
 State = dict[str, torch.Tensor]
 
@@ -107,7 +107,7 @@ def test_missing_unexpected_and_mis_shaped_keys_are_listed_and_nothing_is_loaded
     assert torch.equal(network.head.final_layer.weight, before)
 
 
-def test_another_family_is_recognised(tmp_path: Path) -> None:
+def test_another_family_is_recognized(tmp_path: Path) -> None:
     torch.save(BUILDERS["hrnet"](17, width=18).state_dict(), tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="another network") as caught:
         load_weights(lite(), tmp_path / "a.pth")

@@ -12,13 +12,13 @@ import torch
 
 from edgehr.card import ModelCard
 from edgehr.converters.crops import comparison_batch
+from edgehr.models.backbones.layers import ConvModule
 from edgehr.models.build import load
-from edgehr.models.checkpoints import load_weights
-from edgehr.models.deploy import deploy
-from edgehr.models.folded import Folded, side_by_side
-from edgehr.models.forms import FORMS, Form
-from edgehr.models.layers import ConvModule
-from edgehr.models.layout import by_fate, find, natural
+from edgehr.models.checkpoints.loading import load_weights
+from edgehr.models.deploy.channel_layout import by_fate, find, natural
+from edgehr.models.deploy.folded import Folded, side_by_side
+from edgehr.models.deploy.forms import FORMS, Form
+from edgehr.models.deploy.rewrite import deploy
 from edgehr.zoo import find_weights, get_card
 from tests.models.test_golden import GOLDEN, golden, make
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import save_file
 
 from edgehr.models.build import BUILDERS, PoseNetwork
-from edgehr.models.checkpoints import load_weights
+from edgehr.models.checkpoints.loading import load_weights
 
 # Golden file -> architecture and parameters.
 GOLDEN: dict[str, tuple[str, dict[str, Any]]] = {

@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from edgehr.converters.tflite_file import embed
+from edgehr.converters.tflite.metadata import embed
 from edgehr.runtimes import Artifact
 
 IMAGE = (1, 8, 8, 4)
@@ -19,7 +19,7 @@ IMAGE = (1, 8, 8, 4)
 
 @dataclass
 class T:
-    """A tensor: constant where it has values (zeros of weights by `const`), quantised where it has scales."""
+    """A tensor: constant where it has values (zeros of weights by `const`), quantized where it has scales."""
 
     shape: tuple[int, ...] = IMAGE
     dtype: str = "float32"

@@ -15,13 +15,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgehr.converters.graph import embed
-from edgehr.converters.to_openvino import save_ir, to_ir
+from edgehr.converters.onnx.graph import embed
+from edgehr.converters.openvino.ir import save_ir, to_ir
 from edgehr.errors import ArtifactError, EdgehrError, TensorError
 from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
 from edgehr.runtimes.base import Tensors
 from edgehr.runtimes.batching import infer_batched
-from edgehr.runtimes.openvino import default_precision
+from edgehr.runtimes.openvino.runtime import default_precision
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import doubling
 

@@ -1,6 +1,6 @@
 """Bundles, plans and sidecars, with the real TensorRT-RTX builder and a small network.
 
-There is no GPU here: nothing is deserialised, and what needs one is shown to say so.
+There is no GPU here: nothing is deserialized, and what needs one is shown to say so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgehr.converters.qdq import fold_integer_biases
+from edgehr.converters.onnx.qdq import fold_integer_biases
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.describe import describe
@@ -24,7 +24,7 @@ from edgehr.runtimes.tensorrt.build import build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu, find_gpu
 from edgehr.runtimes.tensorrt.engine import layer_precisions
-from edgehr.runtimes.tensorrt.flavour import Flavour, choose_flavour, import_flavour
+from edgehr.runtimes.tensorrt.library import Flavor, choose_flavor, import_flavor
 from edgehr.runtimes.tensorrt.make import MadePlan, make_plan
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import (
@@ -44,9 +44,9 @@ ADA = Gpu("Some Ada", "8.9")
 
 
 @pytest.fixture(scope="module")
-def rtx() -> Flavour:
+def rtx() -> Flavor:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (no build for this platform)")
-    return import_flavour("tensorrt_rtx")
+    return import_flavor("tensorrt_rtx")
 
 
 def bundle(**settings: Any) -> Bundle:
@@ -55,7 +55,7 @@ def bundle(**settings: Any) -> Bundle:
 
 
 @pytest.fixture
-def made(rtx: Flavour, tmp_path: Path) -> MadePlan:
+def made(rtx: Flavor, tmp_path: Path) -> MadePlan:
     return make_plan(bundle(), tmp_path / "small.plan", rtx, None)
 
 
@@ -107,11 +107,11 @@ def _written(folder: Path) -> Path:
     return folder / "b.trtbundle"
 
 
-def test_a_plan_has_its_sidecar(made: MadePlan, rtx: Flavour) -> None:
+def test_a_plan_has_its_sidecar(made: MadePlan, rtx: Flavor) -> None:
     sidecar = read_sidecar(made.path)
     assert sidecar == made.sidecar
     read_plan(made.path, sidecar)
-    assert (sidecar.flavour, sidecar.version) == ("tensorrt_rtx", rtx.version)
+    assert (sidecar.flavor, sidecar.version) == ("tensorrt_rtx", rtx.version)
     assert sidecar.precisions == {"fp32": 1}
     assert sidecar.precision_source == "parsed network"
     assert (sidecar.gpu_name, sidecar.compute_capability) == ("", "")
@@ -150,11 +150,11 @@ def test_a_sidecar_that_is_missing_damaged_or_altered_is_refused(made: MadePlan)
         load(made.path)
 
 
-def test_nothing_is_deserialised_where_a_check_fails(
-    made: MadePlan, rtx: Flavour, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_deserialized_where_a_check_fails(
+    made: MadePlan, rtx: Flavor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
-        raise AssertionError("was deserialised")
+        raise AssertionError("was deserialized")
 
     monkeypatch.setattr("edgehr.runtimes.tensorrt.runtime.open_engine", refuse)
     made.path.write_bytes(made.path.read_bytes()[:-1])
@@ -173,7 +173,7 @@ def test_a_plan_of_another_library_is_refused_naming_both(made: MadePlan) -> Non
 
 def test_version_compatible_plans_run_on_later_versions_of_the_same_major(made: MadePlan) -> None:
     settings = replace(made.sidecar.settings, version_compatible=True)
-    sidecar = replace(made.sidecar, flavour="tensorrt", version="10.3.0", settings=settings)
+    sidecar = replace(made.sidecar, flavor="tensorrt", version="10.3.0", settings=settings)
     check_library(made.path, sidecar, "tensorrt", "10.9.1")
     for here in ("10.2.0", "11.0.0"):
         with pytest.raises(ArtifactError, match=f"here is tensorrt {here}"):
@@ -181,12 +181,12 @@ def test_version_compatible_plans_run_on_later_versions_of_the_same_major(made: 
 
 
 def partial_check(made: MadePlan) -> Callable[[str, str], None]:
-    return lambda flavour, version: check_library(made.path, made.sidecar, flavour, version)
+    return lambda flavor, version: check_library(made.path, made.sidecar, flavor, version)
 
 
 def test_a_plan_for_another_gpu_is_refused_naming_both(made: MadePlan) -> None:
     def sidecar(**changes: Any) -> Sidecar:
-        return replace(made.sidecar, flavour="tensorrt", gpu_name="Orin", compute_capability="8.7", **changes)
+        return replace(made.sidecar, flavor="tensorrt", gpu_name="Orin", compute_capability="8.7", **changes)
 
     check_gpu(made.path, sidecar(), Gpu("Orin", "8.7"))
     with pytest.raises(ArtifactError, match=r"on Orin \(compute capability 8\.7\), here is Some Ada .*8\.9"):
@@ -219,19 +219,19 @@ def test_a_plan_is_described_without_a_gpu(made: MadePlan) -> None:
     json.dumps(about, allow_nan=False)
 
 
-def test_dynamic_batch_has_a_profile(rtx: Flavour) -> None:
+def test_dynamic_batch_has_a_profile(rtx: Flavor) -> None:
     plan = build_plan(bundle(max_batch=8, opt_batch=4).onnx, rtx, BuildSettings(1, 4, 8))
     assert plan.inputs == {"image": [-1, 3, 8, 8]}
     assert plan.profiles == {"image": [[1, 3, 8, 8], [4, 3, 8, 8], [8, 3, 8, 8]]}
 
 
-def test_a_profile_needs_a_dynamic_batch(rtx: Flavour) -> None:
+def test_a_profile_needs_a_dynamic_batch(rtx: Flavor) -> None:
     fixed = Bundle(conv_model(1).SerializeToString(), ARTIFACT, BuildSettings(max_batch=4))
     with pytest.raises(EdgehrError, match="needs a model converted with --batch dynamic"):
         build_plan(fixed.onnx, rtx, fixed.settings)
 
 
-def test_settings_reach_the_library_or_are_refused(rtx: Flavour) -> None:
+def test_settings_reach_the_library_or_are_refused(rtx: Flavor) -> None:
     def build(**settings: Any) -> int:
         return len(build_plan(conv_model().SerializeToString(), rtx, BuildSettings(**settings)).data)
 
@@ -264,7 +264,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
         BuildSettings(**settings)
 
 
-def test_the_parser_s_errors_name_node_and_operator(rtx: Flavour) -> None:
+def test_the_parser_s_errors_name_node_and_operator(rtx: Flavor) -> None:
     with pytest.raises(EdgehrError, match=r"node the_odd_one Sparkle: .*Convert it again") as caught:
         build_plan(unknown_operator_model().SerializeToString(), rtx, BuildSettings())
     assert "\n" not in str(caught.value)
@@ -272,25 +272,25 @@ def test_the_parser_s_errors_name_node_and_operator(rtx: Flavour) -> None:
         build_plan(b"no model", rtx, BuildSettings())
 
 
-def test_half_precision_is_read_back(rtx: Flavour) -> None:
+def test_half_precision_is_read_back(rtx: Flavor) -> None:
     plan = build_plan(conv_model(dtype=np.float16).SerializeToString(), rtx, BuildSettings())
     assert plan.precisions == {"fp16": 1}
 
 
-def test_tensorrt_itself_builds_only_where_a_gpu_is(rtx: Flavour, tmp_path: Path) -> None:
+def test_tensorrt_itself_builds_only_where_a_gpu_is(rtx: Flavor, tmp_path: Path) -> None:
     desktop = replace(rtx, name="tensorrt", version="10.3.0")
     with pytest.raises(EdgehrError, match=r"there is none here: build with tensorrt_rtx, or write a bundle"):
         make_plan(bundle(), tmp_path / "a.plan", desktop, None)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_flavours_that_are_not_there_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flavors_that_are_not_there_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     with pytest.raises(MissingDependencyError, match=r"JetPack.*edgehr\[tensorrt\]"):
-        import_flavour("tensorrt")
+        import_flavor("tensorrt")
     monkeypatch.setitem(__import__("sys").modules, "tensorrt_rtx", None)
     with pytest.raises(MissingDependencyError, match=r"edgehr\[tensorrt-rtx\]"):
-        choose_flavour()
+        choose_flavor()
 
 
 def test_the_engine_inspector_s_answer_is_counted() -> None:
@@ -311,7 +311,7 @@ def test_the_engine_inspector_s_answer_is_counted() -> None:
     assert layer_precisions([*layers, unknown]) == {}
 
 
-def test_dequantised_integer_biases_become_float() -> None:
+def test_dequantized_integer_biases_become_float() -> None:
     model = conv_model()
     scale = np.array([0.5, 0.25, 1.0, 2.0], np.float32)
     values = np.array([2, 4, -3, 1], np.int32)
@@ -322,8 +322,8 @@ def test_dequantised_integer_biases_become_float() -> None:
             numpy_helper.from_array(np.zeros(4, np.int32), "bias_zero"),
         ]
     )
-    dequantise = helper.make_node("DequantizeLinear", ["bias_q", "bias_scale", "bias_zero"], ["bias"], axis=0)
-    model.graph.node.insert(0, dequantise)
+    dequantize = helper.make_node("DequantizeLinear", ["bias_q", "bias_scale", "bias_zero"], ["bias"], axis=0)
+    model.graph.node.insert(0, dequantize)
     model.graph.node[1].input.append("bias")
     assert fold_integer_biases(model) == 1
     assert [node.op_type for node in model.graph.node] == ["Conv", "Relu"]

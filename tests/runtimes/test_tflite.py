@@ -19,7 +19,7 @@ from edgehr.runtimes.describe import describe
 from edgehr.runtimes.tflite import library as library_module
 from edgehr.runtimes.tflite.container import HASH_KEY, metadata_spans, read_artifact
 from edgehr.runtimes.tflite.library import Library, import_library, try_in_child
-from edgehr.runtimes.tflite.model import Quantisation
+from edgehr.runtimes.tflite.model import Quantization
 from edgehr.runtimes.tflite.runtime import TFLiteRuntime, _source_artifact
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import IMAGE, Op, T, doubling, int8, write
@@ -120,10 +120,10 @@ def test_integers_at_both_ends_are_converted_inside(integers: Path) -> None:
         assert (runtime.infer({"t0": np.full(IMAGE, 4, np.int8)})["t1"] == 4).all()
 
 
-def test_quantisation_rounds_and_clips() -> None:
-    kind = Quantisation(0.5, -3, np.dtype(np.int8))
-    np.testing.assert_array_equal(kind.quantise(np.array([0, 1, 0.26, 1e9, -1e9])), [-3, -1, -2, 127, -128])
-    np.testing.assert_array_equal(kind.dequantise(np.array([-3, -1, 127], np.int8)), [0, 1, 65])
+def test_quantization_rounds_and_clips() -> None:
+    kind = Quantization(0.5, -3, np.dtype(np.int8))
+    np.testing.assert_array_equal(kind.quantize(np.array([0, 1, 0.26, 1e9, -1e9])), [-3, -1, -2, 127, -128])
+    np.testing.assert_array_equal(kind.dequantize(np.array([-3, -1, 127], np.int8)), [0, 1, 65])
 
 
 def test_a_file_that_the_edge_tpu_s_compiler_rewrote_keeps_its_description(model: Path) -> None:

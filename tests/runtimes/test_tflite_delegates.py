@@ -73,14 +73,14 @@ def test_graph_holds_what_the_file_says(tmp_path: Path) -> None:
 
 
 FILTER = const(4, 3, 3, 4, dtype="int8", scales=(0.1,) * 4)
-QUANTISED_CONV = conv(int8(), FILTER, const(4, dtype="int32", scales=(0.05,) * 4), int8())
+QUANTIZED_CONV = conv(int8(), FILTER, const(4, dtype="int32", scales=(0.05,) * 4), int8())
 FLOAT_CONV_OF_INT8 = conv(weights=const(4, 3, 3, 4, dtype="int8", scales=(0.1,)))
 FIVE = (1, 2, 2, 8, 8)
 MEAN = options("Reducer", keepDims=True)
 # Operator, and by delegate a part of the reason, or "" where it is taken.
 CASES = {
     "float convolution": (conv(), {"gpu": "", "nnapi": "", "xnnpack": "", "edgetpu": "float32 data"}),
-    "quantised convolution": (QUANTISED_CONV, dict.fromkeys(DELEGATES, "")),
+    "quantized convolution": (QUANTIZED_CONV, dict.fromkeys(DELEGATES, "")),
     "convolution without bias": (
         Op("CONV_2D", [T(), const(4, 3, 3, 4)], [T()], options("Conv2D", strideH=1, strideW=1)),
         {"gpu": "", "nnapi": "it has 2 inputs", "xnnpack": "it has no bias"},
@@ -108,8 +108,8 @@ CASES = {
         Op("TRANSPOSE", [T(), ints(0, 2, 1, 3)], [T()], version=4),
         {"gpu": "", "nnapi": "its version is 4: at most 2"},
     ),
-    "nearest neighbour": (nearest(), {"gpu": "", "nnapi": "", "xnnpack": "not on the list", "edgetpu": "float32"}),
-    "nearest neighbour, int8": (nearest(int8(), int8(1, 16, 16, 4)), {"edgetpu": "", "gpu": "", "nnapi": ""}),
+    "nearest neighbor": (nearest(), {"gpu": "", "nnapi": "", "xnnpack": "not on the list", "edgetpu": "float32"}),
+    "nearest neighbor, int8": (nearest(int8(), int8(1, 16, 16, 4)), {"edgetpu": "", "gpu": "", "nnapi": ""}),
     "batch on the Edge TPU": (
         Op("LOGISTIC", [int8(2, 8, 8, 4)], [int8(2, 8, 8, 4)]),
         {"edgetpu": "2x8x8x4: 1 in front of the last three", "gpu": "", "nnapi": "", "xnnpack": ""},
@@ -161,7 +161,7 @@ CASES = {
         Op("MUL", [T(), T((8, 4))], [T()], options("Mul")),
         {"gpu": "it spreads 8x4 over 1x8x8x4", "nnapi": "", "xnnpack": ""},
     ),
-    "quantising the input": (
+    "quantizing the input": (
         Op("QUANTIZE", [T()], [int8()]),
         {"gpu": "", "nnapi": "", "xnnpack": "", "edgetpu": "float32 data"},
     ),

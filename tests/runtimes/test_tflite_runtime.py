@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from edgehr.calib.crops import CalibrationSet
-from edgehr.converters import tflite_precision
 from edgehr.converters.crops import comparison_batch
-from edgehr.converters.tflite_file import embed
+from edgehr.converters.tflite import precision as tflite_precision
+from edgehr.converters.tflite.metadata import embed
 from edgehr.runtimes import load
 from edgehr.runtimes.batching import infer_batched
 from tests.conftest import ROOT

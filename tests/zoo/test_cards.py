@@ -8,7 +8,7 @@ import pytest
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.models.layers import check_size
+from edgehr.models.backbones.layers import check_size
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, all_cards, find_card, get_card
 
 # Not top-down heatmaps (bottom-up: ae, cid, dekr), another head (udp-regress), or faces, which are not here yet.
@@ -64,11 +64,11 @@ def test_every_supported_checkpoint_of_mmpose_has_its_card(shared: Path) -> None
         assert figures(cards[url].weights.metric) <= published_figures, cards[url].name
 
 
-def test_published_models_name_their_metric_and_licence() -> None:
+def test_published_models_name_their_metric_and_license() -> None:
     for card in all_cards():
         if card.weights.origin == "published":
             assert card.weights.metric, card.name
-            assert card.weights.licence == "Apache-2.0", card.name
+            assert card.weights.license == "Apache-2.0", card.name
 
 
 def test_flip_pairs_swap_left_and_right() -> None:

@@ -1,1 +1,0 @@
-"""Post-training quantisation of pose networks to INT8, without training."""

@@ -1,0 +1,1 @@
+"""Post-training quantization of pose networks to INT8, without training."""

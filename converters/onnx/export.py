@@ -1,0 +1,77 @@
+"""PyTorch to ONNX."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+
+# What TensorRT 8.6 and later, OpenVINO and ONNX Runtime all read, and the exporter's native opset.
+OPSET = 18
+
+
+def export_onnx(network: nn.Module, card: ModelCard, batch: int | None) -> Any:
+    """Export a network with torch's dynamo exporter and check the graph.
+
+    Args:
+        network: In inference mode.
+        card: Its card: input size and tensor names.
+        batch: Images per inference, or None for any number.
+
+    Returns:
+        An `onnx.ModelProto` of one input and one output, named as the card says.
+
+    Raises:
+        EdgehrError: The exporter or the checker refuses.
+    """
+    # The exporter specializes dimensions of size one, so a dynamic batch is traced with two.
+    example = torch.zeros(batch or 2, 3, card.input.height, card.input.width)
+    dynamic = ({0: torch.export.Dim("batch")},) if batch is None else None
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside torch's own exporter
+        try:
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=dynamic,
+                input_names=[card.input.name],
+                output_names=[card.outputs[0].name],
+                opset_version=OPSET,
+                verbose=False,
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise EdgehrError(f"torch cannot export {card.name}: {str(error).strip().splitlines()[0]}") from error
+    if program is None:
+        raise EdgehrError(f"torch exported nothing for {card.name}")
+    model = program.model_proto
+    model.graph.name = card.name
+    strip_traces(model)
+    check_onnx(model)
+    return model
+
+
+def strip_traces(model: Any) -> None:
+    """Remove what exporter and simplifier note about themselves: source paths, stack traces, their settings."""
+    del model.metadata_props[:]
+    graph = model.graph
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def check_onnx(model: Any) -> None:
+    """Run ONNX's checker with shape inference; raises EdgehrError with its first line."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise EdgehrError(f"the exported graph is not valid ONNX: {str(error).strip().splitlines()[0]}") from error

@@ -1,0 +1,61 @@
+"""ONNX to OpenVINO IR."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+
+from edgehr.errors import EdgehrError
+from edgehr.files import sha256_file
+from edgehr.runtimes.artifact import METADATA_KEY, Artifact
+
+PASSIVE = ("Constant", "Convert", "Parameter", "Result")  # operators that compute nothing
+
+
+def to_ir(model: Any) -> Any:
+    """Read an `onnx.ModelProto` into an `openvino.Model`.
+
+    Raises:
+        EdgehrError: OpenVINO refuses the graph.
+    """
+    try:
+        # Not Core.read_model: only this folds the shape computations that the ONNX reader leaves around every
+        # convolution (903 ShapeOf in Lite-HRNet-18) and recognizes channel shuffles.
+        return ov.convert_model(io.BytesIO(model.SerializeToString()))
+    except RuntimeError as error:
+        raise EdgehrError(f"OpenVINO cannot read the graph: {str(error).strip().splitlines()[-1]}") from error
+
+
+def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -> None:
+    """Write `.xml` and `.bin` with the artifact's description and the hash of the `.bin` in the `.xml`.
+
+    Args:
+        model: An `openvino.Model`.
+        path: The `.xml` file.
+        artifact: Goes into `rt_info`.
+        fp16_weights: Store weights in float16.
+    """
+    model.set_rt_info(artifact.to_json(), [METADATA_KEY, "artifact"])
+    ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
+    # The .xml is written twice: the hash of the .bin is only known once it stands there, and does not depend on it.
+    model.set_rt_info(sha256_file(path.with_suffix(".bin")), [METADATA_KEY, "bin_sha256"])
+    ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
+
+
+def ir_nodes(model: Any) -> int:
+    """Operators that compute: all but constants, their conversions, inputs and outputs."""
+    return sum(node.get_type_name() not in PASSIVE for node in model.get_ops())
+
+
+def ir_precision(path: Path) -> str:
+    """The precision that most weight values of an IR are stored in, read back from its constants."""
+    sizes: dict[str, int] = {}
+    for node in ov.Core().read_model(str(path)).get_ops():
+        if node.get_type_name() == "Constant":
+            kind = node.get_element_type().get_type_name()
+            sizes[kind] = sizes.get(kind, 0) + node.get_byte_size()
+    names = {"f32": "fp32", "f16": "fp16", "i8": "int8", "u8": "int8"}
+    return names.get(max(sizes, key=lambda kind: sizes[kind]), "fp32")

@@ -1,1 +1,0 @@
-"""The conversion report: what quantisation gained and cost, in one table, a page with plots, and JSON."""

@@ -1,0 +1,1 @@
+"""The conversion report: what quantization gained and cost, in one table, a page with plots, and JSON."""

@@ -1,0 +1,124 @@
+"""INT8 coverage of ONNX graphs, with Q/DQ nodes or with quantized operators."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from edgehr.converters.report.coverage import Coverage, Node
+from edgehr.errors import ArtifactError, first_line
+
+# Operators that multiply and add -> where their data and their weights are among the inputs.
+_LAYERS = {
+    "Conv": (0, 1),
+    "ConvTranspose": (0, 1),
+    "MatMul": (0, 1),
+    "Gemm": (0, 1),
+    "ConvInteger": (0, 1),
+    "MatMulInteger": (0, 1),
+    "QLinearConv": (0, 3),
+    "QLinearMatMul": (0, 3),
+}
+_QUANTIZED = {"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
+# All of their inputs are data.
+_JOINING = {"Add", "Sub", "Mul", "Div", "Concat", "Sum", "Max", "Min", "Mean", "MatMul"}
+# What they return was among what they took, but for zeros and limits: 8 bits stay 8 bits.
+_MOVING = {"Identity", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split", "Concat", "Gather"}
+_MOVING |= {"MaxPool", "Pad", "Relu", "Clip", "DepthToSpace", "SpaceToDepth", "Expand", "Tile"}
+_ENDS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast", "Constant", "Shape", "ConstantOfShape"}
+_BYTES = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+_REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+
+
+def onnx_coverage(path: Path) -> Coverage:
+    """Read a graph; dynamic dimensions, the batch's, count as 1. Raises ArtifactError where ONNX cannot."""
+    try:
+        return graph_coverage(onnx.load(path))
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, TypeError, OSError) as error:
+        raise ArtifactError(f"{path}: its operators cannot be counted: {first_line(error)}") from None
+
+
+def graph_coverage(model: Any) -> Coverage:
+    """Of an `onnx.ModelProto`, whose dynamic dimensions become 1, in place."""
+    for entry in (*model.graph.input, *model.graph.output):
+        for size in entry.type.tensor_type.shape.dim:
+            if not size.dim_value:
+                size.dim_value = 1
+    graph = _Graph(onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph)
+    return Coverage(tuple(graph.node(node) for node in graph.nodes if graph.is_counted(node)))
+
+
+class _Graph:
+    """A graph with the types and shapes of its tensors, and what is known of their values."""
+
+    def __init__(self, graph: Any) -> None:
+        self.nodes = list(graph.node)  # in an order in which they can run, as ONNX demands
+        self._types = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in graph.initializer}
+        self._constants = set(self._types)
+        for entry in (*graph.value_info, *graph.input, *graph.output):
+            tensor = entry.type.tensor_type
+            self._types[entry.name] = (tensor.elem_type, [size.dim_value for size in tensor.shape.dim])
+        self._bytes: set[str] = set()
+        for node in self.nodes:
+            if all(name in self._constants for name in node.input if name):
+                self._constants.update(node.output)
+            if self._keeps_bytes(node):
+                self._bytes.update(node.output)
+
+    def is_counted(self, node: Any) -> bool:
+        """Whether it computes or moves real values that come from the image."""
+        if node.op_type in _ENDS or node.output[0] in self._constants:
+            return False
+        return node.op_type in _QUANTIZED or self._type(node.output[0]) in _REAL
+
+    def node(self, node: Any) -> Node:
+        """What the report needs to know of it."""
+        return Node(node_name(node), node.op_type, self._macs(node), self._is_int8(node))
+
+    def _type(self, name: str) -> int:
+        return int(self._types.get(name, (0, []))[0])
+
+    def _shape(self, name: str) -> list[int]:
+        if not all(self._types.get(name, (0, [0]))[1]):
+            raise ValueError(f"the shape of {name} is not known")
+        return self._types[name][1]
+
+    def _keeps_bytes(self, node: Any) -> bool:
+        """Whether what it returns takes 256 values at most: dequantized from bytes, and moved at most."""
+        if node.op_type == "DequantizeLinear":
+            return self._type(node.input[0]) in _BYTES
+        moving = node.op_type in _MOVING or (node.op_type == "Resize" and _mode(node) == "nearest")
+        return moving and self._is_int8(node)
+
+    def _is_int8(self, node: Any) -> bool:
+        if node.op_type in _QUANTIZED:
+            return True
+        if node.op_type in _LAYERS:
+            sources = [node.input[place] for place in _LAYERS[node.op_type]]
+        else:
+            sources = list(node.input) if node.op_type in _JOINING else [node.input[0]]
+        return all(name in self._bytes for name in sources)
+
+    def _macs(self, node: Any) -> int:
+        if node.op_type not in _LAYERS:
+            return 0
+        data, weights = (self._shape(node.input[place]) for place in _LAYERS[node.op_type])
+        if node.op_type == "ConvTranspose":  # every input element times a filter (in, out of one group, height, width)
+            return prod(data) * prod(weights[1:])
+        made = prod(self._shape(node.output[0]))
+        if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):  # filter (out, in of one group, height, width)
+            return made * prod(weights[1:])
+        turned = any(entry.name == "transA" and entry.i for entry in node.attribute)
+        return made * data[0 if turned else -1]
+
+
+def node_name(node: Any) -> str:
+    """A node's name; that of its output where it has none. Quantizers keep the first and change the second."""
+    return str(node.name or node.output[0])
+
+
+def _mode(node: Any) -> str:
+    return next((entry.s.decode() for entry in node.attribute if entry.name == "mode"), "nearest")

@@ -1,0 +1,146 @@
+"""What a model is converted from: a network in PyTorch, or a finished ONNX graph."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import onnx
+from torch import nn
+
+from edgehr.card import ModelCard
+from edgehr.converters.onnx.export import check_onnx, export_onnx, strip_traces
+from edgehr.errors import CheckpointError, EdgehrError
+from edgehr.models.runtime import TorchRuntime
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.onnx.runtime import OnnxRuntime
+from edgehr.tasks.detection.task import DetectionTask
+
+# Published as graphs; there is no network of these in edgehr.models.
+ONNX_ARCHITECTURES = ("yolox",)
+
+
+class Origin(ABC):
+    """A model before conversion.
+
+    Attributes:
+        name: What it is, in words.
+        step: What `graph` does, as a stage of the report.
+        tools: Packages whose versions an artifact records because of it.
+        card: Its card.
+        reference: It, ready to run: artifacts are compared with it.
+    """
+
+    name = ""
+    step = ""
+    tools: tuple[str, ...] = ()
+    card: ModelCard
+    reference: Runtime
+
+    @abstractmethod
+    def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
+        """Its checked `onnx.ModelProto`; raises EdgehrError where it has none.
+
+        Args:
+            batch: For this number of images, or None for any.
+            network: A rewritten form of its own network, to be exported in place of it.
+        """
+
+
+class TorchOrigin(Origin):
+    """A network of `edgehr.models` with a checkpoint in it."""
+
+    name, step, tools = "PyTorch", "export to ONNX", ("torch",)
+    reference: TorchRuntime
+
+    def __init__(self, card: ModelCard, weights: Path) -> None:
+        self.card = card
+        self.reference = TorchRuntime(card, weights)
+
+    def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
+        """Export it."""
+        return export_onnx(network or self.reference.network, self.card, batch)
+
+
+class OnnxOrigin(Origin):
+    """An ONNX file whose input and output are as its card says.
+
+    Raises:
+        CheckpointError: It is not an ONNX model, or of another input or output.
+    """
+
+    name, step = "the given ONNX", "check the graph"
+
+    def __init__(self, card: ModelCard, weights: Path) -> None:
+        self.card = card
+        self._path = weights
+        try:
+            self._model = onnx.load(weights)
+        except Exception as error:  # protobuf's decoding errors share no public base class
+            raise CheckpointError(
+                f"{weights}: not an ONNX model, truncated or foreign ({type(error).__name__})"
+            ) from None
+        self._check()
+        self.reference = OnnxRuntime(weights)
+
+    def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
+        """Check it; there is no network to rewrite."""
+        given = _shape(self._model.graph.input[0])[0]
+        if given != batch:
+            raise EdgehrError(
+                f"{self._path}: the number of images is part of the graph: convert it with --batch {given or 'dynamic'}"
+            )
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        model.graph.name = self.card.name
+        strip_traces(model)
+        check_onnx(model)
+        return model
+
+    def _check(self) -> None:
+        graph, spec, task = self._model.graph, self.card.input, DetectionTask(self.card)
+        constants = {tensor.name for tensor in graph.initializer}
+        inputs = [entry for entry in graph.input if entry.name not in constants]
+        found = [
+            (entry.name, entry.type.tensor_type.elem_type, _shape(entry)[1:]) for entry in (*inputs, *graph.output)
+        ]
+        float32 = onnx.TensorProto.FLOAT
+        expected = [
+            (spec.name, float32, [3, spec.height, spec.width]),
+            (self.card.outputs[0].name, float32, list(task.output_shape)),
+        ]
+        if found != expected:
+            have, want = (
+                "; ".join(f"{name} {shape}" for name, _, shape in tensors) or "nothing" for tensors in (found, expected)
+            )
+            raise CheckpointError(
+                f"{self._path}: does not fit {self.card.name}: it has {have}, the card says {want}, all float32"
+            )
+
+
+def check_origin(card: ModelCard, target: str, *, needs_network: bool, plain: bool = False) -> None:
+    """Raise EdgehrError where a model is published as a graph and what is asked for starts from a network."""
+    if card.architecture not in ONNX_ARCHITECTURES:
+        return
+    if plain:
+        raise EdgehrError(f"{card.name} comes as ONNX and is not rewritten: leave --plain out")
+    if needs_network:
+        raise EdgehrError(
+            f"{card.name} comes as ONNX, without a PyTorch network, which {target} would start from: convert it to "
+            "onnx, openvino, tensorrt or trt-bundle"
+        )
+
+
+def open_origin(card: ModelCard, weights: Path) -> Origin:
+    """Load a checkpoint, of whichever kind the card's architecture comes in.
+
+    Raises:
+        CheckpointError: The file cannot be read or does not fit the card.
+    """
+    return OnnxOrigin(card, weights) if card.architecture in ONNX_ARCHITECTURES else TorchOrigin(card, weights)
+
+
+def _shape(entry: Any) -> list[int | None]:
+    """Dimensions of a graph's input or output; None where they are not fixed."""
+    return [size.dim_value if size.HasField("dim_value") else None for size in entry.type.tensor_type.shape.dim]

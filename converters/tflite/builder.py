@@ -1,0 +1,138 @@
+"""Building a `.tflite` from nothing: tensors, constants and operators, as the schema that LiteRT ships has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from edgehr.converters.tflite.metadata import pack
+
+SCHEMA_VERSION = 3
+_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.int32): schema.TensorType.INT32,
+}
+# Versions in which operators take INT8; every other operator has version 1.
+_VERSIONS = {
+    "ADD": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2, "MUL": 2, "PAD": 2,
+    "QUANTIZE": 1, "RESHAPE": 1, "RESIZE_BILINEAR": 3, "RESIZE_NEAREST_NEIGHBOR": 3, "SLICE": 2,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How integers stand for numbers: number = step * (integer - zero).
+
+    Attributes:
+        steps: Sizes of a step; several along an axis, or one.
+        zero: The integer that stands for zero.
+        axis: What several steps belong to.
+    """
+
+    steps: tuple[float, ...]
+    zero: int = 0
+    axis: int = 0
+
+
+class Builder:
+    """A model of one graph; tensors are numbers."""
+
+    def __init__(self) -> None:
+        self._graph = schema.SubGraphT()
+        self._graph.tensors, self._graph.operators = [], []
+        self._buffers = [schema.BufferT()]
+        self._codes: dict[str, int] = {}
+        self._constants: dict[Any, int] = {}
+
+    def tensor(self, shape: Sequence[int], dtype: Any, grid: Grid | None = None) -> int:
+        """Add a tensor that an operator is going to make."""
+        tensor = schema.TensorT()
+        tensor.shape, tensor.type = np.array(shape, np.int32), _TYPES[np.dtype(dtype)]
+        tensor.name = f"t{len(self._graph.tensors)}".encode()
+        if grid is not None:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = np.array(grid.steps, np.float32)
+            tensor.quantization.zeroPoint = np.full(len(grid.steps), grid.zero, np.int64)
+            tensor.quantization.quantizedDimension = grid.axis
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def constant(self, value: NDArray[Any], grid: Grid | None = None) -> int:
+        """Add a constant; equal ones are one tensor."""
+        value = np.ascontiguousarray(value)
+        key = (value.dtype.str, value.shape, value.tobytes(), grid)
+        if key not in self._constants:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(value.tobytes(), np.uint8)
+            self._buffers.append(buffer)
+            number = self.tensor(value.shape, value.dtype, grid)
+            self._graph.tensors[number].buffer = len(self._buffers) - 1
+            self._constants[key] = number
+        return self._constants[key]
+
+    def add(self, kind: str, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> None:
+        """Add an operator behind those that are there.
+
+        Args:
+            kind: ``CONV_2D``, ...
+            inputs: Tensors.
+            outputs: Tensors.
+            options: Of the schema, ``Conv2DOptionsT`` for one; None where the type has none that matter.
+        """
+        code = self._codes.setdefault(kind, len(self._codes))
+        self._graph.operators.append(make_operator(code, inputs, outputs, options))
+
+    def finish(self, signature: str, inputs: dict[str, int], outputs: dict[str, int]) -> bytes:
+        """The file.
+
+        Args:
+            signature: Name of the one that it gets.
+            inputs: Tensors by the names that callers use.
+            outputs: The same.
+        """
+        model, graph = schema.ModelT(), self._graph
+        for name, number in (*inputs.items(), *outputs.items()):
+            graph.tensors[number].name = name.encode()
+        graph.inputs, graph.outputs = (np.array(list(ends.values()), np.int32) for ends in (inputs, outputs))
+        model.version, model.subgraphs, model.buffers = SCHEMA_VERSION, [graph], self._buffers
+        model.operatorCodes = [make_code(kind) for kind in self._codes]
+        entry = schema.SignatureDefT()
+        entry.signatureKey, entry.subgraphIndex = signature.encode(), 0
+        entry.inputs, entry.outputs = _named(inputs), _named(outputs)
+        model.signatureDefs = [entry]
+        return pack(model)
+
+
+def make_operator(code: int, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> Any:
+    """An operator: the number of its code, its tensors, and its options of the schema."""
+    operator = schema.OperatorT()
+    operator.opcodeIndex = code
+    operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
+    if options is not None:
+        operator.builtinOptions = options
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    return operator
+
+
+def make_code(kind: str) -> Any:
+    """The code of a type of operator, in the version that takes INT8."""
+    code = schema.OperatorCodeT()
+    code.builtinCode = getattr(schema.BuiltinOperator, kind)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # readers of older files look here
+    code.version = _VERSIONS.get(kind, 1)
+    return code
+
+
+def _named(ends: dict[str, int]) -> list[Any]:
+    maps = []
+    for name, number in ends.items():
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name.encode(), number
+        maps.append(entry)
+    return maps

@@ -1,0 +1,185 @@
+"""Rewriting a `.tflite`, float or INT8, into the same function in operators that runtimes are fast at.
+
+- Nearest upsampling before a sum or a product becomes broadcasting: each of the larger tensor's k x k cells meets the
+  one value that the upsampled tensor would hold k x k times. A row of the larger tensor is one run of memory, so rows
+  are taken as channels and the k rows of a cell as columns: reshaping moves nothing, broadcasting brings a row of cells
+  to its k rows, and only the k copies along a row are made.
+  XNNPACK has no nearest resize, so each of them also cut the graph in two.
+- XNNPACK concatenates five tensors at most: longer concatenations are made in two steps.
+- Each padded convolution gets a padding of its own, which XNNPACK makes part of it where nobody else reads it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from edgehr.converters.tflite.builder import make_code, make_operator
+from edgehr.converters.tflite.metadata import operator_name, pack
+
+MOST_COPIES = 4  # of one tensor in one concatenation
+MOST_JOINED = 4
+_PAIRS = ("ADD", "MUL")
+
+
+def rewrite(content: bytes) -> bytes:
+    """The same function, faster."""
+    work = _Rewriting(content)
+    for rule in (work.broadcast, work.join_few, work.pad_alone):
+        work.apply(rule)
+    return work.content()
+
+
+class _Rewriting:
+    """A model whose operators are replaced one by one."""
+
+    def __init__(self, content: bytes) -> None:
+        self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+        self._graph = self._model.subgraphs[0]
+        self._made: list[Any] = []
+
+    def content(self) -> bytes:
+        """The file, without tensors that nobody makes or reads any more: calibrators look at all there are."""
+        graph = self._graph
+        ends = [*(end for operator in graph.operators for end in (operator.inputs, operator.outputs))]
+        used = sorted({int(index) for end in (*ends, graph.inputs, graph.outputs) for index in end if index >= 0})
+        fresh = {old: new for new, old in enumerate(used)} | {-1: -1}  # -1: an input that is left out
+        for operator in graph.operators:
+            operator.inputs, operator.outputs = (_renumbered(end, fresh) for end in (operator.inputs, operator.outputs))
+        graph.inputs, graph.outputs = _renumbered(graph.inputs, fresh), _renumbered(graph.outputs, fresh)
+        graph.tensors = [graph.tensors[old] for old in used]
+        for signature in self._model.signatureDefs or []:
+            for entry in (*signature.inputs, *signature.outputs):
+                entry.tensorIndex = fresh[entry.tensorIndex]
+        return pack(self._model)
+
+    def apply(self, rule: Callable[[Any], bool]) -> None:
+        """Go through all operators: a rule adds what replaces one and returns True, or leaves it."""
+        self._readers = Counter(int(index) for operator in self._graph.operators for index in operator.inputs)
+        self._readers.update(int(index) for index in self._graph.outputs)
+        self._makers = {int(index): operator for operator in self._graph.operators for index in operator.outputs}
+        self._made = []
+        for operator in self._graph.operators:
+            if not rule(operator):
+                self._made.append(operator)
+        used = {int(index) for operator in self._made for index in operator.inputs} | set(map(int, self._graph.outputs))
+        self._graph.operators = [operator for operator in self._made if used & set(map(int, operator.outputs))]
+
+    def broadcast(self, operator: Any) -> bool:
+        """A sum or product with a nearest upsampling that nobody else reads."""
+        if self._name(operator) not in _PAIRS:
+            return False
+        resized = [index for index in map(int, operator.inputs) if self._is_upsampled(index)]
+        if len(resized) != 1 or len(operator.inputs) != 2:
+            return False
+        small = int(self._makers[resized[0]].inputs[0])
+        other, result = int(operator.inputs[int(operator.inputs[0]) == resized[0]]), int(operator.outputs[0])
+        shapes = [self._shape(index) for index in (small, resized[0], other, result)]
+        batch, height, width, channels = shapes[0]
+        times = shapes[1][1] // height
+        if shapes[1] != [batch, height * times, width * times, channels] or shapes[1:3] != [shapes[3]] * 2:
+            return False
+        cells = [batch, height, times, width * times * channels]
+        wide = self._reshaped(self._repeated(small, times), [batch, height, 1, width * times * channels])
+        sums = self._tensor(result, cells)
+        order = [wide, self._reshaped(other, cells)]
+        operator.inputs = np.array(order if int(operator.inputs[0]) == resized[0] else order[::-1], np.int32)
+        operator.outputs = np.array([sums], np.int32)
+        self._made.append(operator)
+        self._reshaped(sums, shapes[3], result)
+        return True
+
+    def join_few(self, operator: Any) -> bool:
+        """A concatenation of many tensors."""
+        if self._name(operator) != "CONCATENATION" or len(operator.inputs) <= MOST_JOINED:
+            return False
+        inputs = list(map(int, operator.inputs))
+        while len(inputs) > MOST_JOINED:
+            inputs = [*inputs[:-MOST_JOINED], self._joined(inputs[-MOST_JOINED:])]
+        operator.inputs = np.array(inputs, np.int32)
+        self._made.append(operator)
+        return True
+
+    def pad_alone(self, operator: Any) -> bool:
+        """A padding that several operators read."""
+        for place, index in enumerate(map(int, operator.inputs)):
+            maker = self._makers.get(index)
+            if maker is None or self._name(maker) != "PAD" or self._readers[index] < 2:
+                continue
+            again = copy.copy(maker)
+            own = self._tensor(index, self._shape(index))
+            again.outputs = np.array([own], np.int32)
+            self._made.append(again)
+            operator.inputs[place] = own
+        return False
+
+    def _is_upsampled(self, index: int) -> bool:
+        maker = self._makers.get(index)
+        return maker is not None and self._name(maker) == "RESIZE_NEAREST_NEIGHBOR" and self._readers[index] == 1
+
+    def _name(self, operator: Any) -> str:
+        return operator_name(self._model, operator)
+
+    def _shape(self, index: int) -> list[int]:
+        return [int(size) for size in self._graph.tensors[index].shape]
+
+    # What is made.
+
+    def _repeated(self, source: int, times: int) -> int:
+        while times > 1:
+            copies = min(times, MOST_COPIES)
+            source, times = self._joined([source] * copies), times // copies
+        return source
+
+    def _joined(self, inputs: Sequence[int]) -> int:
+        shape = self._shape(inputs[0])
+        result = self._tensor(inputs[0], [*shape[:3], sum(self._shape(index)[3] for index in inputs)])
+        options = schema.ConcatenationOptionsT()
+        options.axis = 3
+        self._add("CONCATENATION", inputs, result, options)
+        return result
+
+    def _reshaped(self, source: int, shape: Sequence[int], result: int | None = None) -> int:
+        result = self._tensor(source, shape) if result is None else result
+        options = schema.ReshapeOptionsT()
+        options.newShape = np.array(shape, np.int32)
+        self._add("RESHAPE", [source, self._sizes(shape)], result, options)
+        return result
+
+    def _tensor(self, like: int, shape: Sequence[int]) -> int:
+        """A new tensor of the type and grid of another."""
+        tensor = copy.copy(self._graph.tensors[like])
+        tensor.shape, tensor.shapeSignature, tensor.buffer = np.array(shape, np.int32), None, 0
+        tensor.name = f"r{len(self._graph.tensors)}".encode()
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _sizes(self, values: Sequence[int]) -> int:
+        buffer, tensor = schema.BufferT(), schema.TensorT()
+        buffer.data = np.frombuffer(np.array(values, "<i4").tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        tensor.shape, tensor.type = np.array([len(values)], np.int32), schema.TensorType.INT32
+        tensor.buffer, tensor.name = len(self._model.buffers) - 1, f"r{len(self._graph.tensors)}".encode()
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _add(self, kind: str, inputs: Sequence[int], result: int, options: Any) -> None:
+        self._made.append(make_operator(self._code(kind), inputs, [result], options))
+
+    def _code(self, kind: str) -> int:
+        builtin = getattr(schema.BuiltinOperator, kind)
+        for number, code in enumerate(self._model.operatorCodes):
+            if flatbuffer_utils.get_builtin_code_from_operator_code(code) == builtin:
+                return number
+        self._model.operatorCodes.append(make_code(kind))
+        return len(self._model.operatorCodes) - 1
+
+
+def _renumbered(indices: Any, fresh: dict[int, int]) -> Any:
+    return np.array([fresh[int(index)] for index in indices], np.int32)

@@ -1,0 +1,54 @@
+"""Boxes of people: from their keypoints, and how far they overlap."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.tasks.pose.poses import Poses
+
+SEEN = 0.3
+# Keypoints lie inside a person's outline: half a head above the eyes, a hand beyond the wrist.
+MARGIN = 0.15
+FEWEST_KEYPOINTS = 4
+
+Boxes = NDArray[np.float32]
+
+
+def keypoint_boxes(poses: Poses, width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:
+    """A box around each person's seen keypoints, for the next look.
+
+    Args:
+        poses: N people.
+        width: Of the frame; boxes stay inside.
+        height: Of the frame.
+
+    Returns:
+        (N, 4) xyxy pixels, and (N,) whether there is such a box: not where too few keypoints are seen, or in one spot.
+    """
+    seen = poses.scores > SEEN
+    low = np.where(seen[..., None], poses.keypoints, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(seen[..., None], poses.keypoints, -np.inf).max(axis=1, initial=-np.inf)
+    enough = seen.sum(axis=1) >= FEWEST_KEYPOINTS
+    low[~enough], high[~enough] = 0, 0
+    margin = MARGIN * (high - low).max(axis=1, initial=0)[:, None]
+    limit = np.array([width, height], np.float32)
+    low, high = np.clip(low - margin, 0, limit), np.clip(high + margin, 0, limit)
+    boxes = np.concatenate([low, high], axis=1).astype(np.float32)
+    return boxes, enough & ((high - low).min(axis=1, initial=np.inf) >= 2)
+
+
+def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of each pair: (N, 4) and (M, 4) xyxy -> (N, M), 0 to 1."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    union = areas(boxes)[:, None] + areas(others)[None] - shared
+    result: NDArray[np.float32] = shared / np.maximum(union, np.float32(1e-9))
+    return result
+
+
+def areas(boxes: Boxes) -> NDArray[np.float32]:
+    """(N, 4) xyxy -> (N,) square pixels."""
+    result: NDArray[np.float32] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return result

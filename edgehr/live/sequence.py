@@ -1,0 +1,138 @@
+"""Frames that belong together: people found once, followed from then on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgehr.card import ModelCard
+from edgehr.live.boxes import Boxes, areas, keypoint_boxes, overlaps
+from edgehr.live.detection import Detections
+from edgehr.live.single import SinglePerson
+from edgehr.live.stats import StageTimes
+from edgehr.live.tracking import Tracker, oks_sigmas
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.batching import infer_batched
+from edgehr.tasks.image.reading import as_bgr
+from edgehr.tasks.pose.oks import oks_nms
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.task import PoseTask
+
+# Mean score of all keypoints below which there is nobody in a box.
+LOST = 0.3
+# A detected box that overlaps a carried one by more than this is the same person.
+SAME_BOX = 0.5
+# Keypoint similarity above which two poses are of one person.
+DOUBLE = 0.7
+WINDOWS_PER_FRAME = 8
+
+
+class PoseSequence:
+    """Estimates the poses in one frame after the other.
+
+    A frame with detections is looked at in the detected boxes, and in the boxes of people that the detector missed. One
+    without is looked at where people were in the frame before, by their keypoints. Without a detector at all, one
+    person is searched for and followed.
+
+    Made by `PoseEstimator.sequence`; not safe to use from several threads at once.
+
+    Args:
+        runtime: A top-down pose model, of any batch.
+        card: Its card.
+        detects: Whether frames come with detections.
+        smooth: Whether keypoints are smoothed.
+        most_people: How many are looked at in a frame, the surest first.
+        unrelated: Whether the frames are single pictures, and not a sequence: then nothing is remembered, and a
+            single person is searched for as long as it takes.
+        times: Where the stages `crop`, `pose`, `decode` and `track` are noted.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        card: ModelCard,
+        *,
+        detects: bool,
+        smooth: bool,
+        most_people: int,
+        unrelated: bool,
+        times: StageTimes,
+    ) -> None:
+        self._runtime, self._task = runtime, PoseTask(card)
+        self._tracker = Tracker(card.keypoints.sigmas, smooth=smooth)
+        windows = None if unrelated else WINDOWS_PER_FRAME
+        self._single = None if detects else SinglePerson(runtime, card, windows_per_frame=windows)
+        self._unrelated = unrelated
+        self._most = most_people
+        self._times = times
+        self._boxes: Boxes = np.zeros((0, 4), np.float32)
+
+    def reset(self) -> None:
+        """Forget everybody: the next frame has nothing to do with the last."""
+        self._boxes = self._boxes[:0]
+        self._tracker.reset()
+        if self._single is not None:
+            self._single.reset()
+
+    def step(self, frame: NDArray[Any], time_s: float, detections: Detections | None = None) -> Poses:
+        """Estimate the poses in the next frame.
+
+        Args:
+            frame: uint8 BGR, grayscale or BGRA, of any size.
+            time_s: When it was taken; later than the frame before.
+            detections: Where people are in it, if a detector looked.
+
+        Returns:
+            Poses with ids, boxes around the keypoints.
+        """
+        image = as_bgr(frame)
+        if self._unrelated:
+            self.reset()
+        if self._single is not None:
+            with self._times.measure("pose"):
+                poses = self._single(image)
+        else:
+            poses = look(self._runtime, self._task, image, self._candidates(detections), self._times)
+        with self._times.measure("track"):
+            boxes, found = keypoint_boxes(poses, image.shape[1], image.shape[0])
+            self._boxes = boxes[found]
+            followed = Poses(np.where(found[:, None], boxes, poses.boxes), poses.keypoints, poses.scores)
+            return self._tracker(followed, time_s)
+
+    def _candidates(self, detections: Detections | None) -> Boxes:
+        """Detected boxes, surest first, and the carried ones that no detected one covers."""
+        if detections is None:
+            return self._boxes[: self._most]
+        order = np.argsort(-detections.scores, kind="stable")
+        detected = detections.boxes[order]
+        if len(detected) and len(self._boxes):
+            missed = self._boxes[overlaps(self._boxes, detected).max(axis=1) < SAME_BOX]
+        else:
+            missed = self._boxes
+        return np.concatenate([detected, missed])[: self._most]
+
+
+def look(runtime: Runtime, task: PoseTask, image: NDArray[np.uint8], boxes: Boxes, times: StageTimes) -> Poses:
+    """Estimate the poses in all boxes of an image with as few inferences as the model allows.
+
+    Returns:
+        The people who are there: boxes that hold nobody are left out, and doubles.
+    """
+    with times.measure("crop"):
+        batch, context = task.preprocess(image, boxes)
+    with times.measure("pose"):
+        outputs = infer_batched(runtime, batch)
+    with times.measure("decode"):
+        poses = task.postprocess(outputs, context)
+    return without_doubles(poses[poses.scores.mean(axis=1) >= LOST], task.card.keypoints.sigmas)
+
+
+def without_doubles(poses: Poses, sigmas: ArrayLike) -> Poses:
+    """Drop the less certain of two poses that are nearly the same: two boxes held the same person."""
+    if len(poses) < 2:
+        return poses
+    boxes, _ = keypoint_boxes(poses, 1 << 20, 1 << 20)
+    kept = oks_nms(poses.keypoints, areas(boxes), poses.scores.mean(axis=1), oks_sigmas(poses, sigmas), DOUBLE)
+    return poses[np.array(sorted(kept), np.intp)]

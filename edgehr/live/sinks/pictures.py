@@ -1,0 +1,40 @@
+"""Frames as image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from edgehr.errors import EdgehrError
+from edgehr.files import atomic_write
+from edgehr.live.sources import Frame
+from edgehr.tasks.pose.poses import Poses
+
+
+class ImageSink:
+    """Writes each frame as an image file, whole or not at all.
+
+    Args:
+        out: A file, or the folder to put files into.
+        single: Whether `out` is the file.
+    """
+
+    def __init__(self, out: Path, single: bool) -> None:
+        self._out, self._single = out, single
+        self._written: list[Path] = []
+
+    def write(self, frame: Frame, poses: Poses | None = None) -> None:
+        """Write the frame under its own name, or as the one file."""
+        path = self._out if self._single else self._out / frame.name
+        with atomic_write(path) as (temporary,):
+            if not cv2.imwrite(str(temporary), frame.image):
+                raise EdgehrError(f"{path}: OpenCV cannot write this image")
+        self._written.append(path)
+
+    def close(self) -> list[Path]:
+        """Return the files that were written."""
+        return self._written
+
+    def discard(self) -> None:
+        """Every file is whole already."""

@@ -1,0 +1,89 @@
+"""What every source is, and the frames it gives."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.tasks.image.reading import Image, as_bgr
+
+Kind = Literal["images", "video", "live"]
+
+# Takes what a user should know though the work goes on. It may be called from a source's own thread.
+Listener = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        name: File name; of a video or a camera, with the frame's number.
+        image: (H, W, 3) BGR.
+        number: Place in the source, from 0. Of a live source, frames nobody took count as well.
+        time_s: `time.monotonic()` when it was captured; of a file, when it was read.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    number: int = 0
+    time_s: float = 0.0
+
+
+class Source(Protocol):
+    """A sequence of frames. Iterating ends with the source, or soon after `close`, which any thread may call."""
+
+    @property
+    def name(self) -> str:
+        """What was opened, as it can be shown: without passwords."""
+
+    @property
+    def kind(self) -> Kind:
+        """``images`` (unrelated pictures), ``video`` (every frame in order) or ``live`` (the newest frame)."""
+
+    @property
+    def count(self) -> int:
+        """Number of frames, 0 if unknown or without end."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, 0 if unknown."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames that came while the one taking them was busy; only live sources drop any."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file or folder it comes from, if any."""
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None:
+        """End the iteration and let go of the file or the device."""
+
+
+def warn(message: str) -> None:
+    """The listener of sources that were given none: Python's logging, which prints warnings on standard error."""
+    logging.getLogger("edgehr.live").warning("%s", message)
+
+
+def usable(image: NDArray[Any] | None) -> Image | None:
+    """A decoder's picture as (H, W, 3) BGR, or None where it gave none.
+
+    Raises:
+        TensorError: Pixels of another type than uint8, 16-bit grayscale of a depth or thermal camera for one.
+    """
+    return None if image is None or image.size == 0 else as_bgr(image)
+
+
+def file_stem(name: str) -> str:
+    """A source's name as the first part of file names: letters, digits, dots and dashes."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.") or "source"

@@ -1,5 +1,0 @@
-"""Poses in pictures and videos: one person's tracking, drawing, sources and sinks."""
-
-from edgehr.pose.single import SinglePerson
-
-__all__ = ["SinglePerson"]

@@ -1,0 +1,34 @@
+"""What reaches the output of noise inside the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.noise import measure_signals
+from edgehr.calib.quantizer.placement import NOWHERE
+from tests.calib.quantizer.small_graph import crops, small_model
+
+
+def test_gains_foretell_the_error_of_small_noise() -> None:
+    graph, batch = Graph(small_model()), crops(40)
+    gain = float(measure_signals(graph, batch).gains["again"].sum())
+    network, draw, size = Network(graph, NOWHERE), torch.Generator().manual_seed(1), 1e-3
+
+    def noisy(name: str, value: torch.Tensor) -> None:
+        if name == "again":
+            value += size * torch.randn(value.shape, generator=draw)
+
+    difference = network.run(batch, noisy) - network.run(batch)
+    error = float((difference.astype(np.float64) ** 2).sum((1, 2, 3)).mean())
+    assert error == pytest.approx(gain * size**2, rel=0.3)
+
+
+def test_signals_have_a_value_for_each_channel() -> None:
+    graph = Graph(small_model())
+    signals = measure_signals(graph, crops(10))
+    assert signals.tops["low"].shape == signals.squares["low"].shape == signals.gains["low"].shape == (32,)
+    assert (signals.tops["low"].square() >= signals.squares["low"]).all()

@@ -1,0 +1,99 @@
+"""What is taken out of an IR changes nothing of what it computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.placement import place
+from edgehr.calib.quantizer.ranges import measure_steps
+from edgehr.calib.quantizer.reconstruct import reconstruct
+from edgehr.converters.onnx.qdq_writer import write_qdq
+from edgehr.converters.openvino.compress import slim_model, slim_xml
+from edgehr.converters.openvino.ir import to_ir
+from tests.calib.quantizer.small_graph import crops, small_model
+
+
+def int8_ir(*, halves: bool = False) -> Any:
+    """With filters in float that are float16 numbers, or not."""
+    graph, batch = Graph(small_model()), crops(8)
+    network = Network(graph, place(graph, ends=True, points=True, unsigned=True))
+    network.steps = measure_steps(network, batch, "mse")
+    reconstruct(graph, network, batch, 3e-3)
+    for layer in network.layers.values():
+        if halves and layer.step is None:
+            layer.weight = layer.weight.half().float()
+    return to_ir(write_qdq(network))
+
+
+def run(path: Path, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    model = ov.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.concatenate([model([crop[None]])[0] for crop in batch])
+
+
+def write_slim(model: Any, path: Path) -> None:
+    slim_model(model)
+    ov.save_model(model, str(path), compress_to_fp16=False)
+    slim_xml(path)
+
+
+def test_it_computes_the_same_from_a_smaller_file_whose_operators_keep_their_names(tmp_path: Path) -> None:
+    whole, slim = tmp_path / "whole.xml", tmp_path / "slim.xml"
+    ov.save_model(int8_ir(halves=True), str(whole), compress_to_fp16=False)
+    write_slim(int8_ir(halves=True), slim)
+    assert slim.stat().st_size < 0.6 * whole.stat().st_size
+    assert np.array_equal(run(slim, crops(3)), run(whole, crops(3)))
+    names = [
+        {
+            op.get_friendly_name()
+            for op in ov.Core().read_model(str(path)).get_ops()
+            if "node_" in op.get_friendly_name()
+        }
+        for path in (whole, slim)
+    ]
+    assert names[1] <= names[0]
+    assert {"node_stem", "node_again"} <= names[1]
+
+
+def test_large_filters_in_float_take_two_bytes_a_weight(tmp_path: Path) -> None:
+    write_slim(int8_ir(), tmp_path / "slim.xml")
+    slim = ov.Core().read_model(str(tmp_path / "slim.xml"))
+    stored = {
+        (str(op.get_element_type()), op.get_byte_size()) for op in slim.get_ops() if op.get_type_name() == "Constant"
+    }
+    stem = 16 * 3 * 3 * 3
+    assert ("<Type: 'float16'>", 2 * stem) in stored
+    assert ("<Type: 'float32'>", 4 * stem) not in stored
+    assert ("<Type: 'float32'>", 4 * 16 * 5) in stored  # the head: too small to gain
+
+
+@pytest.mark.parametrize("factor", [1e5, 1e-6])
+def test_filters_that_float16_does_not_hold_stay(factor: float, tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).uniform(1, 2, (16, 3, 3, 3)).astype(np.float32)
+    weight[3] *= factor
+    image = ops.parameter([1, 3, 8, 6], np.float32)
+    model = ov.Model([ops.convolution(image, ops.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])], [image])
+    write_slim(model, tmp_path / "slim.xml")
+    stored = [
+        op for op in ov.Core().read_model(str(tmp_path / "slim.xml")).get_ops() if op.get_type_name() == "Constant"
+    ]
+    assert np.array_equal(stored[0].data, weight)
+
+
+def test_strides_and_padding_that_are_not_the_default_stay(tmp_path: Path) -> None:
+    path = tmp_path / "slim.xml"
+    ov.save_model(int8_ir(), str(path), compress_to_fp16=False)
+    slim_xml(path)
+    convolutions = [
+        op.get_attributes() for op in ov.Core().read_model(str(path)).get_ops() if op.get_type_name() == "Convolution"
+    ]
+    assert {tuple(entry["strides"]) for entry in convolutions} == {(1, 1), (2, 2)}
+    assert {tuple(entry["pads_begin"]) for entry in convolutions} == {(0, 0), (1, 1)}

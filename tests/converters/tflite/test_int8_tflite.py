@@ -1,0 +1,98 @@
+"""INT8 for TFLite on real networks and crops, from a checkpoint to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.quantize import Calibrated, quantize, read_crops
+from edgehr.calib.quantizer import equalize as equalize_module
+from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.placement import NOWHERE
+from edgehr.calib.quantizer.ranges import BOTH_ENDS
+from edgehr.calib.recipes import Recipe
+from edgehr.converters import int8
+from edgehr.converters.convert import convert
+from edgehr.converters.onnx.export import export_onnx
+from edgehr.converters.onnx.simplify import simplify
+from edgehr.converters.report.coverage import read_coverage
+from edgehr.converters.tflite.rewrite import rewrite
+from edgehr.converters.tflite.target import TFLiteTarget
+from edgehr.converters.tflite.writer import write_tflite
+from edgehr.models.build import load as load_network
+from edgehr.models.deploy.rewrite import deploy
+from edgehr.runtimes import load
+from edgehr.zoo import get_card
+from tests.calib.quantizer.small_graph import relative
+from tests.converters.tflite.test_writer import run
+
+pytestmark = pytest.mark.slow
+
+FEW = Recipe("few", kernels=True, ranges=BOTH_ENDS, float_share=0.0999, equalize_crops=16, range_crops=16, fit_crops=32)
+RECIPES = {
+    "litehrnet-18-wider-naive-coco-256x192": FEW,
+    "litehrnet-18-coco-256x192": replace(FEW, dynamic=True),
+}
+
+
+@pytest.fixture(autouse=True)
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(equalize_module, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+
+
+@pytest.fixture(scope="module")
+def people(shared: Path) -> CalibrationSet:
+    return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=40)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_real_crops_give_what_was_simulated(name: str, trained: dict[str, Path], people: CalibrationSet) -> None:
+    card = get_card(name)
+    network = deploy(load_network(card, trained[name]))[0]
+    model, _ = simplify(export_onnx(network, card, 1))
+    quantized = quantize(model, Calibrated(card, "ab" * 32, people, RECIPES[name]))
+    batch = read_crops(people, card, 2)
+    content = rewrite(write_tflite(quantized, card.with_layout("nhwc")))
+    found, simulated = run(content, batch), quantized.run(batch)
+    exact = Network(Graph(model), NOWHERE).run(batch)
+    # A value that lies between two steps may fall to either side, and all layers behind it carry that on: in the end
+    # the file rounds otherwise than the simulation, but no more.
+    assert relative(found, exact) < 1.25 * relative(simulated, exact)
+    assert relative(found, simulated) < 1.25 * relative(simulated, exact)
+    assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_nine_tenths_are_int8_in_a_third_of_the_size(
+    name: str,
+    trained: dict[str, Path],
+    trained_tflite: Callable[[str], Path],
+    people: CalibrationSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(int8, "recipe_for", lambda card, target: RECIPES[name])
+    target: Any = TFLiteTarget()
+    target.calibration = people
+    path = tmp_path / "a.tflite"
+    report = convert(get_card(name).with_size(128, 96), trained[name], target, precision="int8", out=path)
+    assert report.precision == "int8"
+    (covered,) = (note for note in report.notes if "of the multiply-adds are in INT8" in note)
+    assert ("have dynamic ranges" in covered) == RECIPES[name].dynamic
+    coverage = read_coverage(path)
+    assert coverage is not None
+    assert coverage.int8_share >= 0.9
+    # Of larger images, but that is not in the size of a file.
+    assert path.stat().st_size <= 0.35 * trained_tflite(name).stat().st_size
+    with load(path) as runtime:
+        assert runtime.artifact is not None
+        assert runtime.artifact.recipe == "few"
+        assert runtime.artifact.calibration_sha256 == people.sha256

@@ -1,0 +1,260 @@
+"""TFLite files as they are written: form, function, and every precision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.calib.crops import CalibrationSet
+from edgehr.converters.compare import Difference, compare
+from edgehr.converters.conversion_report import Report
+from edgehr.converters.convert import _check_difference, convert
+from edgehr.converters.crops import comparison_batch
+from edgehr.converters.tflite import precision as tflite_precision
+from edgehr.converters.tflite.metadata import embed
+from edgehr.converters.tflite.target import TFLiteTarget
+from edgehr.errors import EdgehrError
+from edgehr.evaluation.annotations import Annotations
+from edgehr.evaluation.keypoint_ap import evaluate
+from edgehr.files import sha256_file
+from edgehr.models.runtime import TorchRuntime
+from edgehr.runtimes import load
+from edgehr.runtimes.tflite.delegates import check_delegate
+from edgehr.runtimes.tflite.graph import read_graph
+from edgehr.zoo import find_weights, get_card
+
+pytestmark = pytest.mark.slow
+
+# What the deploy form of Lite-HRNet and HRNet consist of; all of it delegates take.
+OPERATORS = {
+    "ADD",
+    "AVERAGE_POOL_2D",
+    "CONCATENATION",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "LOGISTIC",
+    "MEAN",
+    "MUL",
+    "PAD",
+    "RELU",
+    "RESHAPE",
+    "RESIZE_BILINEAR",
+    "SLICE",
+}
+
+
+@pytest.fixture(scope="module")
+def reference(sample_card: Any) -> TorchRuntime:
+    return TorchRuntime(sample_card, find_weights(sample_card))
+
+
+@pytest.fixture(scope="module")
+def content(sample_tflite: Path) -> bytes:
+    return sample_tflite.read_bytes()
+
+
+def check_form(path: Path, height: int = 256, width: int = 192) -> set[str]:
+    """Rank, layout, signature, names; returns the types of its operators."""
+    graph = read_graph(path)
+    tensors = [t for operator in graph.operators for t in (*operator.inputs, *operator.outputs) if t is not None]
+    assert max(len(tensor.shape) for tensor in tensors) <= 4
+    with load(path) as runtime:
+        assert [(spec.name, spec.shape) for spec in runtime.inputs] == [("image", (1, height, width, 3))]
+        assert [(spec.name, spec.shape) for spec in runtime.outputs] == [("heatmaps", (1, height // 4, width // 4, 17))]
+        assert runtime.artifact is not None
+        assert runtime.artifact.card.layout == "nhwc"
+    assert graph.signatures == ("serving_default",)
+    return {operator.name for operator in graph.operators}
+
+
+def difference(path: Path, reference: TorchRuntime, card: Any) -> Difference:
+    with load(path) as converted:
+        return compare(card, reference, converted, comparison_batch(card))
+
+
+def test_the_file_has_the_form_that_delegates_want(sample_tflite: Path) -> None:
+    assert check_form(sample_tflite) <= OPERATORS
+    graph = read_graph(sample_tflite)
+    for delegate, most in (("gpu", 0.0), ("nnapi", 0.0), ("xnnpack", 0.0)):
+        assert check_delegate(graph, delegate).refused_share <= most
+    assert not check_delegate(graph, "gpu").refused
+
+
+def test_fp32_is_the_same_function(sample_tflite: Path, reference: Any, sample_card: Any) -> None:
+    found = difference(sample_tflite, reference, sample_card)
+    # PyTorch itself is 0.7e-4 (largest) from its own float64 on these crops.
+    assert found.relative < 1.5e-4
+    assert found.relative_mean < 1e-6
+    assert found.keypoints_largest == 0
+
+
+def test_half_weights(content: bytes, tmp_path: Path, reference: Any, sample_card: Any) -> None:
+    path = tmp_path / "half.tflite"
+    path.write_bytes(_described(tflite_precision.half_weights(content), sample_card))
+    assert check_form(path) <= OPERATORS | {"DEQUANTIZE"}
+    assert len(path.read_bytes()) < 0.6 * len(content)
+    assert difference(path, reference, sample_card).keypoints_mean < 0.05
+    with load(path) as runtime:
+        assert runtime.precision == "fp16"
+
+
+def test_dynamic_range(content: bytes, tmp_path: Path, reference: Any, sample_card: Any) -> None:
+    path = tmp_path / "dynamic.tflite"
+    path.write_bytes(_described(tflite_precision.dynamic_range(content), sample_card))
+    assert check_form(path) <= OPERATORS
+    assert len(path.read_bytes()) < 0.4 * len(content)
+    assert difference(path, reference, sample_card).correlation > 0.8
+    with load(path) as runtime:
+        assert runtime.precision == "dynamic-int8"
+
+
+@pytest.mark.parametrize("integer_io", [False, True])
+def test_full_integer(
+    integer_io: bool, content: bytes, tmp_path: Path, reference: Any, sample_card: Any, shared: Path
+) -> None:
+    path = tmp_path / "int8.tflite"
+    crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=16)
+    samples = crops.batches(sample_card.with_layout("nhwc"))
+    path.write_bytes(
+        _described(tflite_precision.full_integer(content, samples, "image", integer_io=integer_io), sample_card)
+    )
+    assert check_form(path) <= OPERATORS | {"QUANTIZE", "DEQUANTIZE"}
+    graph = read_graph(path)
+    kind = "int8" if integer_io else "float32"
+    assert {tensor.dtype for tensor in (*graph.inputs, *graph.outputs)} == {kind}
+    convolutions = [operator for operator in graph.operators if operator.name.endswith("CONV_2D")]
+    assert {operator.outputs[0].dtype for operator in convolutions} == {"int8"}
+    assert difference(path, reference, sample_card).correlation > 0.8
+    with load(path) as runtime:
+        assert runtime.precision == "int8"
+
+
+def test_channels_first_where_asked(tmp_path: Path, sample_card: Any) -> None:
+    path = tmp_path / "first.tflite"
+    card = sample_card.with_size(64, 64)
+    convert(card, find_weights(sample_card), TFLiteTarget(channels_last=False), batch=2, out=path)
+    with load(path) as runtime:
+        assert runtime.inputs[0].shape == (2, 3, 64, 64)
+        assert runtime.outputs[0].shape == (2, 17, 16, 16)
+    graph = read_graph(path)
+    ends = {graph.inputs[0].index, graph.outputs[0].index}
+    transposes = [operator for operator in graph.operators if operator.name == "TRANSPOSE"]
+    for operator in transposes:
+        assert operator.inputs[0] is not None
+        assert {operator.inputs[0].index, operator.outputs[0].index} & ends
+    assert len(transposes) == 2
+    assert difference(path, TorchRuntime(card, find_weights(sample_card)), card).relative_mean < 1e-5
+
+
+def test_conditional_channel_weighting_has_the_same_form(
+    trained: dict[str, Path], trained_tflite: Callable[[str], Path]
+) -> None:
+    name = "litehrnet-18-coco-256x192"
+    card, path = get_card(name), trained_tflite(name)
+    assert check_form(path) <= OPERATORS
+    assert not check_delegate(read_graph(path), "gpu").refused
+    assert difference(path, TorchRuntime(card, trained[name]), card).relative < 1.5e-4
+
+
+def test_hrnet_has_the_same_form(tmp_path: Path, shared: Path) -> None:
+    from safetensors.numpy import save_file
+
+    from tests.models.test_golden import golden
+
+    save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], tmp_path / "weights.safetensors")
+    path = tmp_path / "model.tflite"
+    report = convert(get_card("hrnet-w32-coco-256x192"), tmp_path / "weights.safetensors", "tflite", out=path)
+    assert check_form(path) <= OPERATORS
+    assert not check_delegate(read_graph(path), "gpu").refused
+    assert report.difference is not None
+    assert report.difference.relative < 1e-4
+
+
+def test_accuracy_of_the_reference_weights(
+    shared: Path, tmp_path: Path, sample_card: Any, trained_tflite: Callable[[str], Path]
+) -> None:
+    """AP of PyTorch is 60.02 (tests/evaluation); float32 may be 0.1 from that, float16 0.2."""
+    people = shared / "data" / "coco-val2017-people"
+    path = trained_tflite("litehrnet-18-wider-naive-coco-256x192")
+    half = tmp_path / "half.tflite"
+    half.write_bytes(_described(tflite_precision.half_weights(path.read_bytes()), sample_card))
+    annotations = Annotations.read(people / "person_keypoints.json")
+    images = annotations.ground_truth(people / "images")
+    for file, most in ((path, 0.001), (half, 0.002)):
+        with load(file) as runtime:
+            assert runtime.artifact is not None
+            found = evaluate(runtime, runtime.artifact.card, annotations, images).ap
+        assert abs(found - 0.6002) <= most
+
+
+def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_command: Any) -> None:
+    """The whole way, for the network whose passing channels have weights of one, which INT8 must be able to hold."""
+    people = shared / "data" / "coco-train2017-people"
+    path = tmp_path / "int8 ends.tflite"
+    weights = shared / "weights" / "litehrnet_18_partly_trained.safetensors"
+    done = edgehr_command(
+        *("convert", "litehrnet-18-coco-256x192", "--weights", weights, "--size", "128x96", "--out", path),
+        *("--to", "tflite", "--precision", "int8", "--int8-io", "--calib", people / "person_keypoints.json", "--json"),
+        *("--calib-crops", 64),
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["precision"] == "int8"
+    assert report["difference"]["correlation"] > 0.75
+    about = json.loads(edgehr_command("inspect", path, "--delegate", "edgetpu", "--json").stdout)
+    assert about["inputs"][0]["dtype"] == "int8"
+    assert about["inputs"][0]["scale"] > 0
+    manifest = tmp_path / "int8 ends.tflite.calibration.json"
+    assert about["artifact"]["calibration_sha256"] == sha256_file(manifest)
+    assert len(json.loads(manifest.read_text())["crops"]) == 64
+    images = len(about["artifact"]["calibration_images"])
+    assert f"{images} images, manifest" in edgehr_command("inspect", path).stdout
+    annotations = people / "person_keypoints.json"
+    seen = edgehr_command("eval", path, "--annotations", annotations, "--images", people / "images")
+    assert seen.returncode == 1
+    (line,) = [line for line in seen.stderr.splitlines() if "calibrated" in line]
+    assert f"({images} of the 100 images given)" in line
+    assert about["delegate"]["refused_share"] == 0
+
+
+def test_empty_and_mixed_up_heatmaps_do_not_pass_as_quantized() -> None:
+    for correlation in (0.0, 0.3, float("nan")):
+        report = Report("some model", "", Path("a"), "tflite", precision="int8")
+        report.difference = Difference(
+            largest=1,
+            mean=0.1,
+            reference_std=1,
+            relative=1,
+            relative_mean=0.1,
+            correlation=correlation,
+            keypoints_largest=0,
+            keypoints_mean=0,
+            keypoints=5,
+            crops=10,
+        )
+        with pytest.raises(EdgehrError, match="correlate with PyTorch's by"):
+            _check_difference(report)
+
+
+def test_what_cannot_be_is_said_before_the_work(sample_card: Any, tmp_path: Path) -> None:
+    weights = find_weights(sample_card)
+    for target, precision, batch, message in (
+        (TFLiteTarget(), "int8", 1, "--calib"),
+        (TFLiteTarget(), "fp32", None, "fixed batch"),
+        (TFLiteTarget(native_io=True), "fp16", 1, "need --precision int8"),
+        ("onnx", "dynamic-int8", 1, "unknown precision 'dynamic-int8' for onnx"),
+    ):
+        with pytest.raises(EdgehrError, match=message):
+            convert(sample_card, weights, target, precision=precision, batch=batch, out=tmp_path / "a.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+def _described(content: bytes, card: Any) -> bytes:
+    from edgehr.runtimes import Artifact
+
+    return embed(content, Artifact(card.with_layout("nhwc"), "", "ab" * 32, {"numpy": np.__version__}))

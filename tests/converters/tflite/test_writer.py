@@ -1,0 +1,154 @@
+"""A quantized network as a TFLite file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+from numpy.typing import NDArray
+
+from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.grids import measure_grids
+from edgehr.calib.quantizer.kernels import place_for_kernels
+from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.passing import carry_around
+from edgehr.calib.quantizer.placement import NOWHERE
+from edgehr.calib.quantizer.reconstruct import reconstruct
+from edgehr.converters.report.coverage import read_coverage
+from edgehr.converters.tflite.metadata import pack, read_precision
+from edgehr.converters.tflite.rewrite import rewrite
+from edgehr.converters.tflite.writer import write_tflite
+from edgehr.errors import EdgehrError
+from edgehr.runtimes.tflite.graph import read_graph
+from edgehr.zoo import get_card
+from tests.calib.quantizer.small_graph import crops, gated_model, relative, small_model
+
+CARD = get_card("litehrnet-18-coco-256x192").with_layout("nhwc")
+ENDS = [True, False]
+
+
+def quantized(graph: Graph | None = None, *, ends: bool = True, dynamic: bool = False) -> Network:
+    graph = graph or Graph(small_model())
+    network = Network(graph, place_for_kernels(graph, ends=ends, points=True, dynamic=dynamic))
+    batch = crops(16)
+    network.steps, network.zeros = measure_grids(network, batch)
+    reconstruct(graph, network, batch, 3e-3)
+    return network
+
+
+def run(content: bytes, batch: NDArray[np.float32], *, last: bool = True) -> NDArray[np.float32]:
+    """Crops (N, 3, H, W) through a file, one by one."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    outputs = []
+    for crop in batch:
+        image = crop.transpose(1, 2, 0) if last else crop
+        interpreter.set_tensor(source, np.ascontiguousarray(image[None]))
+        interpreter.invoke()
+        output = interpreter.get_tensor(result)[0]
+        outputs.append(output.transpose(2, 0, 1) if last else output)
+    return np.stack(outputs)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("ends", ENDS)
+def test_the_file_computes_what_was_simulated(*, ends: bool, dynamic: bool) -> None:
+    network, batch = quantized(ends=ends, dynamic=dynamic), crops(4, seed=1)
+    simulated = network.run(batch)
+    assert relative(run(write_tflite(network, CARD), batch), simulated) < 0.01
+    exact = Network(network.graph, NOWHERE).run(batch)
+    assert 1e-3 < relative(simulated, exact) < 0.2  # it is quantized, and still that network
+
+
+def test_kernels_with_dynamic_ranges_take_float_and_weights_of_8_bits(tmp_path: Path) -> None:
+    network, path = quantized(dynamic=True), tmp_path / "a.tflite"
+    path.write_bytes(rewrite(write_tflite(network, CARD)))
+    kinds = Counter(
+        (operator.name, *(tensor.dtype for tensor in (*operator.inputs, *operator.outputs) if tensor))
+        for operator in read_graph(path).operators
+        if operator.macs
+    )
+    dynamic = len(network.placement.dynamic)
+    assert dynamic == kinds["CONV_2D", "float32", "int8", "float32", "float32"] == 3
+    assert kinds["DEPTHWISE_CONV_2D", "int8", "int8", "int32", "int8"] == 1
+    assert read_precision(path) == "int8"
+    coverage = read_coverage(path)
+    assert coverage is not None
+    assert [node.int8 for node in coverage.layers].count(True) == dynamic + 1
+
+
+def test_what_passes_a_convolution_is_carried_around_it() -> None:
+    graph, batch = Graph(gated_model()), crops(4, seed=1)
+    network = quantized(carry_around(graph, ["node_filtered"], shut=False), ends=False)
+    content = rewrite(write_tflite(network, CARD))
+    assert relative(run(content, batch), network.run(batch)) < 0.01
+
+
+def test_a_network_without_quantizers_is_written_in_float() -> None:
+    graph, batch = Graph(small_model()), crops(2)
+    everything = frozenset(operator.name for operator in graph.convolutions)
+    network = Network(graph, replace(NOWHERE, in_float=everything, integer=frozenset()))
+    assert relative(run(write_tflite(network, CARD), batch), network.run(batch)) < 1e-5
+
+
+def test_channels_may_come_first() -> None:
+    network, batch = quantized(), crops(2)
+    first = run(write_tflite(network, CARD.with_layout("nchw")), batch, last=False)
+    assert np.array_equal(first, run(write_tflite(network, CARD), batch))
+
+
+def test_several_images_at_a_time(tmp_path: Path) -> None:
+    network = quantized()
+    path = tmp_path / "a.tflite"
+    path.write_bytes(rewrite(write_tflite(network, CARD, 2)))
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    batch = crops(2)
+    interpreter.set_tensor(
+        interpreter.get_input_details()[0]["index"], np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+    )
+    interpreter.invoke()
+    output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).transpose(0, 3, 1, 2)
+    assert relative(output, run(write_tflite(network, CARD), batch)) < 1e-3
+
+
+def test_a_tensor_that_has_no_channels_is_refused() -> None:
+    network = quantized()
+    network.graph.shapes[network.graph.input] = [1, 3, 32]
+    with pytest.raises(EdgehrError, match="3 dimensions cannot be written channels last"):
+        write_tflite(network, CARD)
+
+
+def test_rewriting_changes_no_bit_and_leaves_no_nearest_resize(tmp_path: Path) -> None:
+    network, batch = quantized(), crops(2)
+    before = write_tflite(network, CARD)
+    after = rewrite(before)
+    assert np.array_equal(run(before, batch), run(after, batch))
+    names = {}
+    for label, content in (("before", before), ("after", after)):
+        path = tmp_path / label
+        path.write_bytes(content)
+        names[label] = [operator.name for operator in read_graph(path).operators]
+        assert max(len(t.shape) for operator in read_graph(path).operators for t in operator.outputs) <= 4
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(after))
+    graph = model.subgraphs[0]
+    used = {int(i) for operator in graph.operators for end in (operator.inputs, operator.outputs) for i in end}
+    assert used == set(range(len(graph.tensors)))
+    assert "RESIZE_NEAREST_NEIGHBOR" in names["before"]
+    assert "RESIZE_NEAREST_NEIGHBOR" not in names["after"]
+
+
+def test_equal_vectors_are_in_the_file_once() -> None:
+    network, batch = quantized(), crops(2)
+    content = write_tflite(network, CARD)
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    usual = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    assert len(pack(model)) < len(usual)
+    assert np.array_equal(run(pack(model), batch), run(usual, batch))

@@ -1,0 +1,32 @@
+"""A Jetson's state, read from files laid out as on the board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgehr.live.board import read_board
+
+
+def test_no_jetson_no_board(tmp_path: Path) -> None:
+    assert read_board(tmp_path) is None
+
+
+def test_mode_and_clocks_are_read(tmp_path: Path) -> None:
+    for name, text in {
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.0",
+        "var/lib/nvpmodel/status": "pmode:0002",
+        "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=2 NAME=MODE_15W >\nCPU_ONLINE CORE_0 1",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1510400\n",
+        "sys/class/devfreq/17000000.gpu/cur_freq": "624750000\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    board = read_board(tmp_path)
+    assert board is not None
+    assert board.to_dict() == {"power_mode": "MODE_15W", "clocks": "CPU 1510 MHz, GPU 625 MHz"}
+    (tmp_path / "etc/nvpmodel.conf").unlink()
+    (tmp_path / "sys/class/devfreq/17000000.gpu/cur_freq").unlink()
+    board = read_board(tmp_path)
+    assert board is not None
+    assert board.to_dict() == {"power_mode": "2", "clocks": "CPU 1510 MHz"}
