@@ -22,11 +22,11 @@ ALLOWED: dict[str, set[str]] = {
     "zoo": BASE | {"files"},
     "tasks": BASE | {"runtimes"},
     "evaluation": BASE | {"runtimes", "tasks"},
-    "pose": BASE | {"files", "runtimes", "tasks"},
+    "live": BASE | {"files", "runtimes", "tasks"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes"},
-    "calib": BASE | {"files", "tasks", "evaluation", "pose", "models", "runtimes"},
+    "calib": BASE | {"files", "tasks", "evaluation", "live", "models", "runtimes"},
     "converters": BASE | {"files", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
 }
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}
