@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.card import ModelCard
-from edgehr.errors import EdgehrError
 from edgehr.live.sequence import WINDOWS_PER_FRAME
 from edgehr.live.single import SinglePerson
 from edgehr.live.yolox import YoloxDetector
@@ -32,7 +30,7 @@ class Finder:
 
 def detector(runtime: Runtime) -> Finder:
     """Everybody, by a converted YOLOX detector; raises EdgehrError for another model."""
-    card = _card(runtime)
+    card = runtime.card
     detect = YoloxDetector(runtime, card)
     return Finder(lambda image: detect(image).boxes, f"detector {card.name}, weights {_weights(runtime)}")
 
@@ -46,15 +44,9 @@ def single_person(runtime: Runtime) -> Finder:
     Raises:
         EdgehrError: It is not a pose model.
     """
-    card = _card(runtime)
+    card = runtime.card
     follow = SinglePerson(runtime, card, WINDOWS_PER_FRAME)
     return Finder(lambda image: follow(image).boxes, f"single person by {card.name}, weights {_weights(runtime)}")
-
-
-def _card(runtime: Runtime) -> ModelCard:
-    if runtime.artifact is None:
-        raise EdgehrError("the detector was not converted by edgehr, so what it expects and returns is not known")
-    return runtime.artifact.card
 
 
 def _weights(runtime: Runtime) -> str:

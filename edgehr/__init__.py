@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from edgehr.errors import EdgehrError
     from edgehr.live.estimator import PoseEstimator
     from edgehr.runtimes import Runtime, load
-    from edgehr.runtimes.batching import infer_batched
     from edgehr.tasks import Poses, Task
 
 __version__ = "0.1.0"
@@ -27,7 +26,6 @@ __all__ = [
     "Runtime",
     "Task",
     "__version__",
-    "infer_batched",
     "load",
 ]
 
@@ -38,7 +36,6 @@ _HOMES = {
     "Poses": "edgehr.tasks",
     "Runtime": "edgehr.runtimes",
     "Task": "edgehr.tasks",
-    "infer_batched": "edgehr.runtimes.batching",
     "load": "edgehr.runtimes",
 }
 

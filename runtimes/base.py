@@ -7,12 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.runtimes.artifact import Artifact
 
@@ -37,7 +39,7 @@ class TensorSpec:
         return f"{self.name} {self.dtype} ({', '.join('N' if d is None else str(d) for d in self.shape)})"
 
     def check(self, array: NDArray[Any]) -> None:
-        """Raise TensorError unless `array` fits."""
+        """Raise TensorError unless `array` has this shape and type."""
         fits = len(self.shape) == np.ndim(array) and all(
             want is None or want == have for want, have in zip(self.shape, np.shape(array), strict=True)
         )
@@ -54,6 +56,7 @@ class Runtime(ABC):
     Args:
         inputs: What the model takes.
         outputs: What it returns.
+        path: The file it was opened from, for messages.
         artifact: What it says of itself; None for a model that edgehr did not convert.
         device: Where it runs, in the backend's words.
         precision: The arithmetic it runs in, as read back from the backend where that can tell.
@@ -68,6 +71,7 @@ class Runtime(ABC):
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
         *,
+        path: Path | None = None,
         artifact: Artifact | None = None,
         device: str = "CPU",
         precision: str = "",
@@ -76,6 +80,7 @@ class Runtime(ABC):
     ) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
+        self.path = path
         self.artifact = artifact
         self.device = device
         self.precision = precision
@@ -85,6 +90,18 @@ class Runtime(ABC):
         self._state = threading.Condition()
         self._under_way = 0
         self._closed = False
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of the model, which says what it expects and returns.
+
+        Raises:
+            EdgehrError: edgehr did not convert the model, so it has none.
+        """
+        if self.artifact is None:
+            name = "the model" if self.path is None else str(self.path)
+            raise EdgehrError(f"{name}: was not converted by edgehr, so what it expects and returns is not known")
+        return self.artifact.card
 
     def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Run the model once and wait for it.
@@ -121,6 +138,44 @@ class Runtime(ABC):
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._concurrency, f"edgehr-{self.backend}")
             return self._executor.submit(self._infer, inputs)
+
+    def infer_batch(self, batch: NDArray[Any], limit: int = 32) -> dict[str, NDArray[Any]]:
+        """Run a model of one input on any number of items, in as few inferences as it allows.
+
+        Args:
+            batch: (N, ...) items of the model's input, N may be 0; cast to float16 for a model that takes that.
+            limit: Largest batch for a model with dynamic batch, if it does not allow fewer. A model with a fixed batch
+                gets just that many, the last time filled up with zeros that are cut off again.
+
+        Returns:
+            The outputs by name, N items each.
+
+        Raises:
+            TensorError: The items have another shape or type than the model takes.
+            EdgehrError: The runtime is closed, or the backend failed.
+        """
+        spec = self.inputs[0]
+        if spec.dtype == np.float16:
+            batch = batch.astype(np.float16, copy=False)
+        fixed = spec.shape[0]
+        smallest, largest = (fixed, fixed) if fixed else self.batch_range
+        step = fixed or min(limit, largest or limit)
+        results: list[dict[str, NDArray[Any]]] = []
+        for start in range(0, len(batch), step):
+            items = batch[start : start + step]
+            missing = max(smallest - len(items), 0)
+            if missing:
+                items = np.concatenate([items, np.zeros((missing, *items.shape[1:]), items.dtype)])
+            outputs = self.infer({spec.name: items})
+            results.append({name: array[: len(items) - missing] for name, array in outputs.items()})
+        if not results:
+            return {
+                output.name: np.zeros((0, *(size or 0 for size in output.shape[1:])), output.dtype)
+                for output in self.outputs
+            }
+        if len(results) == 1:
+            return results[0]
+        return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
     def close(self) -> None:
         """Wait for inferences under way and release the model. Closing twice is fine.

@@ -35,10 +35,11 @@ def open_artifact(
 ) -> tuple[Runtime, ModelCard]:
     """Open a converted model; raises EdgehrError also for one that edgehr did not convert."""
     runtime = load(name, device, threads=threads, precision=precision)
-    if runtime.artifact is None:
+    try:
+        return runtime, runtime.card
+    except EdgehrError:
         runtime.close()
-        raise EdgehrError(f"{name}: was not converted by edgehr, so what it expects and returns is not known")
-    return runtime, runtime.artifact.card
+        raise
 
 
 def open_model(

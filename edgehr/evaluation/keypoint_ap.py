@@ -16,7 +16,6 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.evaluation.annotations import Annotations, PeopleImage
 from edgehr.runtimes.base import Runtime
-from edgehr.runtimes.batching import infer_batched
 from edgehr.tasks import Poses, Task
 from edgehr.tasks.image.boxes import Windows
 from edgehr.tasks.image.reading import read_image
@@ -59,9 +58,9 @@ def estimate(runtime: Runtime, card: ModelCard, image: PeopleImage, *, flip: boo
     """Estimate the poses in the boxes of one image, with the mirrored image averaged in where `flip` is set."""
     task = Task.for_card(card)
     batch, context = task.preprocess(read_image(image.path), image.boxes)
-    outputs: dict[str, NDArray[Any]] = infer_batched(runtime, batch)
+    outputs: dict[str, NDArray[Any]] = runtime.infer_batch(batch)
     if flip:
-        mirrored = infer_batched(runtime, task.mirror(batch))
+        mirrored = runtime.infer_batch(task.mirror(batch))
         outputs = task.average_flipped(outputs, mirrored)
     return task.postprocess(outputs, context)
 

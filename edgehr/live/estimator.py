@@ -67,9 +67,7 @@ class PoseEstimator:
         if not isinstance(model, Runtime):
             self._own.append(self.runtime)
         try:
-            if self.runtime.artifact is None:
-                raise EdgehrError(f"{model}: was not converted by edgehr, so what it expects and returns is not known")
-            self.card = self.runtime.artifact.card
+            self.card = self.runtime.card
             self._task = PoseTask(self.card)
             self.detector = self._open_detector(detector, device, threads)
         except BaseException:
@@ -86,9 +84,7 @@ class PoseEstimator:
 
         runtime = load(detector, device, threads=threads)
         self._own.append(runtime)
-        if runtime.artifact is None:
-            raise EdgehrError(f"{detector}: was not converted by edgehr, so what it expects and returns is not known")
-        return YoloxDetector(runtime, runtime.artifact.card)
+        return YoloxDetector(runtime, runtime.card)
 
     def __call__(self, image: NDArray[Any]) -> Poses:
         """Estimate the poses in one image.

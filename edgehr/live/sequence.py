@@ -14,7 +14,6 @@ from edgehr.live.single import SinglePerson
 from edgehr.live.stats import StageTimes
 from edgehr.live.tracking import Tracker, oks_sigmas
 from edgehr.runtimes.base import Runtime
-from edgehr.runtimes.batching import infer_batched
 from edgehr.tasks.image.reading import as_bgr
 from edgehr.tasks.pose.oks import oks_nms
 from edgehr.tasks.pose.poses import Poses
@@ -123,7 +122,7 @@ def look(runtime: Runtime, task: PoseTask, image: NDArray[np.uint8], boxes: Boxe
     with times.measure("crop"):
         batch, context = task.preprocess(image, boxes)
     with times.measure("pose"):
-        outputs = infer_batched(runtime, batch)
+        outputs = runtime.infer_batch(batch)
     with times.measure("decode"):
         poses = task.postprocess(outputs, context)
     return without_doubles(poses[poses.scores.mean(axis=1) >= LOST], task.card.keypoints.sigmas)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.live.boxes import keypoint_boxes, overlaps
 from edgehr.runtimes.base import Runtime
-from edgehr.runtimes.batching import infer_batched
 from edgehr.tasks import Poses, Task
 from edgehr.tasks.image.reading import as_bgr
 
@@ -98,7 +97,7 @@ class SinglePerson:
 
     def _look(self, frame: NDArray[np.uint8], box: Box) -> Poses:
         batch, context = self._task.preprocess(frame, box)
-        return self._task.postprocess(infer_batched(self._runtime, batch), context)
+        return self._task.postprocess(self._runtime.infer_batch(batch), context)
 
     @staticmethod
     def _next_box(poses: Poses, frame: NDArray[np.uint8]) -> Box | None:

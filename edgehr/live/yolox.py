@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.runtimes.base import Runtime
-from edgehr.runtimes.batching import infer_batched
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.task import NMS, THRESHOLD, DetectionTask
 
@@ -52,7 +51,7 @@ class YoloxDetector:
             TensorError: The image has another form.
         """
         batch, context = self.task.preprocess(image)
-        return self.task.postprocess(infer_batched(self.runtime, batch), context)
+        return self.task.postprocess(self.runtime.infer_batch(batch), context)
 
     def close(self) -> None:
         """Release the model. Closing twice is fine."""

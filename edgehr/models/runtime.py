@@ -42,6 +42,7 @@ class TorchRuntime(Runtime):
         super().__init__(
             [TensorSpec(spec.name, (None, 3, spec.height, spec.width), float32)],
             [TensorSpec(card.outputs[0].name, (None, joints, spec.height // 4, spec.width // 4), float32)],
+            path=path,
             artifact=Artifact(card, "fp32", sha256_file(path), {"torch": torch.__version__}),
             precision="fp32",
         )

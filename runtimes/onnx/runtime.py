@@ -66,6 +66,7 @@ class OnnxRuntime(Runtime):
         super().__init__(
             [_spec(entry) for entry in self._session.get_inputs()],
             [_spec(entry) for entry in self._session.get_outputs()],
+            path=path,
             artifact=artifact,
             device=self._session.get_providers()[0].removesuffix("ExecutionProvider"),
             precision=artifact.precision if artifact else "",

@@ -70,6 +70,7 @@ class OpenVINORuntime(Runtime):
         super().__init__(
             [_spec(port) for port in model.inputs],
             [_spec(port) for port in model.outputs],
+            path=path,
             artifact=artifact,
             device=device,
             precision=_used_precision(self._compiled),

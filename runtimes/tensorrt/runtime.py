@@ -79,6 +79,7 @@ class TensorRTRuntime(Runtime):
         super().__init__(
             inputs,
             outputs,
+            path=path,
             artifact=sidecar.artifact,
             device=str(search.gpu),
             precision=max(sidecar.precisions, key=lambda name: sidecar.precisions[name], default=""),

@@ -70,6 +70,7 @@ class TFLiteRuntime(Runtime):
         super().__init__(
             [self._spec(entry) for entry in self._model.inputs],
             [self._spec(entry) for entry in self._model.outputs],
+            path=path,
             artifact=artifact,
             device=self._model.device,
             precision=artifact.precision if artifact else "",

@@ -20,7 +20,6 @@ from edgehr.converters.openvino.ir import save_ir, to_ir
 from edgehr.errors import ArtifactError, EdgehrError, TensorError
 from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
 from edgehr.runtimes.base import Tensors
-from edgehr.runtimes.batching import infer_batched
 from edgehr.runtimes.openvino.runtime import default_precision
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import doubling
@@ -169,7 +168,7 @@ def test_batches_of_any_size(tmp_path: Path, kind: str, batch: int | str) -> Non
     with load(write(tmp_path, kind, batch)) as runtime:
         assert runtime.inputs[0].shape[0] == (None if batch == "batch" else batch)
         for count in (0, 1, 4, 7):
-            outputs = infer_batched(runtime, items[:count], limit=3)
+            outputs = runtime.infer_batch(items[:count], limit=3)
             np.testing.assert_array_equal(outputs["y"], 2 * items[:count] + 1)
 
 
@@ -185,7 +184,7 @@ def test_lots_stay_within_what_a_model_with_dynamic_batch_allows(count: int) -> 
     spec = TensorSpec("image", (None, 2), np.dtype(np.float32))
     runtime = Limited([spec], [TensorSpec("y", (None, 2), spec.dtype)], batch_range=(2, 8))
     items = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
-    np.testing.assert_array_equal(infer_batched(runtime, items)["y"], 2 * items)
+    np.testing.assert_array_equal(runtime.infer_batch(items)["y"], 2 * items)
     assert all(2 <= size <= 8 for size in seen)
 
 

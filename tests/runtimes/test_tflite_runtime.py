@@ -18,7 +18,6 @@ from edgehr.converters.crops import comparison_batch
 from edgehr.converters.tflite import precision as tflite_precision
 from edgehr.converters.tflite.metadata import embed
 from edgehr.runtimes import load
-from edgehr.runtimes.batching import infer_batched
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -26,10 +25,9 @@ pytestmark = pytest.mark.slow
 PYTHON = ROOT / ".venv-tflite-runtime" / "bin" / "python"
 INFER = """
 import sys, numpy as np, edgehr
-from edgehr.runtimes.batching import infer_batched
 with edgehr.load(sys.argv[1], threads=2) as runtime:
     assert str(runtime.library) == "tflite-runtime 2.14.0", runtime.library
-    np.save(sys.argv[3], infer_batched(runtime, np.load(sys.argv[2]))["heatmaps"])
+    np.save(sys.argv[3], runtime.infer_batch(np.load(sys.argv[2]))["heatmaps"])
 """
 
 
@@ -61,7 +59,7 @@ def test_every_precision_loads_and_agrees_with_litert(
     done = old("-c", INFER, path, tmp_path / "in.npy", tmp_path / "out.npy")
     assert done.returncode == 0, done.stderr
     with load(path) as runtime:
-        expected = infer_batched(runtime, crops)["heatmaps"]
+        expected = runtime.infer_batch(crops)["heatmaps"]
     # Both compute INT8 in integers, but round differently, so that single values differ; empty maps correlate by 0.
     assert np.corrcoef(np.load(tmp_path / "out.npy").ravel(), expected.ravel())[0, 1] >= least
 
