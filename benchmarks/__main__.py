@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other."""
+"""Run the benchmarks that need no data of their own, one after the other."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Time to convert Lite-HRNet-18 to OpenVINO, by stage, the start of the process included. The bar is 60 s."""
+"""Time the conversion of Lite-HRNet-18 to OpenVINO by stage, the start of the process included. The bar is 60 s."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODELS = ("litehrnet-18-wider-naive-coco-256x192", "litehrnet-18-coco-256x192")
 
 
 def weights_for(model: str, folder: Path) -> list[str]:
-    """Random weights for a model whose own would have to be downloaded: conversion time does not depend on them."""
+    """Make random weights where a model's own would have to be downloaded: conversion takes as long with them."""
     from safetensors.torch import save_file
 
     from edgehr.models import build

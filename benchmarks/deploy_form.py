@@ -1,4 +1,4 @@
-"""The deploy form beside the plain export: latency, operators, memory, profile, and the limit of arithmetic.
+"""Compare the deploy form with the plain export: latency, operators, memory, profile, and the limit of arithmetic.
 
 python -m benchmarks.deploy_form [--model NAME] [--weights FILE] [--rounds N] [ARTIFACT ...]
 
@@ -113,14 +113,14 @@ def _computing(counts: dict[str, int] | None) -> int:
 
 
 def _memory(path: Path) -> float:
-    """Peak memory in MiB of a process that loads one file and runs it."""
+    """Measure the peak memory, MiB, of a process that loads one file and runs it."""
     command = [sys.executable, "-m", "benchmarks.peak_memory", str(path), str(THREADS)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.strip().splitlines()[-1])
 
 
 def _peak(size: int = 1536, repeats: int = 8) -> float:
-    """FLOP/s of the fastest of some float32 matrix products."""
+    """Measure FLOP/s by the fastest of some float32 matrix products."""
     torch.set_num_threads(THREADS)
     a, b = torch.rand(size, size), torch.rand(size, size)
     seconds = []

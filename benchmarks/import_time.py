@@ -1,4 +1,4 @@
-"""What `import edgehr` costs on top of NumPy and OpenCV: whole processes, in turns. The bar is 100 ms."""
+"""Time `import edgehr` on top of NumPy and OpenCV, in whole processes that take turns. The bar is 100 ms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from benchmarks.timing import report
+from benchmarks import print_times
 from edgehr.converters.report.latency import interleaved
 
 BASE = "import numpy, cv2"
@@ -24,7 +24,7 @@ def main() -> None:
         for name, code in PROGRAMS.items()
     }
     times = interleaved(calls, rounds=15, warm_up=2)
-    report("import", times, BASE)
+    print_times("import", times, BASE)
     for name in list(PROGRAMS)[1:]:
         print(f"  {name:<44} adds {np.median(times[name] - times[BASE]):.1f} ms (median of paired differences)")
 

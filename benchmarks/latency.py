@@ -1,11 +1,11 @@
-"""Latency of one inference on each runtime, batch 1, 2 threads, in turns."""
+"""Time one inference of the sample model on each runtime: batch 1, 2 threads, in turns."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from benchmarks.timing import report
+from benchmarks import print_times
 from edgehr.converters.convert import convert
 from edgehr.converters.crops import comparison_batch
 from edgehr.converters.report.latency import interleaved
@@ -37,7 +37,7 @@ def main() -> None:
             warm_up=10,
             pause_s=0.03,
         )
-        report(f"{card.name}, batch 1, {THREADS} threads", times, "OpenVINO fp32")
+        print_times(f"{card.name}, batch 1, {THREADS} threads", times, "OpenVINO fp32")
         for runtime in runtimes.values():
             runtime.close()
 

@@ -1,4 +1,4 @@
-"""What live pose costs beside its networks, and what the pipeline gains over doing one thing after the other.
+"""Time what live pose does beside its networks, and what the pipeline gains over doing one thing after the other.
 
 The overhead is measured with networks that answer at once, with heatmaps made beforehand; drawing included.
 
@@ -33,7 +33,7 @@ WIDTH, HEIGHT, FRAMES = 1280, 720, 200
 COPIES, ROUNDS = 20, 5  # copies of the given clip in one film, so that starting and ending weigh little
 
 
-# Where the 17 COCO joints of somebody who stands are in a crop, in fractions of its width and height. They span what
+# Where the 17 COCO joints of a standing person are in a crop, in fractions of its width and height. They span what
 # keeps the person's box, made of the keypoints of the frame before, at its size.
 STANDING = np.array(
     [
@@ -45,7 +45,7 @@ STANDING = np.array(
 
 
 class Instant(Runtime):
-    """Answers at once: somebody stands in the middle of every crop."""
+    """A runtime that answers at once: a person stands in the middle of every crop."""
 
     backend = "instant"
 
@@ -65,7 +65,7 @@ class Instant(Runtime):
 
 
 def overhead(people: int) -> tuple[float, float, dict[str, dict[str, float]]]:
-    """Median milliseconds a frame beside the networks, without drawing and with it, and the stages."""
+    """Measure the median milliseconds of a frame beside the networks, without drawing and with it, and the stages."""
     frame = np.asarray(cv2.resize(read_image(photographs()[0]), (WIDTH, HEIGHT)), np.uint8)
     step = WIDTH / people
     wide = min(step, 220)
@@ -87,7 +87,7 @@ def overhead(people: int) -> tuple[float, float, dict[str, dict[str, float]]]:
 
 
 def sequential(estimator: PoseEstimator, video: Path, out: Path) -> float:
-    """Seconds to draw poses over a video, one step after the other."""
+    """Draw poses over a video, one step after the other; returns seconds."""
     sequence, source, sink = estimator.sequence(), open_source(video), VideoSink(out, 25)
     started = time.perf_counter()
     for frame in source:
@@ -100,7 +100,7 @@ def sequential(estimator: PoseEstimator, video: Path, out: Path) -> float:
 
 
 def streaming(estimator: PoseEstimator, video: Path, out: Path) -> float:
-    """Seconds for the same through the pipeline."""
+    """Draw poses over a video through the pipeline; returns seconds."""
     sink = VideoSink(out, 25)
     started = time.perf_counter()
     for poses in estimator.stream(video):
@@ -111,7 +111,7 @@ def streaming(estimator: PoseEstimator, video: Path, out: Path) -> float:
 
 
 def repeated(video: Path, folder: Path) -> Path:
-    """The clip many times over in one file."""
+    """Write a clip many times over to one file."""
     frames = [frame.image for frame in open_source(video)]
     path = folder / "repeated.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, frames[0].shape[1::-1])

@@ -1,4 +1,4 @@
-"""Where the time of an inference goes, by type of operator, as the runtime itself reports it."""
+"""Profile an inference by type of operator, as the runtime itself reports it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Profile = list[tuple[str, int, float]]  # type, how many, milliseconds of one in
 
 
 def profile(path: Path, threads: int) -> Profile:
-    """Types of operators by their time, longest first; empty for TFLite, whose Python interface has no profiler."""
+    """Sum the time of each type of operator, longest first; nothing for TFLite, which has no profiler in Python."""
     makers = {".xml": _openvino, ".onnx": _onnxruntime}
     if path.suffix not in makers:
         return []

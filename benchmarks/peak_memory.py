@@ -1,4 +1,4 @@
-"""Peak memory, in MiB, of a process that loads one artifact and runs it.
+"""Print the peak memory, in MiB, of a process that loads one artifact and runs it.
 
 python -m benchmarks.peak_memory FILE THREADS
 """
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def peak() -> float:
-    """Of this program; `getrusage` would count what the process that started it held at that moment, too."""
+    """Read this program's peak memory, MiB; `getrusage` would add what its parent process held when it started it."""
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if found is None:
         raise OSError("the kernel does not say how much memory was used at most")

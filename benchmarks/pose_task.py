@@ -1,4 +1,4 @@
-"""Crop, normalize and decode. The bar for decoding 17 heatmaps of 64x48 for 32 people is 2 ms."""
+"""Time cropping, normalizing and decoding. The bar for decoding 17 heatmaps of 64x48 for 32 people is 2 ms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from benchmarks.timing import report
+from benchmarks import print_times
 from edgehr.assets import photographs
 from edgehr.card import Decoding
 from edgehr.converters.report.latency import interleaved
@@ -19,7 +19,7 @@ PEOPLE = 32
 
 
 def real_heatmaps() -> np.ndarray:
-    """Heatmaps of the sample model for windows of the shipped photographs, (32, 17, 64, 48)."""
+    """Infer the sample model on windows of the shipped photographs; returns (32, 17, 64, 48)."""
     from edgehr.converters.crops import comparison_batch
     from edgehr.models.runtime import TorchRuntime
 
@@ -33,13 +33,13 @@ def main() -> None:
 
     heatmaps = real_heatmaps()
     calls = {method: lambda method=method: decode(heatmaps, Decoding(method)) for method in METHODS}
-    report(f"decoding 17 heatmaps of 64x48 for {PEOPLE} people", interleaved(calls, rounds=200))
+    print_times(f"decoding 17 heatmaps of 64x48 for {PEOPLE} people", interleaved(calls, rounds=200))
     for method, loop in METHODS.items():
         pair = {
             method: calls[method],
             f"{method}, a plain loop over joints": lambda loop=loop: [loop(m, 11) for maps in heatmaps for m in maps],
         }
-        report("the same beside a loop, which the caches remember", interleaved(pair, rounds=20), method)
+        print_times("the same beside a loop, which the caches remember", interleaved(pair, rounds=20), method)
 
     card = get_card(DEFAULT_MODEL)
     frame = cv2.resize(cv2.imread(str(photographs()[0])), (1280, 720))
@@ -57,7 +57,7 @@ def main() -> None:
             },
             rounds=200,
         )
-        report(f"{people} of 1280x720", times)
+        print_times(f"{people} of 1280x720", times)
 
 
 if __name__ == "__main__":

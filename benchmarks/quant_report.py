@@ -1,4 +1,4 @@
-"""The table of docs/quantization.md: INT8 by edgehr and by the default settings of others, on OpenVINO, TFLite, ONNX.
+"""Make the table of docs/quantization.md: INT8 by edgehr and by the defaults of others on OpenVINO, TFLite, ONNX.
 
     make quant-report [SHARED=../shared] [PEOPLE=N] [FRESH=1]
 
@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.plain_int8 import PLAIN, quantize_plainly
-from benchmarks.quant_table import Row, markdown
+from benchmarks.other_quantizers import QUANTIZERS, quantize_with
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.held_out import refuse_held_out
 from edgehr.card import ModelCard
@@ -37,6 +36,8 @@ MODELS = {
 CALIBRATION, EVALUATION = "coco-train2017-people", "coco-val2017-people"
 ANNOTATIONS = "person_keypoints.json"
 ROUNDS = 10  # timed inferences; latency is not in the table
+# Packages whose versions the table names.
+TOOLS = ("onnxruntime", "openvino", "nncf", "ai-edge-quantizer", "ai-edge-litert", "litert-torch", "torch")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Format:
         label: What the table calls it.
         target: What float32 and INT8 are converted to.
         suffix: Of the files that are measured.
-        plain: Names of other quantizers, see `benchmarks.plain_int8`.
+        plain: Names of other quantizers, see `benchmarks.other_quantizers`.
     """
 
     label: str
@@ -106,7 +107,7 @@ def report(
     *,
     fresh: bool,
 ) -> str:
-    """The table as Markdown; raises EdgehrError where data is missing."""
+    """Make the table as Markdown; raises EdgehrError where data is missing."""
     _check(shared, models, formats)
     calibration = CalibrationSet.of(shared / "data" / CALIBRATION / ANNOTATIONS, most=crops)
     held_out = shared / "data" / EVALUATION / ANNOTATIONS
@@ -139,7 +140,7 @@ def _setting(data: Data) -> str:
 
 
 def _check(shared: Path, models: Sequence[str], formats: Sequence[str]) -> None:
-    """Say before the work what would fail in it."""
+    """Raise EdgehrError before the work for what would fail in it."""
     wanted = [shared / "data" / name / ANNOTATIONS for name in (CALIBRATION, EVALUATION)]
     wanted += [shared / "weights" / MODELS[model][1] for model in models]
     for path in wanted:
@@ -153,7 +154,7 @@ def _check(shared: Path, models: Sequence[str], formats: Sequence[str]) -> None:
 
 
 def _make(card: ModelCard, weights: Path, key: str, data: Data, folder: Path, *, fresh: bool) -> Mapping[str, Path]:
-    """The artifacts of a format by who made them, the float32 one first; those that are there are kept."""
+    """Convert to a format where files are missing or old; returns them by who made them, the float32 one first."""
     form = FORMATS[key]
     paths = {"float32": folder / f"float32{form.suffix}", "edgehr": folder / f"{key}-edgehr{form.suffix}"}
     if fresh or _is_old(paths["float32"]):
@@ -165,18 +166,18 @@ def _make(card: ModelCard, weights: Path, key: str, data: Data, folder: Path, *,
     plain = folder / f"plain{form.suffix}"
     for name in form.plain:
         path = folder / f"{key}-{name}{form.suffix}"
-        paths[" ".join(PLAIN[name][1:]).replace(" ", ", ", 1)] = path
+        paths[" ".join(QUANTIZERS[name][1:]).replace(" ", ", ", 1)] = path
         if fresh or _is_old(path):
             if fresh or _is_old(plain):
                 _say(f"{card.name}: float32 as trained, {form.label}")
                 _convert_plain(card, weights, form.target, plain)
             _say(f"{card.name}: INT8 by {name}, {form.label}")
-            quantize_plainly(name, plain, data.calibration, path)
+            quantize_with(name, plain, data.calibration, path)
     return paths
 
 
 def _convert_plain(card: ModelCard, weights: Path, name: str, path: Path) -> None:
-    """What others' quantizers start from: without the deploy form, which is half of what edgehr does."""
+    """Convert what others' quantizers start from: without the deploy form, which is half of what edgehr does."""
     from edgehr.converters.targets import make_target
 
     target = make_target(name)
@@ -199,7 +200,7 @@ def _convert_int8(card: ModelCard, weights: Path, key: str, calibration: Calibra
 
 
 def _is_old(path: Path) -> bool:
-    """Whether a file is not there, or older than what makes it."""
+    """Tell whether a file is not there, or older than what makes it."""
     if not path.is_file():
         return True
     sources = [file for folder in ("calib", "converters") for file in (ROOT / folder).rglob("*.py")]
@@ -213,6 +214,65 @@ def _measure(paths: Mapping[str, Path], data: Data) -> dict[str, Column]:
 
 def _say(what: str) -> None:
     print(f"{what} ...", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a kind of artifact, who made it, and what was measured for each model."""
+
+    form: str
+    by: str
+    columns: Mapping[str, Column]
+
+
+def markdown(rows: Sequence[Row], people: str, models: Mapping[str, str]) -> str:
+    """Write measured artifacts as a Markdown table, under what they were measured on.
+
+    Args:
+        rows: Its lines; those that follow a float32 one of the same kind are compared with it.
+        people: What was measured on what, in words.
+        models: What is to be said of each model, by the letter that the table gives it.
+    """
+    headers = ["", "by"]
+    for model in models:
+        headers += [f"{name} ({model})" for name in ("AP", "mean OKS", "AP with float as truth")]
+    listed = ", ".join(f"({model})" for model in models)
+    headers += [f"size {listed}", f"multiply-adds in INT8 {listed}"]
+    lines = [headers, ["---"] * len(headers), *_lines(rows, list(models))]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    described = [f"({model}) {what}." for model, what in models.items()]
+    return "\n".join([people, *described, f"Versions: {_versions(rows)}.", "", table])
+
+
+def _lines(rows: Sequence[Row], models: Sequence[str]) -> list[list[str]]:
+    lines, reference = [], rows[0]
+    for row in rows:
+        if row.by == "float32":
+            reference = row
+        cells = [row.form, row.by]
+        for model in models:
+            cells += _accuracy(row.columns[model])
+        sizes = [f"{row.columns[m].size_bytes / reference.columns[m].size_bytes:.2f}" for m in models]
+        lines.append([*cells, ", ".join(sizes), ", ".join(_share(row.columns[model]) for model in models)])
+    return lines
+
+
+def _accuracy(column: Column) -> list[str]:
+    agreement = column.agreement
+    if agreement is None:
+        return [f"{100 * column.accuracy.ap:.2f}", "", ""]
+    truth = "" if agreement.ap is None else f"{100 * agreement.ap.ap:.1f}"
+    return [f"{100 * column.accuracy.ap:.2f}", f"{agreement.oks:.3f}", truth]
+
+
+def _share(column: Column) -> str:
+    return f"{column.coverage.int8_share:.1%}".replace("%", " %") if column.coverage else "-"
+
+
+def _versions(rows: Sequence[Row]) -> str:
+    columns = [column for row in rows for column in row.columns.values()]
+    known = {name: number for column in columns for name, number in column.artifact.tools.items()}
+    return ", ".join(f"{name} {known[name]}" for name in ("edgehr", *TOOLS) if name in known)
 
 
 if __name__ == "__main__":

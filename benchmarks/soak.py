@@ -1,4 +1,4 @@
-"""Live pose for an hour: does memory grow, is a thread or a file left over, and does a slow consumer get old frames?
+"""Run live pose for an hour: does memory grow, is a thread or a file left over, does a slow consumer get old frames?
 
 The loop is the demo's own (`edgehr.cli.live`): a looped video, detection and pose in their threads, drawing, JSON
 lines to a file, and the web page with one viewer in another process. Without `--model`, networks that answer at once
@@ -10,6 +10,7 @@ stand in, so that many frames pass in little time. Linux only: the figures are t
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -37,9 +38,10 @@ from edgehr.tasks.pose.poses import Poses
 ROOT = Path(__file__).parent.parent
 WARM_UP = 0.05
 TRIAL_FRAMES = 100  # run first and not counted: libraries start threads and open files that they keep
-LOOKS = 1000  # at the memory, along a run
+SAMPLES = 1000  # of the memory, along a run
 ROWS = 12
 PEOPLE = 4
+MAX_REQUESTED = 2  # pictures that the page asks for ahead
 MIB = 1 << 20
 CONSUMER_FPS, CONSUMER_FRAMES = 3, 60
 
@@ -67,18 +69,18 @@ class Soak:
 
     @property
     def growth(self) -> float:
-        """Memory at the end against that after the warm-up, each the median of the looks in a twentieth of the run."""
+        """Compare memory at the end with that after the warm-up, each the median of a twentieth of the run."""
         share = max(round(WARM_UP * len(self.along)), 1)
         warm, last = self.along[share : 2 * share], self.along[-share:]
         return float(np.median([u.rss_mib for u in last]) / np.median([u.rss_mib for u in warm]) - 1)
 
 
 class Watch:
-    """A sink that looks at the process now and then, and stops after a time."""
+    """A sink that records what the process holds now and then, and stops after a time."""
 
     def __init__(self, frames: int, seconds: float) -> None:
         self.along: list[Usage] = []
-        self._every, self._frames = max(frames // LOOKS, 1), 0
+        self._every, self._frames = max(frames // SAMPLES, 1), 0
         self._started, self._seconds = time.monotonic(), seconds
 
     def write(self, frame: Frame, poses: Poses | None = None) -> None:
@@ -90,23 +92,23 @@ class Watch:
             raise Stop
 
     def close(self) -> list[Path]:
-        """Leaves no file."""
+        """Leave no file."""
         return []
 
     def discard(self) -> None:
-        """Leaves no file."""
+        """Leave no file."""
 
 
 def usage(frames: int = 0, seconds: float = 0.0) -> Usage:
-    """Resident memory, threads (also those of libraries) and open files, as the kernel counts them."""
+    """Read resident memory, threads (also those of libraries) and open files, as the kernel counts them."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     own = 1  # the listing of the folder is an open file itself
     files = len(os.listdir("/proc/self/fd")) - own
     return Usage(frames, seconds, pages * os.sysconf("SC_PAGE_SIZE") / MIB, len(os.listdir("/proc/self/task")), files)
 
 
-def still(image: NDArray[Any]) -> Detections:
-    """A detector that answers at once: people side by side."""
+def detect_standing(image: NDArray[Any]) -> Detections:
+    """Answer at once, as a detector: people side by side."""
     height, width = image.shape[:2]
     step = width / PEOPLE
     boxes = [[i * step, 0.1 * height, (i + 1) * step, 0.9 * height] for i in range(PEOPLE)]
@@ -114,14 +116,14 @@ def still(image: NDArray[Any]) -> Detections:
 
 
 def open_estimator(model: Path | None, detector: Path | None, threads: int = 1) -> PoseEstimator:
-    """Real networks, or without a model those that answer at once."""
-    return PoseEstimator(model or Instant(), detector=detector if model else still, threads=threads)
+    """Open real networks, or without a model those that answer at once."""
+    return PoseEstimator(model or Instant(), detector=detector if model else detect_standing, threads=threads)
 
 
 def one_run(
     video: Path, estimator: PoseEstimator, frames: int, seconds: float = float("inf")
 ) -> tuple[list[Usage], dict[str, Any], int]:
-    """Go through a looped video with everything open that the demo can have open; returns the viewer's pictures too."""
+    """Go through a looped video with everything open that the demo can have open; count the viewer's pictures, too."""
     watch = Watch(frames, seconds)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -129,7 +131,7 @@ def one_run(
         sinks: list[Sink] = [JsonLinesSink(folder / "poses.jsonl"), watch]
         server = WebServer(port=0)
         try:
-            command = [sys.executable, "-m", "benchmarks.web_viewer", server.url]
+            command = [sys.executable, "-c", f"from benchmarks.soak import view; view({server.url!r})"]
             viewer = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
             summary = go_through(source, estimator, AllSinks(sinks), server, most_frames=frames)
         finally:
@@ -141,8 +143,29 @@ def one_run(
     return watch.along, summary, int(seen or 0)
 
 
+def view(url: str) -> None:
+    """Ask the demo's page for pictures as a browser does, until the server goes, and print how many came."""
+    import aiohttp
+
+    async def watch() -> int:
+        pictures = 0
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}live", max_msg_size=0) as live:
+            for _ in range(MAX_REQUESTED):
+                await live.send_str("next")
+            async for message in live:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    pictures += 1
+                    await live.send_str("next")
+        return pictures
+
+    try:
+        print(asyncio.run(watch()))
+    except aiohttp.ClientError as error:
+        sys.exit(f"the connection was lost: {error}")
+
+
 def soak(video: Path, estimator: PoseEstimator, frames: int, seconds: float = float("inf")) -> Soak:
-    """A trial run, then the one that counts."""
+    """Make a trial run, then the one that counts."""
     one_run(video, estimator, TRIAL_FRAMES)
     before = usage()
     along, summary, pictures = one_run(video, estimator, frames, seconds)
@@ -150,7 +173,7 @@ def soak(video: Path, estimator: PoseEstimator, frames: int, seconds: float = fl
 
 
 def latencies(video: Path, estimator: PoseEstimator) -> tuple[NDArray[np.float64], float, int]:
-    """A consumer of 3 frames a second on a video played as a camera would: the age of what it gets, milliseconds.
+    """Measure the age of what a consumer of 3 frames a second gets of a video played as by a camera, milliseconds.
 
     Returns:
         The ages, the source's own rate and how many frames it gave meanwhile.
@@ -180,7 +203,7 @@ def report(result: Soak) -> None:
 
 
 def as_json(result: Soak) -> dict[str, Any]:
-    """What was held, in plain types."""
+    """Give the result in plain JSON types."""
     ends = {"before": asdict(result.before), "after": asdict(result.after)}
     counts = {key: result.summary[key] for key in ("frames", "with_person", "lines")}
     return {**ends, **counts, "pictures": result.pictures, "growth": result.growth}

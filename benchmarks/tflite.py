@@ -1,4 +1,4 @@
-"""TFLite files beside what `litert_torch.convert` alone makes of the same network: size, operators, latency.
+"""Compare TFLite files with what `litert_torch.convert` alone makes of a network: size, operators, latency.
 
 Latency does not depend on weights, so networks without sample weights keep their initial ones.
 """
@@ -38,7 +38,7 @@ SCRIPT = Path(__file__).with_name("tflite_latency.py")
 
 
 def plain(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
-    """What the converter alone makes of a network."""
+    """Convert a network with nothing but the converter."""
     with quiet():
         import litert_torch
 
@@ -47,7 +47,7 @@ def plain(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
 
 
 def int8(network: PoseNetwork, card: ModelCard) -> bytes:
-    """As `edgehr convert --precision int8` writes it, but quantized on a few photographs: latency is the same."""
+    """Convert as `edgehr convert --precision int8` does, but quantize on a few photographs: latency is the same."""
     crops, recipe = comparison_batch(card), recipe_for(card, "tflite")
     recipe = replace(recipe, fit_crops=len(crops))
     form, _ = deploy(network, recipe.form)

@@ -1,4 +1,4 @@
-"""Latency of TFLite files in turns, in a process that holds nothing else: run by `benchmarks.tflite`.
+"""Time TFLite files in turns, in a process that holds nothing else: run by `benchmarks.tflite`.
 
 python benchmarks/tflite_latency.py ai_edge_litert|tflite_runtime THREADS ROUNDS FILE ...
 """

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks import quant_report
-from benchmarks.plain_int8 import PLAIN, quantize_plainly
-from benchmarks.quant_table import Row, markdown
+from benchmarks.other_quantizers import QUANTIZERS, quantize_with
+from benchmarks.quant_report import Row, markdown
 from edgehr.calib.crops import CalibrationSet
 from edgehr.converters.report.coverage import Coverage, Node, read_coverage
 from edgehr.converters.report.latency import Latency
@@ -84,7 +84,7 @@ def test_artifacts_older_than_what_makes_them_are_made_again(tmp_path: Path) -> 
 def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Path) -> None:
     source = save(float_model(), tmp_path / "float32.onnx")
     crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=32)
-    quantize_plainly("onnxruntime", source, crops, tmp_path / "int8.onnx")
+    quantize_with("onnxruntime", source, crops, tmp_path / "int8.onnx")
     coverage = read_coverage(tmp_path / "int8.onnx")
     assert coverage is not None
     assert coverage.int8_share == 1
@@ -121,4 +121,4 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
 
 
 def test_every_quantizer_that_a_format_is_compared_with_is_known() -> None:
-    assert {name for form in quant_report.FORMATS.values() for name in form.plain} == set(PLAIN)
+    assert {name for form in quant_report.FORMATS.values() for name in form.plain} == set(QUANTIZERS)

@@ -1,4 +1,4 @@
-"""What the quantizers of others make of edgehr's float32 artifacts, with nothing set but the calibration crops.
+"""Quantize edgehr's float32 artifacts by the tools of others, with nothing set but the calibration crops.
 
 NNCF needs an environment of its own (`make quant-report` makes it); the others are in the project's.
 """
@@ -29,9 +29,9 @@ Crops = list[NDArray[np.float32]]
 Quantize = Callable[[Path, Artifact, Crops, Path], None]
 
 
-def quantize_plainly(name: str, source: Path, crops: CalibrationSet, path: Path) -> None:
-    """Quantize a float32 artifact by one of `PLAIN`, and let the result say what it is."""
-    run, tool, settings = PLAIN[name]
+def quantize_with(name: str, source: Path, crops: CalibrationSet, path: Path) -> None:
+    """Quantize a float32 artifact by one of `QUANTIZERS`, and let the result say what it is."""
+    run, tool, settings = QUANTIZERS[name]
     with load(source) as runtime:
         artifact = runtime.artifact
     if artifact is None:
@@ -93,7 +93,7 @@ def _ai_edge_quantizer(source: Path, artifact: Artifact, crops: Crops, path: Pat
 
 
 # By name: how, the package, and what was chosen in it, in words.
-PLAIN: dict[str, tuple[Quantize, str, str]] = {
+QUANTIZERS: dict[str, tuple[Quantize, str, str]] = {
     "onnxruntime": (_onnxruntime, "onnxruntime", "quantize_static, defaults"),
     "nncf-mixed": (_nncf("mixed"), "nncf", "mixed preset"),
     "nncf-default": (_nncf("performance"), "nncf", "default preset"),

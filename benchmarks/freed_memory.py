@@ -1,6 +1,6 @@
-"""How long quantizing takes when freed memory stays with the process, and when it does not: `edgehr.calib.memory`.
+"""Time quantization where freed memory stays with the process and where it does not: `edgehr.calib.memory`.
 
-    python -m benchmarks.quantizing ANNOTATIONS [--model NAME] [--weights FILE] [--rounds N]
+    python -m benchmarks.freed_memory ANNOTATIONS [--model NAME] [--weights FILE] [--rounds N]
 
 `edgehr convert --precision int8` to ONNX, each time in a process of its own, in turns, without the cache: seconds by
 the clock, seconds of the kernel, and peak memory.
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def measured(way: str) -> list[float]:
-    """Seconds, seconds in the kernel and MiB of a process of its own."""
+    """Quantize in a process of its own; returns its seconds, those in the kernel, and its peak MiB."""
     with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-m", "benchmarks.quantizing", *sys.argv[1:], "--once", way]
+        command = [sys.executable, "-m", "benchmarks.freed_memory", *sys.argv[1:], "--once", way]
         environment = {**os.environ, "EDGEHR_CACHE": cache}
         ran = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return [float(word) for word in ran.stdout.split()[-3:]]
