@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.assets import photographs
-from edgehr.live.detection import Detections
-from edgehr.live.draw import draw_poses
-from edgehr.live.estimator import PoseEstimator
+from edgehr.live.drawing import draw_poses
+from edgehr.live.predictors.pose import PoseEstimator
 from edgehr.live.sinks.video import VideoSink
 from edgehr.live.sources import open_source
-from edgehr.live.stats import StageTimes
+from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
 from edgehr.runtimes.base import Tensors
+from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import DEFAULT_MODEL, get_card
 

@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 
 from benchmarks.live_pose import Instant
 from edgehr.cli.live import go_through
-from edgehr.live.detection import Detections
-from edgehr.live.estimator import PoseEstimator
-from edgehr.live.sinks import AllSinks, Sink, Stop
+from edgehr.live.predictors.pose import PoseEstimator
+from edgehr.live.sinks import Sink, SinkGroup, StopRequested
 from edgehr.live.sinks.json_lines import JsonLinesSink
 from edgehr.live.sources import Frame, open_source
 from edgehr.live.web import WebServer
+from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.pose.poses import Poses
 
 ROOT = Path(__file__).parent.parent
@@ -89,7 +89,7 @@ class Watch:
         if self._frames % self._every == 0:
             self.along.append(usage(self._frames, time.monotonic() - self._started))
         if time.monotonic() - self._started > self._seconds:
-            raise Stop
+            raise StopRequested
 
     def close(self) -> list[Path]:
         """Leave no file."""
@@ -133,10 +133,10 @@ def one_run(
         try:
             command = [sys.executable, "-c", f"from benchmarks.soak import view; view({server.url!r})"]
             viewer = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
-            summary = go_through(source, estimator, AllSinks(sinks), server, most_frames=frames)
+            summary = go_through(source, estimator, SinkGroup(sinks), server, max_frames=frames)
         finally:
             server.close()
-        (path,) = AllSinks(sinks).close()
+        (path,) = SinkGroup(sinks).close()
         with path.open(encoding="utf-8") as lines:
             summary["lines"] = sum(1 for _ in lines)
         seen = viewer.communicate(timeout=30)[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sources.base import usable
+from edgehr.live.sources.base import decoded_image
 from edgehr.live.sources.video import frame_count, open_video
 from edgehr.tasks.image.reading import Image
 
@@ -47,7 +47,7 @@ def read_frames(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Image
             if at < number or not there:
                 return
             at += 1
-            image = usable(raw)
+            image = decoded_image(raw)
             if image is not None:
                 yield number, image
     finally:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.live.sequence import WINDOWS_PER_FRAME
-from edgehr.live.single import SinglePerson
-from edgehr.live.yolox import YoloxDetector
+from edgehr.live.predictors.person_detector import PersonDetector
+from edgehr.live.predictors.pose_sequence import WINDOWS_PER_FRAME
+from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.image.reading import Image
 
@@ -31,7 +31,7 @@ class Finder:
 def detector(runtime: Runtime) -> Finder:
     """Everybody, by a converted YOLOX detector; raises EdgehrError for another model."""
     card = runtime.card
-    detect = YoloxDetector(runtime, card)
+    detect = PersonDetector(runtime)
     return Finder(lambda image: detect(image).boxes, f"detector {card.name}, weights {_weights(runtime)}")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgehr.card import ModelCard
     from edgehr.errors import EdgehrError
-    from edgehr.live.estimator import PoseEstimator
+    from edgehr.live.predictors.pose import PoseEstimator
     from edgehr.runtimes import Runtime, load
     from edgehr.tasks import Poses, Task
 
@@ -32,7 +32,7 @@ __all__ = [
 _HOMES = {
     "EdgehrError": "edgehr.errors",
     "ModelCard": "edgehr.card",
-    "PoseEstimator": "edgehr.live.estimator",
+    "PoseEstimator": "edgehr.live.predictors.pose",
     "Poses": "edgehr.tasks",
     "Runtime": "edgehr.runtimes",
     "Task": "edgehr.tasks",

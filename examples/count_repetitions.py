@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr import EdgehrError, PoseEstimator, Poses
-from edgehr.live.draw import draw_label, draw_poses
-from edgehr.live.sinks import AllSinks, Stop, open_sinks
+from edgehr.live.drawing import draw_label, draw_poses
+from edgehr.live.sinks import SinkGroup, StopRequested, open_sinks
 from edgehr.live.sources import Frame, Source, open_source
 
 SEEN = 0.3  # score under which a keypoint says nothing
@@ -165,7 +165,7 @@ class PeopleCounter:
         return {number: counter.count for number, counter in self._counters.items()}
 
 
-def count(source: Source, estimator: PoseEstimator, sinks: AllSinks, exercise: str) -> dict[int, int]:
+def count(source: Source, estimator: PoseEstimator, sinks: SinkGroup, exercise: str) -> dict[int, int]:
     """Count until the source ends, the window is closed, or Ctrl-C; every repetition is printed.
 
     Returns:
@@ -184,7 +184,7 @@ def count(source: Source, estimator: PoseEstimator, sinks: AllSinks, exercise: s
                     print(f"{time_s - started_s:7.1f} s  person {number}: {people.counts()[number]}", flush=True)
                 draw(poses.frame.image, poses, estimator, people.counts())
                 sinks.write(poses.frame, poses)
-        except (KeyboardInterrupt, Stop):
+        except (KeyboardInterrupt, StopRequested):
             pass  # what was counted and saved so far is the result
     return people.counts()
 

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.assets import photographs
     from edgehr.cli.live import go_through
     from edgehr.cli.stopping import ended_by_signals, undisturbed
-    from edgehr.live.estimator import PoseEstimator
+    from edgehr.live.predictors.pose import PoseEstimator
     from edgehr.live.sinks import open_sinks
     from edgehr.live.sources import open_source
 
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
                 estimator,
                 sinks,
                 server,
-                most_frames=args.frames,
+                max_frames=args.frames,
                 collect=args.json and source.kind != "live" and not args.loop,
             )
             with undisturbed():

@@ -1,4 +1,4 @@
-"""The loop of the demo: what comes out of the estimator is drawn, shown, saved and counted."""
+"""The loop of the demo: results are drawn, shown, saved and counted."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgehr.cli.output import progress_bar
 from edgehr.live.board import Board, read_board
-from edgehr.live.draw import draw_label, draw_poses
-from edgehr.live.estimator import PoseEstimator
-from edgehr.live.sinks import AllSinks, Stop
+from edgehr.live.drawing import draw_label, draw_poses
+from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
+from edgehr.live.sinks import SinkGroup, StopRequested
 from edgehr.live.sources import Source
-from edgehr.live.stats import StageTimes
-from edgehr.live.stream import StreamPoses
+from edgehr.live.timing import StageTimes
 
 if TYPE_CHECKING:
     from edgehr.live.web import WebServer
@@ -26,27 +25,27 @@ Stages = dict[str, dict[str, float]]
 def go_through(
     source: Source,
     estimator: PoseEstimator,
-    sinks: AllSinks,
+    sinks: SinkGroup,
     server: WebServer | None,
     *,
-    most_frames: int | None = None,
+    max_frames: int | None = None,
     collect: bool = False,
 ) -> dict[str, Any]:
     """Run until the source ends, the window is closed, enough frames are through, or Ctrl-C.
 
     Args:
         source: Where frames come from.
-        estimator: What finds the poses.
-        sinks: Where drawn frames and poses go.
-        server: A page to publish to.
-        most_frames: Frames after which to stop.
+        estimator: Finds the poses.
+        sinks: Take the drawn frames and the poses.
+        server: Shows the frames on a page, if there is one.
+        max_frames: Frames after which to stop.
         collect: Return every pose, which takes memory for each frame.
 
     Returns:
         The summary, in plain JSON types.
     """
-    run = _Run(source, estimator, server)
-    with progress_bar(source.name, most_frames or source.count or None) as advance:
+    run = DemoRun(source, estimator, server)
+    with progress_bar(source.name, max_frames or source.count or None) as advance:
         try:
             with closing(estimator.stream(source, run.times)) as results:
                 for poses in results:
@@ -54,32 +53,32 @@ def go_through(
                     with run.times.measure("write"):
                         sinks.write(poses.frame, poses)
                     if collect:
-                        run.found.append(_found(poses))
+                        run.collected.append(_as_json(poses))
                     advance(run.frames, None)
-                    if run.frames == most_frames:
+                    if run.frames == max_frames:
                         break
-        except (KeyboardInterrupt, Stop) as wish:
-            run.interrupted = isinstance(wish, KeyboardInterrupt)
+        except (KeyboardInterrupt, StopRequested) as end:
+            run.interrupted = isinstance(end, KeyboardInterrupt)
     return run.summary(collect)
 
 
-class _Run:
-    """What is counted on the way."""
+class DemoRun:
+    """The counts and times of a run, and the picture that tells of them."""
 
     def __init__(self, source: Source, estimator: PoseEstimator, server: WebServer | None) -> None:
         self.times = StageTimes()
         self.frames = self.with_person = 0
-        self.found: list[dict[str, Any]] = []
+        self.collected: list[dict[str, Any]] = []
         self.interrupted = False
         self._source, self._card, self._server = source, estimator.card, server
         runtime = estimator.runtime
-        self._where = f"{runtime.backend} {runtime.device} {runtime.precision}".strip()
+        self._runtime = f"{runtime.backend} {runtime.device} {runtime.precision}".strip()
         self._board: Board | None = None
         self._board_read_s = float("-inf")
         self._started = time.perf_counter()
 
     def show(self, poses: StreamPoses) -> None:
-        """Draw the poses and the truth about them, and publish the picture."""
+        """Draw the poses and what the run has come to, and publish the picture."""
         self.frames += 1
         self.with_person += len(poses) > 0
         image, stages = poses.frame.image, self.times.summary()
@@ -91,7 +90,7 @@ class _Run:
 
     def _lines(self, stages: Stages) -> list[str]:
         listed = "  ".join(f"{stage} {times['p50']:.1f}/{times['p95']:.1f}" for stage, times in stages.items())
-        lines = [f"{self._card.name} ({self._card.weights.origin} weights), {self._where}"]
+        lines = [f"{self._card.name} ({self._card.weights.origin} weights), {self._runtime}"]
         if self._source.kind != "images":
             rate = f"{self.times.fps:.1f} fps  " if self.times.fps else ""  # of the first frame it is not known
             lines.append(f"{rate}ms p50/p95: {listed}")
@@ -108,7 +107,7 @@ class _Run:
         return {
             "model": self._card.name,
             "weights": self._card.weights.origin,
-            "runtime": self._where,
+            "runtime": self._runtime,
             "source": self._source.name,
             "people": people,
             "fps": round(self.times.fps, 1),
@@ -119,12 +118,12 @@ class _Run:
         }
 
     def summary(self, collect: bool) -> dict[str, Any]:
-        """What the run came to; stages over its last seconds."""
+        """Sum the run up, in plain JSON types; stages over its last seconds."""
         seconds = time.perf_counter() - self._started
         return {
             "model": self._card.name,
             "weights": self._card.weights.origin,
-            "runtime": self._where,
+            "runtime": self._runtime,
             "frames": self.frames,
             "with_person": self.with_person,
             "dropped": self._source.dropped,
@@ -132,11 +131,11 @@ class _Run:
             "fps": round(self.frames / seconds, 1),
             "stages": self.times.summary(),
             "interrupted": self.interrupted,
-            **({"poses": self.found} if collect else {}),
+            **({"poses": self.collected} if collect else {}),
         }
 
 
-def _found(poses: StreamPoses) -> dict[str, Any]:
+def _as_json(poses: StreamPoses) -> dict[str, Any]:
     return {
         "frame": poses.frame.name,
         "ids": poses.ids.tolist(),

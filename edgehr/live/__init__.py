@@ -1,5 +1,1 @@
-"""Poses in pictures and videos: one person's tracking, drawing, sources and sinks."""
-
-from edgehr.live.single import SinglePerson
-
-__all__ = ["SinglePerson"]
+"""Live streams: sources, predictors, the pipeline between them, drawing, sinks and a web page."""

@@ -1,4 +1,4 @@
-"""What a Jetson says of its power mode and clocks: figures without them mean little."""
+"""The power mode and clocks of a Jetson: figures without them mean little."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Board:
     """The state of a Jetson.
 
     Attributes:
-        power_mode: Its name as NVIDIA's `nvpmodel` has it, or its number where the name is not known.
+        power_mode: The name that NVIDIA's `nvpmodel` gives it, or its number where the name is not known.
         clocks: Present CPU and GPU clock, in words.
     """
 
@@ -25,7 +25,7 @@ class Board:
     clocks: str
 
     def to_dict(self) -> dict[str, str]:
-        """Plain JSON types."""
+        """Convert to plain JSON types."""
         return asdict(self)
 
 
@@ -33,17 +33,17 @@ def read_board(root: Path = Path("/")) -> Board | None:
     """Read the state; None where this is no Jetson.
 
     Args:
-        root: Of the file system.
+        root: Where the file system begins.
     """
     if not (root / RELEASE).is_file():
         return None
-    number = _text(root / POWER_STATUS).removeprefix("pmode:").lstrip("0") or "0"
+    number = _read_text(root / POWER_STATUS).removeprefix("pmode:").lstrip("0") or "0"
     clocks = []
     for label, path, unit in (("CPU", root / CPU_CLOCK, 1e3), ("GPU", next(root.glob(GPU_CLOCKS), None), 1e6)):
-        value = _text(path) if path is not None else ""
+        value = _read_text(path) if path is not None else ""
         if value.isdigit():
             clocks.append(f"{label} {int(value) / unit:.0f} MHz")
-    return Board(_mode_name(_text(root / POWER_MODES), number), ", ".join(clocks) or "clocks not readable")
+    return Board(_mode_name(_read_text(root / POWER_MODES), number), ", ".join(clocks) or "clocks not readable")
 
 
 def _mode_name(config: str, number: str) -> str:
@@ -54,7 +54,7 @@ def _mode_name(config: str, number: str) -> str:
     return number
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

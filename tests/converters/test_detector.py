@@ -22,7 +22,7 @@ from edgehr.converters.crops import comparison_batch
 from edgehr.converters.onnx.targets import OnnxTarget, TensorRTTarget
 from edgehr.converters.source import OnnxOrigin, open_origin
 from edgehr.errors import CheckpointError, EdgehrError
-from edgehr.live.yolox import YoloxDetector
+from edgehr.live.predictors.person_detector import PersonDetector
 from edgehr.runtimes import load
 from edgehr.runtimes.describe import describe
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -38,7 +38,7 @@ def weights(shared: Path) -> Path:
 
 
 def detections(path: Path) -> list[Any]:
-    with YoloxDetector(load(path, threads=2), CARD) as detector:
+    with PersonDetector(path, threads=2, card=CARD) as detector:
         return [detector(cv2.imread(str(photograph))) for photograph in photographs()]
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from edgehr.assets import photographs
-from edgehr.live.estimator import PoseEstimator
+from edgehr.live.predictors.pose import PoseEstimator
 from tests.examples.conftest import EXAMPLES, environment
 
 JPEG = {"Content-Type": "image/jpeg"}

@@ -19,10 +19,10 @@ import pytest
 
 from edgehr.assets import photographs
 from edgehr.errors import EdgehrError
-from edgehr.live.estimator import PoseEstimator
+from edgehr.live.predictors.pose import PoseEstimator
 from edgehr.tasks.pose.poses import Poses
 from tests.examples.pretended_ros import Ros
-from tests.live.test_stream import Peaks, whole
+from tests.live.test_pipeline import Peaks, whole
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)  # BGRA
 

@@ -29,8 +29,8 @@ def camera(no_thread_is_left: None) -> Iterator[MjpegServer]:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lost devices are opened again at once."""
-    monkeypatch.setattr(devices, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(devices, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(devices, "MIN_PAUSE_S", 0.05)
+    monkeypatch.setattr(devices, "MAX_PAUSE_S", 0.2)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.live.test_sources import write_video
+from tests.live.sources.test_sources import write_video
 
 FRAMES = 2000
 

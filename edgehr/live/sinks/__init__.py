@@ -1,6 +1,6 @@
-"""Where frames and poses go: image files, a video file, JSON lines, a window."""
+"""Where frames and results go: image files, a video file, JSON lines, a window."""
 
-from edgehr.live.sinks.base import Sink, Stop
-from edgehr.live.sinks.opening import AllSinks, open_sink, open_sinks
+from edgehr.live.sinks.base import Sink, StopRequested
+from edgehr.live.sinks.opening import SinkGroup, open_sink, open_sinks
 
-__all__ = ["AllSinks", "Sink", "Stop", "open_sink", "open_sinks"]
+__all__ = ["Sink", "SinkGroup", "StopRequested", "open_sink", "open_sinks"]

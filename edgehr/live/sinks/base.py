@@ -1,4 +1,4 @@
-"""What every sink does."""
+"""The interface of sinks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from edgehr.live.sources import Frame
 from edgehr.tasks.pose.poses import Poses
 
 
-class Stop(Exception):  # noqa: N818 - a wish, not an error
-    """Whoever looks on has seen enough: end as if the source had ended. The frame was taken."""
+class StopRequested(Exception):  # noqa: N818 - a wish, not an error
+    """A user asks to end, as if the source had ended. The frame was taken."""
 
 
 class Sink(Protocol):
     """Takes frames one by one, with what was found in them; `close` finishes the files."""
 
     def write(self, frame: Frame, poses: Poses | None = None) -> None:
-        """Take a frame, drawn already, and its poses; raises `Stop` where a user asks to end."""
+        """Take a frame, drawn already, and its poses; raises `StopRequested` where a user asks to end."""
 
     def close(self) -> list[Path]:
         """Finish and return the files that were written."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sinks.base import Stop
+from edgehr.live.sinks.base import StopRequested
 from edgehr.live.sinks.pending import PendingFile
 from edgehr.live.sources import Frame
 from edgehr.tasks.pose.poses import Poses
@@ -35,14 +35,14 @@ class JsonLinesSink:
             self._file = self._pending.temporary.open("w", encoding="utf-8")
 
     def write(self, frame: Frame, poses: Poses | None = None) -> None:
-        """Write a line; raises `Stop` when nobody reads standard output any more."""
+        """Write a line; raises `StopRequested` when nobody reads standard output any more."""
         line = json.dumps(as_json(frame, poses), allow_nan=False, separators=(",", ":"))
         try:
             self._file.write(line + "\n")
             if self._path is None:
                 self._file.flush()
         except BrokenPipeError:
-            raise Stop from None
+            raise StopRequested from None
         except OSError as error:
             raise self._failure(error) from None
 

@@ -1,4 +1,4 @@
-"""Which sinks serve what a user asks for."""
+"""Opening the sinks that a user asks for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sinks.base import Sink, Stop
+from edgehr.live.sinks.base import Sink, StopRequested
 from edgehr.live.sinks.json_lines import JsonLinesSink
 from edgehr.live.sinks.pictures import ImageSink
 from edgehr.live.sinks.video import VideoSink
@@ -16,29 +16,29 @@ from edgehr.live.sources.base import file_stem
 from edgehr.tasks.image.reading import IMAGE_SUFFIXES
 from edgehr.tasks.pose.poses import Poses
 
-FPS = 25.0  # of a saved video where a camera does not tell its own
+DEFAULT_FPS = 25.0  # of a saved video where a camera does not tell its own
 
 
-class AllSinks:
+class SinkGroup:
     """Several sinks as one.
 
     Args:
-        sinks: Each gets every frame, also where one of them raises `Stop`.
+        sinks: Each gets every frame, also where one of them raises `StopRequested`.
     """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = list(sinks)
 
     def write(self, frame: Frame, poses: Poses | None = None) -> None:
-        """Hand the frame to every sink; raises `Stop` if one of them does."""
-        asked: Stop | None = None
+        """Hand the frame to every sink; raises `StopRequested` if one of them does."""
+        request: StopRequested | None = None
         for sink in self._sinks:
             try:
                 sink.write(frame, poses)
-            except Stop as stop:
-                asked = stop
-        if asked is not None:
-            raise asked
+            except StopRequested as stop:
+                request = stop
+        if request is not None:
+            raise request
 
     def close(self) -> list[Path]:
         """Finish all and return their files; where one fails, the ones after it are discarded."""
@@ -56,7 +56,7 @@ class AllSinks:
 
 def open_sinks(
     source: Source, save: Path | None = None, json_lines: str | Path | None = None, window: bool = False
-) -> AllSinks:
+) -> SinkGroup:
     """Open every sink that was asked for.
 
     Args:
@@ -79,9 +79,9 @@ def open_sinks(
                 _refuse_source(Path(json_lines), source.path)
             sinks.append(JsonLinesSink(json_lines))
     except BaseException:
-        AllSinks(sinks).discard()
+        SinkGroup(sinks).discard()
         raise
-    return AllSinks(sinks)
+    return SinkGroup(sinks)
 
 
 def open_sink(out: Path, source: Source) -> Sink:
@@ -106,7 +106,7 @@ def _video_sink(out: Path, source: Source) -> Sink:
     path = out if suffix in VIDEO_SUFFIXES else out / f"{stem}.mp4"
     if source.path is not None:
         _refuse_source(path, source.path)
-    return VideoSink(path, source.fps or FPS, by_time=source.kind == "live")
+    return VideoSink(path, source.fps or DEFAULT_FPS, by_time=source.kind == "live")
 
 
 def _picture_sink(out: Path, source: Source) -> Sink:

@@ -14,7 +14,7 @@ from edgehr.live.sources import Frame
 from edgehr.tasks.image.reading import Image
 from edgehr.tasks.pose.poses import Poses
 
-LONGEST_STILL_S = 1.0
+MAX_STILL_S = 1.0
 
 
 class VideoSink:
@@ -54,7 +54,7 @@ class VideoSink:
 
     def _hold(self, image: Image, seconds: float) -> None:
         """Show an image for so long, to the nearest frame; what rounding leaves goes to the next one."""
-        self._due += min(seconds, LONGEST_STILL_S) * self._fps
+        self._due += min(seconds, MAX_STILL_S) * self._fps
         while self._frames < round(self._due):
             self._append(image)
 

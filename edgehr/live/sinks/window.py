@@ -9,23 +9,23 @@ from pathlib import Path
 import cv2
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sinks.base import Stop
+from edgehr.live.sinks.base import StopRequested
 from edgehr.live.sources import Frame
 from edgehr.tasks.pose.poses import Poses
 
 QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27: Escape
-LARGEST = (1280, 960)
-TRIAL_SECONDS = 30
+MAX_SIZE = (1280, 960)
+TRIAL_TIMEOUT_S = 30
 TRIAL = "import cv2; cv2.namedWindow('edgehr', cv2.WINDOW_NORMAL); cv2.waitKey(1); cv2.destroyAllWindows()"
 
 
 class WindowSink:
-    """Shows frames. `q`, Escape or closing the window raises `Stop`.
+    """Shows frames. `q`, Escape or closing the window raises `StopRequested`.
 
     Make and use it in the main thread: some systems allow windows there only.
 
     Args:
-        title: The window's.
+        title: What the window is called.
 
     Raises:
         EdgehrError: This OpenCV has no windows, or there is no screen.
@@ -41,11 +41,11 @@ class WindowSink:
         if not self._open:
             self._make(frame)
         elif not self._visible():  # `imshow` would make a new one
-            raise Stop
+            raise StopRequested
         cv2.imshow(self._title, frame.image)
         key = cv2.waitKey(1)  # also lets the window system work
         if (key >= 0 and key & 0xFF in QUIT_KEYS) or not self._visible():
-            raise Stop
+            raise StopRequested
 
     def _visible(self) -> bool:
         try:
@@ -56,7 +56,7 @@ class WindowSink:
     def _make(self, frame: Frame) -> None:
         cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         height, width = frame.image.shape[:2]
-        scale = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
+        scale = min(1.0, MAX_SIZE[0] / width, MAX_SIZE[1] / height)
         cv2.resizeWindow(self._title, max(round(scale * width), 1), max(round(scale * height), 1))
         self._open = True
 
@@ -74,16 +74,16 @@ class WindowSink:
 
 
 def check_window() -> None:
-    """Open a window in a process of its own: without a screen, Qt, which pip's OpenCV uses, ends its process.
+    """Try a window in a process of its own: without a screen, Qt, which pip's OpenCV uses, ends its process.
 
     Raises:
         EdgehrError: There is no screen, or this OpenCV has no windows.
     """
     command = [sys.executable, "-c", TRIAL]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TRIAL_SECONDS)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TRIAL_TIMEOUT_S)  # noqa: S603
     except subprocess.TimeoutExpired:
-        raise EdgehrError(f"a window did not open in {TRIAL_SECONDS} s: does the screen answer?") from None
+        raise EdgehrError(f"a window did not open in {TRIAL_TIMEOUT_S} s: does the screen answer?") from None
     if done.returncode == 0:
         return
     where = f"this OpenCV ({cv2.__version__}, {Path(cv2.__file__).parent})"

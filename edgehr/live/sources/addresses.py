@@ -1,4 +1,4 @@
-"""What a camera or stream is called on the command line, and how OpenCV opens it."""
+"""Names of cameras and streams, and how OpenCV opens what they name."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def find_device(spec: str, timeout_s: float) -> Device | None:
 
 
 def hide_secrets(address: str) -> str:
-    """An address without its password (``rtsp://user:***@host``), and without keys in its query.
+    """Replace the password of an address (``rtsp://user:***@host``) and the keys in its query.
 
     A password may hold any character, if against the rules, so everything from the first colon to the last ``@`` goes.
     """
     scheme, mark, rest = address.partition("://")
-    login, at, place = rest.rpartition("@")
+    login, at, host = rest.rpartition("@")
     user, colon, _ = login.partition(":")
-    shown = f"{user}:***@{place}" if at and colon else rest
+    shown = f"{user}:***@{host}" if at and colon else rest
     return scheme + mark + SECRET.sub(r"\1***", shown)
 
 
@@ -71,7 +71,7 @@ def _camera_advice(file: Path) -> str:
 
 
 def _csi(spec: str, timeout_s: float) -> Device:
-    """A Jetson's CSI camera, whose pictures only NVIDIA's GStreamer source gives (ISP, by way of nvargus-daemon)."""
+    """Describe a Jetson's CSI camera: its pictures come from NVIDIA's GStreamer source only (ISP, nvargus-daemon)."""
     sensor, _, query = spec.removeprefix("csi:").partition("?")
     options = dict(CSI_DEFAULTS)
     for key, value in parse_qsl(query, keep_blank_values=True):

@@ -1,4 +1,4 @@
-"""What every source is, and the frames it gives."""
+"""The interface of sources, and the frames they give."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Frame:
     Attributes:
         name: File name; of a video or a camera, with the frame's number.
         image: (H, W, 3) BGR.
-        number: Place in the source, from 0. Of a live source, frames nobody took count as well.
+        number: Counts from 0. Of a live source, frames nobody took count as well.
         time_s: `time.monotonic()` when it was captured; of a file, when it was read.
     """
 
@@ -42,27 +42,27 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What was opened, as it can be shown: without passwords."""
+        """Name what was opened, as it can be shown: without passwords."""
 
     @property
     def kind(self) -> Kind:
-        """``images`` (unrelated pictures), ``video`` (every frame in order) or ``live`` (the newest frame)."""
+        """``images`` (single pictures), ``video`` (every frame in order) or ``live`` (the newest frame)."""
 
     @property
     def count(self) -> int:
-        """Number of frames, 0 if unknown or without end."""
+        """Count the frames; 0 if unknown or without end."""
 
     @property
     def fps(self) -> float:
-        """Frames per second, 0 if unknown."""
+        """Tell the frames per second; 0 if unknown."""
 
     @property
     def dropped(self) -> int:
-        """Frames that came while the one taking them was busy; only live sources drop any."""
+        """Count the frames that came while the consumer was busy; only live sources drop any."""
 
     @property
     def path(self) -> Path | None:
-        """The file or folder it comes from, if any."""
+        """Name the file or folder that it comes from, if any."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -71,12 +71,12 @@ class Source(Protocol):
 
 
 def warn(message: str) -> None:
-    """The listener of sources that were given none: Python's logging, which prints warnings on standard error."""
+    """Listen for sources that were given no listener: log by Python's logging, which prints on standard error."""
     logging.getLogger("edgehr.live").warning("%s", message)
 
 
-def usable(image: NDArray[Any] | None) -> Image | None:
-    """A decoder's picture as (H, W, 3) BGR, or None where it gave none.
+def decoded_image(image: NDArray[Any] | None) -> Image | None:
+    """Turn a decoder's picture into (H, W, 3) BGR; None where it gave none.
 
     Raises:
         TensorError: Pixels of another type than uint8, 16-bit grayscale of a depth or thermal camera for one.
@@ -85,5 +85,5 @@ def usable(image: NDArray[Any] | None) -> Image | None:
 
 
 def file_stem(name: str) -> str:
-    """A source's name as the first part of file names: letters, digits, dots and dashes."""
+    """Turn a source's name into the first part of file names: letters, digits, dots and dashes."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.") or "source"

@@ -1,4 +1,4 @@
-"""Cameras and streams: how each is opened, and opened again when it was lost."""
+"""Cameras and streams, which are opened again when they were lost."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 import cv2
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sources.base import Listener, usable
-from edgehr.live.sources.live import Feed
-from edgehr.live.sources.quiet import quiet
+from edgehr.live.sources.base import Listener, decoded_image
+from edgehr.live.sources.live import Capture
+from edgehr.live.sources.quiet import quiet_opencv
 from edgehr.tasks.image.reading import Image
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 10.0
 # A damaged picture now and then is no lost camera; a stream that ended fails again and again at once.
-MOST_FAILURES = 10
-SLACK_S = 1.0  # beyond OpenCV's own timeouts, which come first where they work
+MAX_FAILURES = 10
+GRACE_S = 1.0  # beyond OpenCV's own timeouts, which come first where they work
 
 # A capture, and the first picture that came from it.
 Connection = tuple[cv2.VideoCapture, Image]
@@ -34,9 +34,9 @@ class Device:
         name: What to call it; without passwords.
         address: What OpenCV is given: an index, a file name, a pipeline or an address. May hold a password.
         backend: One of OpenCV's ``CAP_*``.
-        tried: The way it is opened, for messages.
+        tried: How it is opened, for messages.
         advice: Says what to check after it could not be opened.
-        parameters: Of the opening, as OpenCV takes them: keys and values in turn.
+        parameters: Keys and values in turn, as OpenCV takes them when it opens.
         timeout_s: So long without a picture, it is lost.
     """
 
@@ -52,7 +52,7 @@ class Device:
         """Open it; raises EdgehrError with what was tried."""
         capture = None
         # Nothing of an error of OpenCV is shown: it may repeat the address, which may hold a password.
-        with suppress(cv2.error), quiet():
+        with suppress(cv2.error), quiet_opencv():
             # OpenCV before 4.7 knows no parameters for some backends, so none is not the same as an empty list.
             extra = (list(self.parameters),) if self.parameters else ()
             capture = cv2.VideoCapture(self.address, self.backend, *extra)
@@ -86,7 +86,7 @@ class Device:
 
         thread = threading.Thread(target=work, name=f"edgehr opens {self.name}", daemon=True)
         thread.start()
-        thread.join(2 * self.timeout_s + SLACK_S)
+        thread.join(2 * self.timeout_s + GRACE_S)
         if future.cancel():
             raise EdgehrError(f"{self.name}: does not answer (tried {self.tried}): {self.advice()}")
         return future.result()
@@ -95,7 +95,7 @@ class Device:
         capture = self.open()
         image = None
         try:
-            with quiet():
+            with quiet_opencv():
                 image = next(_read(capture, self.timeout_s), None)
         finally:
             if image is None:
@@ -105,35 +105,34 @@ class Device:
         return capture, image
 
 
-def without_end(device: Device, capture: cv2.VideoCapture, image: Image) -> Feed:
-    """The pictures of a device, which is opened again whenever it is lost; for `LiveSource`.
+def reconnecting(device: Device, first: Connection) -> Capture:
+    """Capture from a device, which is opened again whenever it is lost; for `LiveSource`.
 
     Args:
-        device: Where they come from.
-        capture: Its first connection, taken over from the caller.
-        image: The picture that was already read from it.
+        device: Where the pictures come from.
+        first: Its first connection, taken over from the caller, with the picture that was already read from it.
     """
 
-    def feed(stop: threading.Event, tell: Listener) -> Generator[Image, None, None]:
-        connection: Connection | None = (capture, image)
-        pause = FIRST_PAUSE_S
+    def capture(stop: threading.Event, tell: Listener) -> Generator[Image, None, None]:
+        connection: Connection | None = first
+        pause = MIN_PAUSE_S
         while connection is not None:
             since = time.monotonic()
             yield from _until_lost(*connection, device.timeout_s, stop)
             if stop.is_set():
                 return
-            if time.monotonic() - since > LONGEST_PAUSE_S:  # else it keeps falling out: leave it more and more time
-                pause = FIRST_PAUSE_S
+            if time.monotonic() - since > MAX_PAUSE_S:  # else it keeps falling out: leave it more and more time
+                pause = MIN_PAUSE_S
             tell(f"{device.name}: lost; opening it again in {pause:g} s")
             connection, pause = _reconnect(device, pause, stop, tell)
 
-    return feed
+    return capture
 
 
 def _reconnect(device: Device, pause: float, stop: threading.Event, tell: Listener) -> tuple[Connection | None, float]:
     """Try until it is back, with growing pauses; returns the connection, None if stopped, and the next pause."""
     while not stop.wait(pause):
-        pause = min(2 * pause, LONGEST_PAUSE_S)
+        pause = min(2 * pause, MAX_PAUSE_S)
         try:
             connection = device.connect()
         except EdgehrError as error:
@@ -159,11 +158,11 @@ def _until_lost(
 
 
 def _read(capture: cv2.VideoCapture, timeout_s: float) -> Iterator[Image]:
-    """Pictures until too many reads in a row fail, or none comes in time."""
+    """Read pictures until too many reads in a row fail, or none comes in time."""
     failures, last = 0, time.monotonic()
-    while failures < MOST_FAILURES and time.monotonic() - last < timeout_s:
+    while failures < MAX_FAILURES and time.monotonic() - last < timeout_s:
         there, raw = capture.read()
-        image = usable(raw) if there else None
+        image = decoded_image(raw) if there else None
         if image is None:
             failures += 1
         else:

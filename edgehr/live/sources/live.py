@@ -14,28 +14,28 @@ from edgehr.tasks.image.reading import Image
 
 # Gives pictures until the event is set; tells what a user should know. It runs in the source's thread and lets go of
 # its device when it ends.
-Feed = Callable[[threading.Event, Listener], Generator[Image, None, None]]
+Capture = Callable[[threading.Event, Listener], Generator[Image, None, None]]
 
-# After so long without a picture or a message, the feed is stuck inside a driver.
-SILENCE_S = 30.0
+# After so long without a picture or a message, the capture is stuck inside a driver.
+MAX_SILENCE_S = 30.0
 
 
 class LiveSource:
-    """Keeps only the newest picture of a feed.
+    """Keeps only the newest picture of a capture.
 
     Someone who takes frames slowly never gets an old one: frames nobody took are dropped and counted. Frames never
     change their order, and their numbers count the dropped ones as well.
 
     Args:
         name: What to call it; without passwords.
-        feed: Gives the pictures.
+        capture: Gives the pictures.
         listener: Is told what happens; called from the source's thread.
         fps: Frames per second, 0 if unknown.
         path: The file the pictures come from, if any.
-        patience_s: The longest that the feed may need to stop; `close` waits for it.
+        patience_s: The longest that the capture may need to stop; `close` waits for it.
 
     Raises:
-        EdgehrError: While iterating, whatever the feed raises.
+        EdgehrError: While iterating, whatever the capture raises.
     """
 
     kind: Kind = "live"
@@ -44,7 +44,7 @@ class LiveSource:
     def __init__(
         self,
         name: str,
-        feed: Feed,
+        capture: Capture,
         listener: Listener,
         fps: float = 0.0,
         path: Path | None = None,
@@ -52,7 +52,7 @@ class LiveSource:
     ) -> None:
         self.name, self.fps, self.path = name, fps, path
         self.dropped = 0
-        self._feed, self._listener, self._patience_s = feed, listener, patience_s
+        self._capture, self._listener, self._patience_s = capture, listener, patience_s
         self._stem = path.stem if path else file_stem(name)
         self._stop = threading.Event()
         self._changed = threading.Condition()
@@ -60,7 +60,7 @@ class LiveSource:
         self._captured = 0
         self._iterated = self._ended = False
         self._error: BaseException | None = None
-        self._last_sign = time.monotonic()
+        self._last_sign_s = time.monotonic()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -87,7 +87,7 @@ class LiveSource:
         """Wait for the next picture; None at the end."""
         with self._changed:
             while self._newest is None and not self._ended and not self._stop.is_set():
-                self._changed.wait(SILENCE_S)
+                self._changed.wait(MAX_SILENCE_S)
                 self._complain()
             if self._stop.is_set():
                 return None
@@ -97,12 +97,14 @@ class LiveSource:
             return frame
 
     def _complain(self) -> None:
-        if not self._stop.is_set() and time.monotonic() - self._last_sign >= SILENCE_S:
-            self._tell(f"{self.name}: no sign of life for {SILENCE_S:.0f} s; its driver blocks, so edgehr has to wait")
+        if not self._stop.is_set() and time.monotonic() - self._last_sign_s >= MAX_SILENCE_S:
+            self._tell(
+                f"{self.name}: no sign of life for {MAX_SILENCE_S:.0f} s; its driver blocks, so edgehr has to wait"
+            )
 
     def _read(self) -> None:
         try:
-            with closing(self._feed(self._stop, self._tell)) as images:
+            with closing(self._capture(self._stop, self._tell)) as images:
                 for image in images:
                     self._put(image)
         except Exception as error:  # for whoever takes the frames; there is nobody above this thread
@@ -114,15 +116,15 @@ class LiveSource:
 
     def _put(self, image: Image) -> None:
         with self._changed:
-            self._last_sign = time.monotonic()
+            self._last_sign_s = time.monotonic()
             self.dropped += self._newest is not None
             name = f"{self._stem}-{self._captured:06d}.jpg"
-            self._newest = Frame(name, image, self._captured, self._last_sign)
+            self._newest = Frame(name, image, self._captured, self._last_sign_s)
             self._captured += 1
             self._changed.notify_all()
 
     def _tell(self, message: str) -> None:
-        self._last_sign = time.monotonic()
+        self._last_sign_s = time.monotonic()
         self._listener(message)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which source a path, a camera's number or an address means."""
+"""Opening the source that a path, a camera's number or an address means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from edgehr.errors import EdgehrError
 from edgehr.live.sources.addresses import find_device
 from edgehr.live.sources.base import Listener, Source, warn
-from edgehr.live.sources.devices import Device, without_end
+from edgehr.live.sources.devices import Device, reconnecting
 from edgehr.live.sources.live import LiveSource
 from edgehr.live.sources.pictures import PictureSource
 from edgehr.live.sources.video import VideoSource, frame_count, frame_rate, in_real_time, open_video
@@ -25,7 +25,7 @@ def open_source(
     timeout_s: float = 5.0,
     listener: Listener = warn,
 ) -> Source:
-    """Open what frames are to come from.
+    """Open an image, a folder, a video, a camera or a stream, to take frames from.
 
     Args:
         spec: An image, a folder of images or a video file; a camera's index (``0``) or device (``/dev/video0``); a
@@ -69,12 +69,14 @@ def _file(path: Path, loop: bool, realtime: bool, listener: Listener) -> Source:
 
 
 def _device(device: Device, listener: Listener) -> Source:
-    capture, image = device.connect()
+    first = device.connect()
+    capture = first[0]
     if device.name.lower().startswith("http") and frame_count(capture):  # a file, not a stream
         capture.release()
         return VideoSource(device.name, device.open, listener)
-    feed = without_end(device, capture, image)
     # Opening and waiting for the first picture may each take the whole time.
-    source = LiveSource(device.name, feed, listener, frame_rate(capture), patience_s=3 * device.timeout_s + 1)
+    source = LiveSource(
+        device.name, reconnecting(device, first), listener, frame_rate(capture), patience_s=3 * device.timeout_s + 1
+    )
     source.start()
     return source

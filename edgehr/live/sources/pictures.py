@@ -13,7 +13,7 @@ from edgehr.tasks.image.reading import image_files, read_image
 
 
 class PictureSource:
-    """Unrelated pictures, in the order of their names.
+    """Single pictures, in the order of their names.
 
     A broken picture among others is left out; the listener is told.
 

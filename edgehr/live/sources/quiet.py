@@ -13,7 +13,7 @@ _depth, _level = 0, 0
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_opencv() -> Iterator[None]:
     """Silence OpenCV while a device is opened: where that fails, edgehr says more.
 
     The level is one for the whole process, so of several threads the last one to leave restores it. Older builds of

@@ -11,13 +11,13 @@ from pathlib import Path
 import cv2
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sources.base import Frame, Kind, Listener, file_stem, usable
-from edgehr.live.sources.live import Feed
+from edgehr.live.sources.base import Frame, Kind, Listener, decoded_image, file_stem
+from edgehr.live.sources.live import Capture
 from edgehr.tasks.image.reading import Image
 
-FPS = 25.0  # where the file does not tell
+DEFAULT_FPS = 25.0  # where the file does not tell
 # Some writers, and every container whose count OpenCV has to derive from the duration, are a little off.
-SHARE_OFF, FRAMES_OFF = 0.01, 2
+MAX_MISSING_SHARE, MAX_MISSING_FRAMES = 0.01, 2
 
 
 class VideoSource:
@@ -53,7 +53,7 @@ class VideoSource:
         self._closed = threading.Event()
         capture = connect()
         self._expected = frame_count(capture)
-        self.fps = frame_rate(capture) or FPS
+        self.fps = frame_rate(capture) or DEFAULT_FPS
         capture.release()
         self.count = 0 if loop else self._expected
 
@@ -62,33 +62,33 @@ class VideoSource:
         number, rounds = 0, 0
         while not self._closed.is_set() and (self._loop or not rounds):
             decoded = 0
-            with closing(self._once()) as images:
+            with closing(self._decode()) as images:
                 for image in images:
                     yield Frame(f"{stem}-{number:06d}.jpg", image, number, time.monotonic())
                     number, decoded = number + 1, decoded + 1
             if not self._closed.is_set() and not rounds:
-                self._judge(decoded)
+                self._check_count(decoded)
             rounds += 1
 
-    def _once(self) -> Generator[Image, None, None]:
+    def _decode(self) -> Generator[Image, None, None]:
         capture = self._connect()
         try:
             while not self._closed.is_set():
                 there, raw = capture.read()
                 if not there:
                     return
-                image = usable(raw)
+                image = decoded_image(raw)
                 if image is not None:
                     yield image
         finally:
             capture.release()
 
-    def _judge(self, decoded: int) -> None:
+    def _check_count(self, decoded: int) -> None:
         """Compare with what the file's header promises."""
         if not decoded:
             raise EdgehrError(f"{self.name}: no frame of this video can be decoded")
         missing = self._expected - decoded
-        if missing > max(FRAMES_OFF, SHARE_OFF * self._expected):
+        if missing > max(MAX_MISSING_FRAMES, MAX_MISSING_SHARE * self._expected):
             self._tell(
                 f"{self.name}: {decoded} of the {self._expected} frames that its header promises could be decoded: "
                 "it is damaged or was cut off"
@@ -99,10 +99,10 @@ class VideoSource:
         self._closed.set()
 
 
-def in_real_time(video: VideoSource) -> Feed:
-    """The pictures of a video when they are due, as a camera would give them; for `LiveSource`."""
+def in_real_time(video: VideoSource) -> Capture:
+    """Capture from a video when its frames are due, as a camera would give them; for `LiveSource`."""
 
-    def feed(stop: threading.Event, tell: Listener) -> Generator[Image, None, None]:
+    def capture(stop: threading.Event, tell: Listener) -> Generator[Image, None, None]:
         started = time.monotonic()
         with closing(iter(video)) as frames:
             for frame in frames:
@@ -111,7 +111,7 @@ def in_real_time(video: VideoSource) -> Feed:
                     return
                 yield frame.image
 
-    return feed
+    return capture
 
 
 def open_video(path: Path) -> cv2.VideoCapture:
@@ -123,11 +123,11 @@ def open_video(path: Path) -> cv2.VideoCapture:
 
 
 def frame_count(capture: cv2.VideoCapture) -> int:
-    """Frames of a video as its header says, 0 where it does not (OpenCV then gives negative numbers)."""
+    """Count the frames of a video by its header; 0 where that does not tell (OpenCV then gives negative numbers)."""
     return max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
 
 
 def frame_rate(capture: cv2.VideoCapture) -> float:
-    """Frames per second as the file or the driver says, 0 where it says nothing that can be."""
+    """Ask the file or the driver for the frames per second; 0 where it says nothing that can be."""
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     return fps if 0 < fps < 1000 else 0.0

@@ -1,4 +1,4 @@
-"""Where the page is served: addresses, the listening socket, and what to type into a browser."""
+"""Addresses of the page: the listening socket, and what to type into a browser."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(bound: socket.socket) -> bool:
-    """Whether only programs on this machine can reach a socket."""
+    """Tell whether only programs on this machine can connect to a socket."""
     return ipaddress.ip_address(bound.getsockname()[0]).is_loopback
 
 
 def names_loopback(host_header: str) -> bool:
-    """Whether a request's ``Host`` names this machine's loopback, whatever its port (an SSH tunnel may change it)."""
+    """Tell whether a request's ``Host`` names this machine's loopback, at any port (an SSH tunnel may change it)."""
     try:
         name = urlsplit(f"//{host_header}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
@@ -55,7 +55,7 @@ def names_loopback(host_header: str) -> bool:
 
 
 def page_url(host: str, bound: socket.socket, token: str | None) -> str:
-    """What to open in a browser: for a socket on all interfaces, at the address that others reach this machine by."""
+    """Write what to open in a browser: of a socket on all interfaces, the address by which others find this machine."""
     address, port = bound.getsockname()[:2]
     if ipaddress.ip_address(address).is_unspecified:
         host = _outward_address()
@@ -64,7 +64,7 @@ def page_url(host: str, bound: socket.socket, token: str | None) -> str:
 
 
 def _outward_address() -> str:
-    """The address of the interface that leads out; its name where none does."""
+    """Find the address of the interface that leads out; the machine's name where none does."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 9))  # an address for documentation; connecting a UDP socket sends nothing

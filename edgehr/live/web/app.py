@@ -43,18 +43,18 @@ class App:
     Args:
         feed: Where pictures come from.
         guard: Who may see them.
-        max_clients: Most pages (and scripts that ask for a picture) at a time.
+        max_clients: How many pages (and scripts that ask for a picture) at a time.
     """
 
     def __init__(self, feed: Feed, guard: Guard, max_clients: int) -> None:
         self._feed, self._guard = feed, guard
         self._clients, self._max_clients = 0, max_clients
         self._viewers: set[asyncio.Future[None]] = set()
-        # 100 kB, read once: no path of a request ever reaches the disk.
+        # 100 kB, read once: no path of a request ever gets to the disk.
         self._files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*.*")}
 
     def build(self) -> web.Application:
-        """The application for a runner."""
+        """Make the application for a runner."""
         app = web.Application(middlewares=[self._check], client_max_size=1024)
         app.on_response_prepare.append(self._add_headers)
         app.add_routes(
@@ -68,10 +68,10 @@ class App:
         )
         return app
 
-    async def viewers_gone(self, longest_s: float) -> None:
-        """Wait until nobody watches, but no longer than so many seconds."""
+    async def wait_for_viewers(self, timeout_s: float) -> None:
+        """Wait until nobody watches, but no longer than the timeout."""
         if self._viewers:
-            await asyncio.wait(self._viewers, timeout=longest_s)
+            await asyncio.wait(self._viewers, timeout=timeout_s)
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(HEADERS)
@@ -138,17 +138,19 @@ class App:
         return web.Response(text=body, content_type="application/json")
 
     def _full(self) -> web.Response:
-        most = self._max_clients
-        return text(HTTPStatus.SERVICE_UNAVAILABLE, f"All {most} places for viewers are taken: close a page elsewhere.")
+        return text(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"All {self._max_clients} places for viewers are taken: close a page elsewhere.",
+        )
 
 
 def text(status: int, message: str) -> web.Response:
-    """A plain answer of one line."""
+    """Answer with one line of plain text."""
     return web.Response(status=status, text=message + "\n")
 
 
 def logger() -> logging.Logger:
-    """Where failures of handlers go. What strangers send that is no HTTP is answered with 400 and not worth a line."""
+    """Log failures of handlers. What strangers send that is no HTTP is answered with 400 and not worth a line."""
     log = logging.getLogger("edgehr.live.web")
     log.addFilter(_is_ours)
     return log

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from edgehr.live.sources import Frame
 
 # A page shows no more, and a 4K picture would take several times the time and the network.
-LONGEST_SIDE = 1920
+MAX_SIDE = 1920
 
 
 @dataclass(frozen=True)
 class Packet:
-    """What one message to a viewer holds: the length of the status (4 bytes, big endian), the status as JSON, a JPEG.
+    """One message to a viewer: the length of the status (4 bytes, big endian), the status as JSON, a JPEG.
 
     Picture and figures travel together, so that a page never shows one frame with the figures of another.
 
@@ -41,7 +41,7 @@ class Packet:
 
     @property
     def jpeg(self) -> bytes:
-        """The picture alone."""
+        """Cut out the picture."""
         return self.data[self.start :]
 
 
@@ -50,7 +50,7 @@ class Feed:
 
     Args:
         jpeg_quality: 1 to 100.
-        max_fps: Most pictures encoded in a second.
+        max_fps: How many pictures are encoded in a second at most.
 
     Attributes:
         ended: Set once there will be no later frame.
@@ -78,11 +78,11 @@ class Feed:
 
     @property
     def status(self) -> Mapping[str, Any] | None:
-        """The newest frame's status, None before the first."""
+        """Return the newest frame's status; None before the first."""
         return self._latest[2] if self._latest else None
 
     async def newer(self, number: int) -> Packet:
-        """The newest frame, encoded, as soon as there is one later than a number."""
+        """Wait for a frame later than a number, and return the newest, encoded."""
         packet = self._packet
         if packet and packet.number > number and self._latest and packet.number == self._latest[0]:
             return packet
@@ -132,7 +132,7 @@ def encode(number: int, frame: Frame, status: Mapping[str, Any], quality: int) -
         number: The message's number.
         frame: Its image is (H, W, 3) uint8 BGR.
         status: Plain JSON data; ``age_ms``, the time since the frame was captured, is added.
-        quality: Of the JPEG.
+        quality: 1 to 100, of the JPEG.
     """
     _, jpeg = cv2.imencode(".jpg", _fit(frame.image), [cv2.IMWRITE_JPEG_QUALITY, quality])
     age = 1000 * (time.monotonic() - frame.time_s) if frame.time_s else None
@@ -141,7 +141,7 @@ def encode(number: int, frame: Frame, status: Mapping[str, Any], quality: int) -
 
 
 def as_json(value: Any) -> str:
-    """JSON that a browser reads: numbers that are not finite become null."""
+    """Write JSON that a browser reads: numbers that are not finite become null."""
     return json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
 
 
@@ -157,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 def _fit(image: NDArray[np.uint8]) -> NDArray[Any]:
     height, width = image.shape[:2]
-    share = LONGEST_SIDE / max(height, width)
+    share = MAX_SIDE / max(height, width)
     if share >= 1:
         return image
     size = max(round(width * share), 1), max(round(height * share), 1)

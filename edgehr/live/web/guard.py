@@ -1,4 +1,4 @@
-"""Who may see the page: the token, and no page of another site through a visitor's browser."""
+"""Access to the page: by a token, and for no page of another site through a visitor's browser."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Guard:
-    """Judges requests by their headers.
+    """Checks requests by their headers.
 
     Attributes:
         token: What a request must know; None where none is needed.
-        loopback: Whether only this machine can reach the server. Then a request must call it by a name of the loopback:
-            a page of another site could otherwise point its own name here and read the answers (DNS rebinding). Where
-            others reach it, its names are not known, and the token protects: a browser gives it to no other name.
+        loopback: Whether only this machine can connect to the server. Then a request must call it by a name of the
+            loopback: a page of another site could otherwise point its own name here and read the answers (DNS
+            rebinding). Where others can, its names are not known, and the token protects: a browser gives it to no
+            other name.
         cookie: Name of the cookie that holds the token; cookies are shared by the ports of a host, so it is the port's.
     """
 
@@ -41,7 +42,7 @@ class Guard:
     cookie: str
 
     def refusal(self, headers: Mapping[str, str], given: str | None, cookie: str | None) -> tuple[int, str] | None:
-        """HTTP status and reason where a request is refused.
+        """Return the HTTP status and the reason where a request is refused.
 
         Args:
             headers: The request's.
@@ -61,13 +62,13 @@ class Guard:
         return 401, "This token is not, or no longer, valid: open the address that edgehr printed when it started."
 
     def knows(self, given: str | None) -> bool:
-        """Whether this is the token; takes the same time for every wrong one."""
+        """Compare with the token, in the same time for every wrong one."""
         expected, found = self.token or "", given or ""
         return hmac.compare_digest(expected.encode(), found.encode(errors="replace")) and bool(expected)
 
 
 def host_of(url: str) -> str:
-    """Host and port of a URL, lower case; empty where it is none."""
+    """Return host and port of a URL, lower case; empty where it is none."""
     try:
         return urlsplit(url).netloc.lower()
     except ValueError:

@@ -37,9 +37,9 @@ class WebServer:
         host: Address to listen on; ``0.0.0.0`` is every interface.
         port: 0 takes a free one.
         token: What a browser must know to see anything. None: none on the loopback, else a new random one.
-        max_clients: Most pages at a time.
+        max_clients: How many pages at a time.
         jpeg_quality: 1 to 100.
-        max_fps: Most pictures a second.
+        max_fps: How many pictures a second at most.
 
     Attributes:
         url: What to open in a browser, with the token where one is needed.
@@ -144,16 +144,16 @@ class WebServer:
             listener.close()
             if stop.is_set():  # and not where the server itself has failed
                 feed.ended.set()
-                await app.viewers_gone(FAREWELL_S)
+                await app.wait_for_viewers(FAREWELL_S)
             for connection in runner.server.connections:
                 if connection.transport is not None:
                     connection.transport.abort()  # waits for nobody to read what is on the way
             await runner.cleanup()
 
 
-def _bounded(server: web.Server, most: int) -> Any:
-    """A protocol factory that refuses connections beyond a number, before any memory is spent on them."""
-    return lambda: server() if len(server.connections) < most else _Refusal()
+def _bounded(server: web.Server, max_connections: int) -> Any:
+    """Make a protocol factory that refuses connections beyond a number, before any memory is spent on them."""
+    return lambda: server() if len(server.connections) < max_connections else _Refusal()
 
 
 class _Refusal(asyncio.Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 # Two pictures on the way hide the network's round trip; more would only make them older.
-MOST_ASKED = 2
+MAX_REQUESTS = 2
 
 
 async def serve_viewer(socket: web.WebSocketResponse, feed: Feed) -> None:
@@ -40,7 +40,7 @@ async def serve_viewer(socket: web.WebSocketResponse, feed: Feed) -> None:
 class _Viewer:
     def __init__(self, socket: web.WebSocketResponse, feed: Feed) -> None:
         self._socket, self._feed = socket, feed
-        self._asked = 0
+        self._requests = 0
         self._wake = asyncio.Event()
         self._sending = asyncio.Lock()
 
@@ -48,7 +48,7 @@ class _Viewer:
         """Count what the client asks for; a client that does not keep to the two words is let go."""
         async for message in self._socket:
             if message.data == "next":
-                self._asked = min(self._asked + 1, MOST_ASKED)
+                self._requests = min(self._requests + 1, MAX_REQUESTS)
                 self._wake.set()
             elif message.data == "ping":
                 async with self._sending:
@@ -60,11 +60,11 @@ class _Viewer:
         """Send one picture for each that was asked for, every one newer than the last."""
         sent = 0
         while True:
-            while not self._asked:
+            while not self._requests:
                 self._wake.clear()
                 await self._wake.wait()
             packet = await self._feed.newer(sent)
-            self._asked -= 1
+            self._requests -= 1
             async with self._sending:
                 await self._socket.send_bytes(packet.data)
             sent = packet.number

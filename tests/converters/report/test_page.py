@@ -22,7 +22,7 @@ from edgehr.evaluation.keypoint_agreement import Agreement
 from edgehr.evaluation.keypoint_ap import CocoMetrics
 from edgehr.runtimes import Artifact
 from tests.converters.report.small_graphs import CARD
-from tests.live import chromium
+from tests.live.web import chromium
 
 HOSTILE = "<script>alert('x')</script>&\"$\\frac{1}$"
 

@@ -15,8 +15,8 @@ import pytest
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.live.sources import devices, live, open_source
 from edgehr.live.sources.addresses import find_device
-from edgehr.live.sources.quiet import quiet
-from tests.live.test_sources import wait_for
+from edgehr.live.sources.quiet import quiet_opencv
+from tests.live.sources.test_sources import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -139,7 +139,7 @@ def test_a_pretended_opening_that_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
             super().__init__()
 
     monkeypatch.setattr(cv2, "VideoCapture", Blocks)
-    monkeypatch.setattr(devices, "SLACK_S", 0.0)
+    monkeypatch.setattr(devices, "GRACE_S", 0.0)
     with pytest.raises(EdgehrError, match=r"rtsp://user:\*\*\*@host: does not answer"):
         open_source("rtsp://user:topsecret@host", timeout_s=0.1)
     goes_on.set()
@@ -152,15 +152,15 @@ def test_opencv_speaks_again_after_an_opening() -> None:
     if log is None:
         pytest.skip("this OpenCV's log level cannot be set")
     before = log.getLogLevel()
-    with quiet():
-        with quiet():
+    with quiet_opencv():
+        with quiet_opencv():
             pass
         assert log.getLogLevel() == log.LOG_LEVEL_SILENT
     assert log.getLogLevel() == before
 
 
 def test_a_pretended_driver_that_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "SILENCE_S", 0.1)
+    monkeypatch.setattr(live, "MAX_SILENCE_S", 0.1)
     messages: list[str] = []
     goes_on = threading.Event()
 

@@ -1,6 +1,6 @@
-"""A bounded pipeline: capture, detection and pose at work on different frames at the same time.
+"""A bounded pipeline: capture, detection and prediction at work on different frames at the same time.
 
-Three threads hand frames on through slots that hold one frame each, so that order is kept and memory is bounded.
+Three threads hand frames on through mailboxes that hold one frame each, so that order is kept and memory is bounded.
 Capture is a thread of its own because decoding takes as long as a small network, and detection because it needs nothing
 of the frame before. What a live source delivers while the others work is left out; its newest frame is what comes next:
 it is fetched only when somebody has time for it, for in a queue it would grow old.
@@ -10,41 +10,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-
-from edgehr.live.detection import Detections
 from edgehr.live.sources import Frame, Source
-from edgehr.live.sources.base import Kind
-from edgehr.live.stats import StageTimes
-from edgehr.tasks.image.reading import as_bgr
-from edgehr.tasks.pose.poses import Poses
-
-if TYPE_CHECKING:
-    from edgehr.live.estimator import PoseEstimator
+from edgehr.live.timing import StageTimes
+from edgehr.tasks.image.reading import Image, as_bgr
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class StreamPoses(Poses):
-    """Poses and the frame they belong to.
-
-    Attributes:
-        frame: The picture, as BGR; the consumer's own, to draw into.
-    """
-
-    frame: Frame = field(default_factory=lambda: Frame("", np.zeros((0, 0, 3), np.uint8)))
+Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class Closed(Exception):  # noqa: N818 - no error: the other end has gone
     """Nothing more is wanted, or comes."""
 
 
-class Slot(Generic[T]):
+class Mailbox(Generic[T]):
     """Room for one item between two threads.
 
     Args:
@@ -61,7 +44,7 @@ class Slot(Generic[T]):
         self.replaced = 0
 
     def wait(self, *, taker: bool) -> None:
-        """Wait for room, and with `taker` also for somebody who waits for an item; raises Closed as `put` does."""
+        """Wait for room, and with `taker` also for a thread that waits for an item; raises Closed as `put` does."""
         with self._changed:
             while not self._ended and (self._item is not None or (taker and not self._takers)):
                 self._changed.wait()
@@ -103,56 +86,75 @@ class Slot(Generic[T]):
 
 
 @dataclass(frozen=True)
-class _Job:
-    """A frame on its way, with where people are in it if the detector looked.
+class _Job(Generic[Found]):
+    """A frame on its way, with what was found in it if the detector looked.
 
     `time_s` is the frame's place in time: of a file, where it stands in it, and not when it was read.
     """
 
     frame: Frame
     time_s: float
-    detections: Detections | None = None
+    found: Found | None = None
 
 
-def run(source: Source, estimator: PoseEstimator, times: StageTimes) -> Generator[StreamPoses, None, None]:
-    """Start the pipeline and give its results; leaving the loop ends it.
+def run_pipeline(
+    source: Source,
+    predict: Callable[[Image, float, Found | None], Result],
+    times: StageTimes,
+    *,
+    detect: Callable[[Image], Found] | None = None,
+    detect_every: int = 1,
+) -> Generator[tuple[Frame, Result], None, None]:
+    """Start the threads and give a result for each frame; leaving the loop ends them and closes the source.
+
+    Args:
+        source: Where the frames come from.
+        predict: Called with each image (H, W, 3) BGR, its time in seconds, and what was detected in it; in order, in
+            one thread.
+        times: Where the stages `capture` and `detect`, the latency of a live source and the rate of frames are noted.
+        detect: Called with an image, in a thread of its own; what it returns goes to `predict`.
+        detect_every: Detect in every so many frames; `predict` gets None for the others.
+
+    Yields:
+        Each frame, with its image as BGR, and its result.
 
     Raises:
-        EdgehrError: From the source, the detector or the model, after the results of the frames before.
+        EdgehrError: From the source or what was called, after the results of the frames before.
     """
-    live, unrelated = source.kind == "live", source.kind == "images"
-    captured: Slot[_Job] = Slot(newest=False)  # a live source keeps its newest frame itself, and counts the others
-    detected: Slot[_Job] = Slot(newest=False)
-    finished: Slot[StreamPoses] = Slot(newest=live)
-    slots: tuple[Slot[Any], ...] = (captured, detected, finished)
-    sequence = estimator.sequence(times, unrelated=unrelated)
+    live = source.kind == "live"
+    captured: Mailbox[_Job[Found]] = Mailbox(newest=False)  # a live source itself keeps its newest, counts the others
+    detected: Mailbox[_Job[Found]] = Mailbox(newest=False)
+    finished: Mailbox[tuple[Frame, Result]] = Mailbox(newest=live)
+    mailboxes: tuple[Mailbox[Any], ...] = (captured, detected, finished)
     threads = [
-        _start("capture", _capture, captured, source, captured, times),
-        _start("detect", _detect, detected, estimator, source.kind, captured, detected, times),
-        _start("pose", _pose, finished, sequence, detected, finished),
+        _start("capture", captured, lambda: _capture(source, captured, times)),
+        _start("detect", detected, lambda: _detect(detect, detect_every, live, captured, detected, times)),
+        _start("predict", finished, lambda: _predict(predict, detected, finished)),
     ]
     try:
         while True:
             try:
-                poses = finished.get()
+                frame, result = finished.get()
             except Closed:
                 return
-            yield poses
-            times.shown()
-            if live and poses.frame.time_s:
-                times.add("latency", 1000 * (time.monotonic() - poses.frame.time_s))
+            yield frame, result
+            times.count_frame()
+            if live and frame.time_s:
+                times.add("latency", 1000 * (time.monotonic() - frame.time_s))
     finally:
-        for slot in slots:
-            slot.end(discard=True)
+        for mailbox in mailboxes:
+            mailbox.end(discard=True)
         source.close()
         for thread in threads:
             thread.join()
 
 
-def _start(name: str, work: Any, output: Slot[Any], *arguments: Any) -> threading.Thread:
+def _start(name: str, output: Mailbox[Any], work: Callable[[], None]) -> threading.Thread:
+    """Start a thread that ends its mailbox when it ends, with its error if it fails."""
+
     def guarded() -> None:
         try:
-            work(*arguments)
+            work()
         except Closed:
             output.end()
         except BaseException as error:
@@ -165,7 +167,7 @@ def _start(name: str, work: Any, output: Slot[Any], *arguments: Any) -> threadin
     return thread
 
 
-def _capture(source: Source, output: Slot[_Job], times: StageTimes) -> None:
+def _capture(source: Source, output: Mailbox[_Job[Found]], times: StageTimes) -> None:
     frames = iter(source)
     while True:
         if source.kind == "live":
@@ -179,22 +181,32 @@ def _capture(source: Source, output: Slot[_Job], times: StageTimes) -> None:
         output.put(_Job(Frame(frame.name, as_bgr(frame.image), frame.number, frame.time_s), time_s))
 
 
-def _detect(estimator: PoseEstimator, kind: Kind, jobs: Slot[_Job], output: Slot[_Job], times: StageTimes) -> None:
-    count, every = 0, 1 if kind == "images" else estimator.detect_every
+def _detect(
+    detect: Callable[[Image], Found] | None,
+    every: int,
+    live: bool,
+    jobs: Mailbox[_Job[Found]],
+    output: Mailbox[_Job[Found]],
+    times: StageTimes,
+) -> None:
+    count = 0
     while True:
-        looks = estimator.detector is not None and count % every == 0
-        if kind == "live":  # a frame to look at is worth having early; another would only wait for its pose
-            output.wait(taker=not looks)
+        due = detect is not None and count % every == 0
+        if live:  # a frame to detect in is worth having early; another would only wait for its prediction
+            output.wait(taker=not due)
         job = jobs.get()
-        if estimator.detector is not None and looks:
+        if detect is not None and due:
             with times.measure("detect"):
-                job = replace(job, detections=estimator.detector(job.frame.image))
+                job = replace(job, found=detect(job.frame.image))
         count += 1
         output.put(job)
 
 
-def _pose(sequence: Any, jobs: Slot[_Job], output: Slot[StreamPoses]) -> None:
+def _predict(
+    predict: Callable[[Image, float, Found | None], Result],
+    jobs: Mailbox[_Job[Found]],
+    output: Mailbox[tuple[Frame, Result]],
+) -> None:
     while True:
         job = jobs.get()
-        poses = sequence.step(job.frame.image, job.time_s, job.detections)
-        output.put(StreamPoses(poses.boxes, poses.keypoints, poses.scores, poses.ids, job.frame))
+        output.put((job.frame, predict(job.frame.image, job.time_s, job.found)))

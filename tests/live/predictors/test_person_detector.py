@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import pytest
 
 from edgehr.assets import photographs
 from edgehr.errors import EdgehrError
-from edgehr.live.detection import Detections, Detector
-from edgehr.live.yolox import YoloxDetector
-from edgehr.runtimes import load
+from edgehr.live.predictors import base
+from edgehr.live.predictors.person_detector import Detector, PersonDetector
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.tasks.detection.detections import Detections
 from edgehr.zoo import DEFAULT_DETECTOR, get_card
 
 CARD = get_card(DEFAULT_DETECTOR)
@@ -45,7 +44,7 @@ class OnePerson(Runtime):
 
 @pytest.mark.parametrize(("batch", "dtype"), [(1, np.float32), (None, np.float32), (4, np.float32), (1, np.float16)])
 def test_any_batch_and_half_precision(batch: int | None, dtype: type) -> None:
-    with YoloxDetector(OnePerson(batch, dtype), CARD) as detector:
+    with PersonDetector(OnePerson(batch, dtype), card=CARD) as detector:
         used: Detector = detector
         found = used(np.zeros((832, 832, 3), np.uint8))
     assert isinstance(found, Detections)
@@ -54,22 +53,37 @@ def test_any_batch_and_half_precision(batch: int | None, dtype: type) -> None:
     assert len(found) == 1
 
 
-def test_closing_closes_the_runtime() -> None:
-    runtime = OnePerson()
-    detector = YoloxDetector(runtime, CARD)
+def test_closing_closes_what_was_opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.zeros((10, 10, 3), np.uint8)
+    monkeypatch.setattr(base, "load", lambda *arguments, **options: OnePerson())
+    detector = PersonDetector("detector.onnx", card=CARD)
+    assert len(detector(picture)) == 1
     detector.close()
     detector.close()
     with pytest.raises(EdgehrError, match="closed"):
-        detector(np.zeros((10, 10, 3), np.uint8))
+        detector(picture)
+    runtime = OnePerson()
+    PersonDetector(runtime, card=CARD).close()
+    assert len(PersonDetector(runtime, card=CARD)(picture)) == 1  # it is still the caller's
+
+
+def test_a_model_that_is_refused_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for card, match in ((CARD, "is of 416x416"), (get_card("litehrnet-18-coco-256x192"), "not for detection")):
+        runtime = OnePerson(size=320)
+        monkeypatch.setattr(base, "load", lambda *arguments, runtime=runtime, **options: runtime)
+        with pytest.raises(EdgehrError, match=match):
+            PersonDetector("detector.onnx", card=card)
+        with pytest.raises(EdgehrError, match="closed"):
+            runtime.infer({})
 
 
 def test_models_and_cards_that_do_not_fit_are_refused() -> None:
     with pytest.raises(EdgehrError, match="is of 416x416"):
-        YoloxDetector(OnePerson(size=320), CARD)
+        PersonDetector(OnePerson(size=320), card=CARD)
     with pytest.raises(EdgehrError, match="not for detection"):
-        YoloxDetector(OnePerson(), get_card("litehrnet-18-coco-256x192"))
+        PersonDetector(OnePerson(), card=get_card("litehrnet-18-coco-256x192"))
     with pytest.raises(EdgehrError, match="threshold"):
-        YoloxDetector(OnePerson(), CARD, threshold=2)
+        PersonDetector(OnePerson(), card=CARD, threshold=2)
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +103,8 @@ def people(shared: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def detector(shared: Path) -> Iterator[YoloxDetector]:
-    with YoloxDetector(load(shared / "detectors" / "yolox_nano_416.onnx", threads=2), CARD) as opened:
+def detector(shared: Path) -> Iterator[PersonDetector]:
+    with PersonDetector(shared / "detectors" / "yolox_nano_416.onnx", threads=2, card=CARD) as opened:
         yield opened
 
 
@@ -109,7 +123,7 @@ def matched(found: np.ndarray, true: np.ndarray, least: float = 0.5) -> list[int
 
 
 @pytest.mark.slow
-def test_finds_most_people_of_coco(detector: YoloxDetector, people: Any) -> None:
+def test_finds_most_people_of_coco(detector: PersonDetector, people: Any) -> None:
     true = found = right = large = large_right = 0
     for image, boxes in people:
         detections = detector(image)
@@ -129,7 +143,7 @@ def test_finds_most_people_of_coco(detector: YoloxDetector, people: Any) -> None
 
 
 @pytest.mark.slow
-def test_finds_the_people_of_the_shipped_photographs(detector: YoloxDetector) -> None:
+def test_finds_the_people_of_the_shipped_photographs(detector: PersonDetector) -> None:
     # By eye, in the 512x512 photographs.
     for path, expected in zip(photographs(), ([20, 16, 370, 512], [0, 66, 330, 512]), strict=True):
         found = detector(cv2.imread(str(path)))
@@ -138,8 +152,8 @@ def test_finds_the_people_of_the_shipped_photographs(detector: YoloxDetector) ->
 
 
 @pytest.mark.slow
-def test_openvino_finds_the_same_boxes(detector: YoloxDetector, people: Any, detector_ir: Path) -> None:
-    with YoloxDetector(load(detector_ir, threads=2), CARD) as other:
+def test_openvino_finds_the_same_boxes(detector: PersonDetector, people: Any, detector_ir: Path) -> None:
+    with PersonDetector(detector_ir, threads=2) as other:
         assert other.runtime.backend == "openvino"
         for image, _ in people[:40]:
             one, two = detector(image), other(image)
@@ -149,7 +163,7 @@ def test_openvino_finds_the_same_boxes(detector: YoloxDetector, people: Any, det
 
 
 @pytest.mark.slow
-def test_threads_may_share_a_detector(detector: YoloxDetector, people: Any) -> None:
+def test_threads_may_share_a_detector(detector: PersonDetector, people: Any) -> None:
     images = [image for image, _ in people[:8]]
     alone = [detector(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
@@ -159,8 +173,8 @@ def test_threads_may_share_a_detector(detector: YoloxDetector, people: Any) -> N
 
 
 @pytest.mark.slow
-def test_a_threshold_of_its_own(detector: YoloxDetector, people: Any) -> None:
-    strict = YoloxDetector(detector.runtime, replace(CARD), threshold=0.8)
+def test_a_threshold_of_its_own(detector: PersonDetector, people: Any) -> None:
+    strict = PersonDetector(detector.runtime, card=CARD, threshold=0.8)
     for image, _ in people[:10]:
         assert len(strict(image)) <= len(detector(image))
         assert (strict(image).scores >= 0.8).all()

@@ -1,7 +1,8 @@
 import numpy as np
 
-from edgehr.live.draw import LEFT, MIDDLE, RIGHT, draw_label, draw_poses, sides
-from edgehr.tasks import Poses
+from edgehr.live.drawing import draw_label, draw_poses
+from edgehr.live.drawing.poses import LEFT, MIDDLE, RIGHT, sides
+from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import all_cards, get_card
 
 KEYPOINTS = get_card("litehrnet-18-coco-256x192").keypoints

@@ -8,31 +8,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgehr.card import ModelCard
-from edgehr.live.boxes import Boxes, areas, keypoint_boxes, overlaps
-from edgehr.live.detection import Detections
-from edgehr.live.single import SinglePerson
-from edgehr.live.stats import StageTimes
-from edgehr.live.tracking import Tracker, oks_sigmas
+from edgehr.live.predictors.single_person import SinglePerson
+from edgehr.live.timing import StageTimes
+from edgehr.live.tracking.boxes import Boxes, areas, keypoint_boxes, overlaps
+from edgehr.live.tracking.tracker import Tracker, oks_sigmas
 from edgehr.runtimes.base import Runtime
+from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.image.reading import as_bgr
 from edgehr.tasks.pose.oks import oks_nms
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.task import PoseTask
 
 # Mean score of all keypoints below which there is nobody in a box.
-LOST = 0.3
-# A detected box that overlaps a carried one by more than this is the same person.
-SAME_BOX = 0.5
+MIN_MEAN_SCORE = 0.3
+# A detected box that overlaps a tracked one by more than this is the same person.
+SAME_BOX_IOU = 0.5
 # Keypoint similarity above which two poses are of one person.
-DOUBLE = 0.7
+DUPLICATE_OKS = 0.7
 WINDOWS_PER_FRAME = 8
 
 
 class PoseSequence:
     """Estimates the poses in one frame after the other.
 
-    A frame with detections is looked at in the detected boxes, and in the boxes of people that the detector missed. One
-    without is looked at where people were in the frame before, by their keypoints. Without a detector at all, one
+    In a frame with detections, poses are estimated in the detected boxes, and in the boxes of people that the detector
+    missed; in one without, where people were in the frame before, by their keypoints. Without a detector at all, one
     person is searched for and followed.
 
     Made by `PoseEstimator.sequence`; not safe to use from several threads at once.
@@ -42,8 +42,8 @@ class PoseSequence:
         card: Its card.
         detects: Whether frames come with detections.
         smooth: Whether keypoints are smoothed.
-        most_people: How many are looked at in a frame, the surest first.
-        unrelated: Whether the frames are single pictures, and not a sequence: then nothing is remembered, and a
+        max_people: How many are estimated in a frame, the surest first.
+        independent: Whether the frames are single pictures, and not a sequence: then nothing is remembered, and a
             single person is searched for as long as it takes.
         times: Where the stages `crop`, `pose`, `decode` and `track` are noted.
     """
@@ -55,16 +55,16 @@ class PoseSequence:
         *,
         detects: bool,
         smooth: bool,
-        most_people: int,
-        unrelated: bool,
+        max_people: int,
+        independent: bool,
         times: StageTimes,
     ) -> None:
         self._runtime, self._task = runtime, PoseTask(card)
         self._tracker = Tracker(card.keypoints.sigmas, smooth=smooth)
-        windows = None if unrelated else WINDOWS_PER_FRAME
+        windows = None if independent else WINDOWS_PER_FRAME
         self._single = None if detects else SinglePerson(runtime, card, windows_per_frame=windows)
-        self._unrelated = unrelated
-        self._most = most_people
+        self._independent = independent
+        self._max_people = max_people
         self._times = times
         self._boxes: Boxes = np.zeros((0, 4), np.float32)
 
@@ -87,13 +87,13 @@ class PoseSequence:
             Poses with ids, boxes around the keypoints.
         """
         image = as_bgr(frame)
-        if self._unrelated:
+        if self._independent:
             self.reset()
         if self._single is not None:
             with self._times.measure("pose"):
                 poses = self._single(image)
         else:
-            poses = look(self._runtime, self._task, image, self._candidates(detections), self._times)
+            poses = estimate_in_boxes(self._runtime, self._task, image, self._candidates(detections), self._times)
         with self._times.measure("track"):
             boxes, found = keypoint_boxes(poses, image.shape[1], image.shape[0])
             self._boxes = boxes[found]
@@ -101,23 +101,32 @@ class PoseSequence:
             return self._tracker(followed, time_s)
 
     def _candidates(self, detections: Detections | None) -> Boxes:
-        """Detected boxes, surest first, and the carried ones that no detected one covers."""
+        """Choose the boxes to look in: detected ones, surest first, and tracked ones that no detected one covers."""
         if detections is None:
-            return self._boxes[: self._most]
+            return self._boxes[: self._max_people]
         order = np.argsort(-detections.scores, kind="stable")
         detected = detections.boxes[order]
         if len(detected) and len(self._boxes):
-            missed = self._boxes[overlaps(self._boxes, detected).max(axis=1) < SAME_BOX]
+            missed = self._boxes[overlaps(self._boxes, detected).max(axis=1) < SAME_BOX_IOU]
         else:
             missed = self._boxes
-        return np.concatenate([detected, missed])[: self._most]
+        return np.concatenate([detected, missed])[: self._max_people]
 
 
-def look(runtime: Runtime, task: PoseTask, image: NDArray[np.uint8], boxes: Boxes, times: StageTimes) -> Poses:
+def estimate_in_boxes(
+    runtime: Runtime, task: PoseTask, image: NDArray[np.uint8], boxes: Boxes, times: StageTimes
+) -> Poses:
     """Estimate the poses in all boxes of an image with as few inferences as the model allows.
 
+    Args:
+        runtime: Runs the model.
+        task: Its pre- and post-processing.
+        image: (H, W, 3) BGR.
+        boxes: (N, 4) xyxy, image pixels.
+        times: Where the stages `crop`, `pose` and `decode` are noted.
+
     Returns:
-        The people who are there: boxes that hold nobody are left out, and doubles.
+        The people who are there: boxes that hold nobody are left out, and duplicates.
     """
     with times.measure("crop"):
         batch, context = task.preprocess(image, boxes)
@@ -125,13 +134,13 @@ def look(runtime: Runtime, task: PoseTask, image: NDArray[np.uint8], boxes: Boxe
         outputs = runtime.infer_batch(batch)
     with times.measure("decode"):
         poses = task.postprocess(outputs, context)
-    return without_doubles(poses[poses.scores.mean(axis=1) >= LOST], task.card.keypoints.sigmas)
+    return without_duplicates(poses[poses.scores.mean(axis=1) >= MIN_MEAN_SCORE], task.card.keypoints.sigmas)
 
 
-def without_doubles(poses: Poses, sigmas: ArrayLike) -> Poses:
+def without_duplicates(poses: Poses, sigmas: ArrayLike) -> Poses:
     """Drop the less certain of two poses that are nearly the same: two boxes held the same person."""
     if len(poses) < 2:
         return poses
     boxes, _ = keypoint_boxes(poses, 1 << 20, 1 << 20)
-    kept = oks_nms(poses.keypoints, areas(boxes), poses.scores.mean(axis=1), oks_sigmas(poses, sigmas), DOUBLE)
-    return poses[np.array(sorted(kept), np.intp)]
+    chosen = oks_nms(poses.keypoints, areas(boxes), poses.scores.mean(axis=1), oks_sigmas(poses, sigmas), DUPLICATE_OKS)
+    return poses[np.array(sorted(chosen), np.intp)]

@@ -1,6 +1,6 @@
 """A page in a process of its own, which can be killed.
 
-python -m tests.live.web_process ARGUMENTS   # of `WebServer`, as JSON; prints the address
+python -m tests.live.web.process ARGUMENTS   # of `WebServer`, as JSON; prints the address
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from edgehr.live.web import WebServer
 from tests.conftest import ROOT
-from tests.live.web_clients import publishing
+from tests.live.web.clients import publishing
 
 
 @contextmanager
 def served_elsewhere(**arguments: Any) -> Iterator[tuple[str, Callable[[], None]]]:
     """Serve moving pictures from another process: the page's address, and what kills that process."""
-    command = [sys.executable, "-m", "tests.live.web_process", json.dumps(arguments)]
+    command = [sys.executable, "-m", "tests.live.web.process", json.dumps(arguments)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def kill() -> None:

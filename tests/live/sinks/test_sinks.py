@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sinks import AllSinks, Stop, open_sink, open_sinks
+from edgehr.live.sinks import SinkGroup, StopRequested, open_sink, open_sinks
 from edgehr.live.sinks import window as window_module
 from edgehr.live.sinks.json_lines import JsonLinesSink
 from edgehr.live.sinks.video import VideoSink
@@ -22,8 +22,8 @@ from edgehr.live.sinks.window import WindowSink
 from edgehr.live.sources import Frame, open_source
 from edgehr.live.sources.live import LiveSource
 from edgehr.tasks.pose.poses import Poses
+from tests.live.sources.test_sources import write_video
 from tests.live.streams import number_in, numbered
-from tests.live.test_sources import write_video
 
 
 def frame(number: int, time_s: float = 0.0) -> Frame:
@@ -111,13 +111,13 @@ def test_json_lines_on_standard_output_come_at_once(monkeypatch: pytest.MonkeyPa
 def test_nobody_reads_the_json_lines_any_more() -> None:
     script = (
         "import sys, numpy as np\n"
-        "from edgehr.live.sinks import Stop\n"
+        "from edgehr.live.sinks import StopRequested\n"
         "from edgehr.live.sinks.json_lines import JsonLinesSink\n"
         "from edgehr.live.sources import Frame\n"
         "sink = JsonLinesSink('-')\n"
         "try:\n"
         "    while True: sink.write(Frame('a', np.zeros((2, 2, 3), np.uint8)))\n"
-        "except Stop:\n"
+        "except StopRequested:\n"
         "    print('stopped', file=sys.stderr)\n"
     )
     process = subprocess.Popen(
@@ -200,7 +200,7 @@ class Records:
     def write(self, frame: Frame, poses: Poses | None = None) -> None:
         self.done.append("write")
         if self._fails == "write":
-            raise Stop
+            raise StopRequested
 
     def close(self) -> list[Path]:
         self.done.append("close")
@@ -214,15 +214,15 @@ class Records:
 
 def test_every_sink_gets_the_last_frame() -> None:
     sinks = [Records("write"), Records()]
-    with pytest.raises(Stop):
-        AllSinks(sinks).write(frame(0))
+    with pytest.raises(StopRequested):
+        SinkGroup(sinks).write(frame(0))
     assert [sink.done for sink in sinks] == [["write"], ["write"]]
 
 
 def test_where_one_sink_fails_to_close_the_rest_is_discarded() -> None:
     sinks = [Records(), Records("close"), Records()]
     with pytest.raises(EdgehrError, match="full"):
-        AllSinks(sinks).close()
+        SinkGroup(sinks).close()
     assert sinks[2].done == ["discard"]
 
 
@@ -268,7 +268,7 @@ def test_a_pretended_window(monkeypatch: pytest.MonkeyPatch) -> None:
         sink.write(Frame("large", np.zeros((2000, 1000, 3), np.uint8)))
         assert screen.size == (480, 960)
         screen.key, screen.visible = key, visible
-        with pytest.raises(Stop):
+        with pytest.raises(StopRequested):
             sink.write(frame(1))
         assert sink.close() == []
         sink.discard()
@@ -285,6 +285,6 @@ def test_a_window() -> None:
     for number in range(5):
         sink.write(frame(number))
     cv2.destroyWindow("edgehr's own test")
-    with pytest.raises(Stop):
+    with pytest.raises(StopRequested):
         sink.write(frame(5))
     sink.close()

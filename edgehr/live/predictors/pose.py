@@ -1,33 +1,46 @@
-"""Pose estimation for applications: `edgehr.PoseEstimator`."""
+"""Estimating poses, for applications: `edgehr.PoseEstimator`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
-from edgehr.live.detection import Detector
-from edgehr.live.sequence import PoseSequence, look
-from edgehr.live.single import SinglePerson
-from edgehr.live.sources import Source, open_source
-from edgehr.live.stats import StageTimes
-from edgehr.live.stream import StreamPoses, run
-from edgehr.runtimes import Runtime, load
+from edgehr.live.pipeline import run_pipeline
+from edgehr.live.predictors.base import Predictor
+from edgehr.live.predictors.person_detector import Detector, PersonDetector
+from edgehr.live.predictors.pose_sequence import PoseSequence, estimate_in_boxes
+from edgehr.live.predictors.single_person import SinglePerson
+from edgehr.live.sources import Frame, Source, open_source
+from edgehr.live.timing import StageTimes
+from edgehr.runtimes import Runtime
 from edgehr.tasks.image.reading import as_bgr
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.task import PoseTask
 
 DETECT_EVERY = 5
-MOST_PEOPLE = 20
+MAX_PEOPLE = 20
 
 
-class PoseEstimator:
+@dataclass(frozen=True)
+class StreamPoses(Poses):
+    """Poses and the frame they belong to.
+
+    Attributes:
+        frame: The picture, as BGR; the consumer's own, to draw into.
+    """
+
+    frame: Frame = field(default_factory=lambda: Frame("", np.zeros((0, 0, 3), np.uint8)))
+
+
+class PoseEstimator(Predictor[PoseTask, Poses]):
     """Finds people in images and estimates their poses.
 
     Called with an image, it looks at that image alone, and may be called from several threads. For frames that belong
@@ -43,7 +56,7 @@ class PoseEstimator:
         detect_every: In a stream, run the detector on every so many frames; between them people are where their
             keypoints were.
         smooth: In a stream, smooth the keypoints (one-euro filter).
-        most_people: How many people are looked at in an image, the surest first.
+        max_people: How many people are looked at in an image, the surest first.
 
     Raises:
         EdgehrError: A model cannot be opened, or is not one for pose.
@@ -58,33 +71,21 @@ class PoseEstimator:
         threads: int | None = None,
         detect_every: int = DETECT_EVERY,
         smooth: bool = True,
-        most_people: int = MOST_PEOPLE,
+        max_people: int = MAX_PEOPLE,
     ) -> None:
-        if detect_every < 1 or most_people < 1:
-            raise EdgehrError("detect_every and most_people must be at least 1")
-        self._own: list[Any] = []
-        self.runtime = model if isinstance(model, Runtime) else load(model, device, threads=threads)
-        if not isinstance(model, Runtime):
-            self._own.append(self.runtime)
+        if detect_every < 1 or max_people < 1:
+            raise EdgehrError("detect_every and max_people must be at least 1")
+        super().__init__(model, PoseTask, device=device, threads=threads)
+        self.detect_every, self._smooth, self._max_people = detect_every, smooth, max_people
+        self.detector: Detector | None
+        if detector is None or callable(detector):
+            self.detector = detector
+            return
         try:
-            self.card = self.runtime.card
-            self._task = PoseTask(self.card)
-            self.detector = self._open_detector(detector, device, threads)
+            self.detector = self._opened.enter_context(PersonDetector(detector, device=device, threads=threads))
         except BaseException:
             self.close()
             raise
-        self.detect_every, self._smooth, self._most = detect_every, smooth, most_people
-
-    def _open_detector(
-        self, detector: str | os.PathLike[str] | Detector | None, device: str, threads: int | None
-    ) -> Detector | None:
-        if detector is None or callable(detector):
-            return detector
-        from edgehr.live.yolox import YoloxDetector
-
-        runtime = load(detector, device, threads=threads)
-        self._own.append(runtime)
-        return YoloxDetector(runtime, runtime.card)
 
     def __call__(self, image: NDArray[Any]) -> Poses:
         """Estimate the poses in one image.
@@ -99,23 +100,23 @@ class PoseEstimator:
         if self.detector is None:
             return SinglePerson(self.runtime, self.card)(image)
         found = self.detector(image)
-        order = np.argsort(-found.scores, kind="stable")[: self._most]
-        return look(self.runtime, self._task, image, found.boxes[order], StageTimes())
+        order = np.argsort(-found.scores, kind="stable")[: self._max_people]
+        return estimate_in_boxes(self.runtime, self.task, image, found.boxes[order], StageTimes())
 
-    def sequence(self, times: StageTimes | None = None, *, unrelated: bool = False) -> PoseSequence:
+    def sequence(self, times: StageTimes | None = None, *, independent: bool = False) -> PoseSequence:
         """Follow people through frames that the application feeds: one object a camera.
 
         Args:
             times: Where stages are noted.
-            unrelated: The frames are single pictures after all.
+            independent: The frames are single pictures after all, and nobody is followed.
         """
         return PoseSequence(
             self.runtime,
             self.card,
             detects=self.detector is not None,
             smooth=self._smooth,
-            most_people=self._most,
-            unrelated=unrelated,
+            max_people=self._max_people,
+            independent=independent,
             times=times or StageTimes(),
         )
 
@@ -129,25 +130,23 @@ class PoseEstimator:
         threads.
 
         Args:
-            source: What `edgehr.live.sources.open_source` takes, or an open source.
+            source: What `edgehr.open_source` takes, or an open source.
             times: Where stages are noted.
 
         Yields:
             Poses with `frame`, the picture that they belong to.
+
+        Raises:
+            EdgehrError: From the source, the detector or the model, after the results of the frames before.
         """
         opened = open_source(source) if isinstance(source, (str, int, Path)) else source
-        return run(opened, self, times or StageTimes())
+        return self._stream(opened, times or StageTimes())
 
-    def close(self) -> None:
-        """Release the models that were opened here."""
-        for opened in self._own:
-            opened.close()
-        self._own.clear()
-
-    def __enter__(self) -> PoseEstimator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _stream(self, source: Source, times: StageTimes) -> Generator[StreamPoses, None, None]:
+        pictures = source.kind == "images"
+        every = 1 if pictures else self.detect_every
+        sequence = self.sequence(times, independent=pictures)
+        pipeline = run_pipeline(source, sequence.step, times, detect=self.detector, detect_every=every)
+        with closing(pipeline) as results:
+            for frame, poses in results:
+                yield StreamPoses(poses.boxes, poses.keypoints, poses.scores, poses.ids, frame)

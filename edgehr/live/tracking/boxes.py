@@ -1,4 +1,4 @@
-"""Boxes of people: from their keypoints, and how far they overlap."""
+"""Boxes of people from their keypoints, and the overlap of boxes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from numpy.typing import NDArray
 
 from edgehr.tasks.pose.poses import Poses
 
-SEEN = 0.3
+# Score under which a keypoint says nothing of where the person is.
+MIN_SCORE = 0.3
 # Keypoints lie inside a person's outline: half a head above the eyes, a hand beyond the wrist.
 MARGIN = 0.15
-FEWEST_KEYPOINTS = 4
+MIN_KEYPOINTS = 4
 
 Boxes = NDArray[np.float32]
 
 
 def keypoint_boxes(poses: Poses, width: int, height: int) -> tuple[Boxes, NDArray[np.bool_]]:
-    """A box around each person's seen keypoints, for the next look.
+    """Box each person's seen keypoints, with a margin, for the next frame.
 
     Args:
         poses: N people.
@@ -26,10 +27,10 @@ def keypoint_boxes(poses: Poses, width: int, height: int) -> tuple[Boxes, NDArra
     Returns:
         (N, 4) xyxy pixels, and (N,) whether there is such a box: not where too few keypoints are seen, or in one spot.
     """
-    seen = poses.scores > SEEN
+    seen = poses.scores > MIN_SCORE
     low = np.where(seen[..., None], poses.keypoints, np.inf).min(axis=1, initial=np.inf)
     high = np.where(seen[..., None], poses.keypoints, -np.inf).max(axis=1, initial=-np.inf)
-    enough = seen.sum(axis=1) >= FEWEST_KEYPOINTS
+    enough = seen.sum(axis=1) >= MIN_KEYPOINTS
     low[~enough], high[~enough] = 0, 0
     margin = MARGIN * (high - low).max(axis=1, initial=0)[:, None]
     limit = np.array([width, height], np.float32)
@@ -39,7 +40,7 @@ def keypoint_boxes(poses: Poses, width: int, height: int) -> tuple[Boxes, NDArra
 
 
 def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of each pair: (N, 4) and (M, 4) xyxy -> (N, M), 0 to 1."""
+    """Compute the intersection over union of each pair: (N, 4) and (M, 4) xyxy -> (N, M), 0 to 1."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=2)
@@ -49,6 +50,6 @@ def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
 
 
 def areas(boxes: Boxes) -> NDArray[np.float32]:
-    """(N, 4) xyxy -> (N,) square pixels."""
+    """Compute the areas of boxes: (N, 4) xyxy -> (N,) square pixels."""
     result: NDArray[np.float32] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     return result

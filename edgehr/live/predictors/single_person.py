@@ -9,18 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.live.boxes import keypoint_boxes, overlaps
+from edgehr.live.tracking.boxes import keypoint_boxes, overlaps
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks import Poses, Task
 from edgehr.tasks.image.reading import as_bgr
 
-LOOKS = 3
-SETTLED = 0.9
+MAX_REFINEMENTS = 2
+# Overlap of the next box with the last above which a closer look would give the same.
+SETTLED_IOU = 0.9
 # Mean score of all keypoints. On photographs, a person well in the crop scores above 0.55 with the sample weights; a
 # skeleton strung between several people, or onto furniture, below 0.45.
 CONVINCING, ACCEPTABLE, LOST = 0.55, 0.45, 0.3
 
-MOST_WINDOWS = 32
+MAX_WINDOWS = 32
 
 Box = NDArray[np.float32]
 
@@ -28,21 +29,21 @@ Box = NDArray[np.float32]
 class SinglePerson:
     """Finds one person in a frame and follows them through the next ones.
 
-    The first look takes the whole frame. Its keypoints give a closer box, which is looked at again until it settles. If
-    that convinces nobody, windows of a person's shape over the frame are tried, and the best is closed in on. From then
-    on each frame is looked at once, in the box of the frame before, until the person is lost.
+    The search begins with the whole frame. Its keypoints give a closer box, in which the pose is estimated again until
+    the box settles. If that convinces nobody, windows of a person's shape over the frame are tried, and the best is
+    refined. From then on each frame takes one inference, in the box of the frame before, until the person is lost.
 
     Args:
         runtime: A top-down pose model, of any batch.
         card: Its card.
-        windows_per_frame: Most windows tried in one frame of a video, so that a search does not stall it; the next
-            frame goes on with the next ones. None tries all (7 to 32), for single pictures.
+        windows_per_frame: How many windows are tried at most in one frame of a video, so that a search does not stall
+            it; the next frame goes on with the next ones. None tries all (7 to 32), for single pictures.
     """
 
     def __init__(self, runtime: Runtime, card: ModelCard, windows_per_frame: int | None = None) -> None:
         self._runtime = runtime
         self._task = Task.for_card(card)
-        self._per_frame = windows_per_frame
+        self._windows_per_frame = windows_per_frame
         self._box: Box | None = None
         self._tried = 0
 
@@ -61,7 +62,7 @@ class SinglePerson:
         """
         frame = as_bgr(frame)
         if self._box is not None:
-            poses = self._look(frame, self._box)
+            poses = self._estimate(frame, self._box)
             self._box = self._next_box(poses, frame)
             if self._box is not None and poses.scores.mean() > LOST:
                 return poses
@@ -71,45 +72,45 @@ class SinglePerson:
         return poses if found else Poses(poses.boxes[:0], poses.keypoints[:0], poses.scores[:0])
 
     def _search(self, frame: NDArray[np.uint8]) -> Poses:
-        """The best pose of the whole frame or, if that does not convince, of windows over it."""
+        """Find the best pose of the whole frame or, if that does not convince, of windows over it."""
         height, width = frame.shape[:2]
-        whole = self._close_in(frame, self._look(frame, np.array([0, 0, width, height], np.float32)))
+        whole = self._refine(frame, self._estimate(frame, np.array([0, 0, width, height], np.float32)))
         if whole.scores.mean() >= CONVINCING:
             return whole
         windows = person_windows(width, height)
-        count = min(self._per_frame or len(windows), len(windows))
+        count = min(self._windows_per_frame or len(windows), len(windows))
         chosen = [windows[(self._tried + i) % len(windows)] for i in range(count)]
         self._tried += count
-        best = max((self._look(frame, window) for window in chosen), key=_mean_score)
-        return max(whole, self._close_in(frame, best), key=_mean_score)
+        best = max((self._estimate(frame, window) for window in chosen), key=_mean_score)
+        return max(whole, self._refine(frame, best), key=_mean_score)
 
-    def _close_in(self, frame: NDArray[np.uint8], poses: Poses) -> Poses:
-        """Look again at the box of the keypoints, as long as that helps."""
-        for _ in range(LOOKS - 1):
+    def _refine(self, frame: NDArray[np.uint8], poses: Poses) -> Poses:
+        """Estimate again in the box of the keypoints, as long as that helps."""
+        for _ in range(MAX_REFINEMENTS):
             closer = self._next_box(poses, frame)
-            if closer is None or overlaps(poses.boxes, closer[None])[0, 0] > SETTLED:
+            if closer is None or overlaps(poses.boxes, closer[None])[0, 0] > SETTLED_IOU:
                 break
-            again = self._look(frame, closer)
+            again = self._estimate(frame, closer)
             if _mean_score(again) < _mean_score(poses):  # a closer look may cut the person off
                 break
             poses = again
         return poses
 
-    def _look(self, frame: NDArray[np.uint8], box: Box) -> Poses:
+    def _estimate(self, frame: NDArray[np.uint8], box: Box) -> Poses:
         batch, context = self._task.preprocess(frame, box)
         return self._task.postprocess(self._runtime.infer_batch(batch), context)
 
     @staticmethod
     def _next_box(poses: Poses, frame: NDArray[np.uint8]) -> Box | None:
-        """A box around the seen keypoints, inside the frame; None where they are too few or in one spot."""
+        """Box the seen keypoints, inside the frame; None where they are too few or in one spot."""
         boxes, found = keypoint_boxes(poses, frame.shape[1], frame.shape[0])
         return boxes[0] if found[0] else None
 
 
 def person_windows(width: int, height: int) -> list[Box]:
-    """Windows of a standing person's shape over a frame: full height, then half height, overlapping by half.
+    """Cover a frame with windows of a standing person's shape: full height, then half height, overlapping by half.
 
-    There are at most `MOST_WINDOWS`; very long frames are covered with gaps.
+    There are at most `MAX_WINDOWS`, each (4,) xyxy pixels; very long frames are covered with gaps.
     """
     windows = []
     for share in (1.0, 0.5):
@@ -118,7 +119,7 @@ def person_windows(width: int, height: int) -> list[Box]:
         for y in np.linspace(0, height - size[1], counts[1]):
             for x in np.linspace(0, width - size[0], counts[0]):
                 windows.append(np.array([x, y, x + size[0], y + size[1]], np.float32))
-    step = -(-len(windows) // MOST_WINDOWS)
+    step = -(-len(windows) // MAX_WINDOWS)
     return windows[::step]
 
 

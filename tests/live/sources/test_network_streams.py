@@ -14,8 +14,8 @@ import pytest
 from edgehr.errors import EdgehrError
 from edgehr.live.sources import Frame, Source, open_source
 from edgehr.live.sources.addresses import find_device, hide_secrets
+from tests.live.sources.test_sources import wait_for, write_video
 from tests.live.streams import MjpegServer, number_in
-from tests.live.test_sources import wait_for, write_video
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

@@ -57,7 +57,7 @@ class OneEuroFilter:
 
 
 def _share(cutoff: NDArray[np.float32] | float, step: float) -> NDArray[np.float32] | float:
-    """How much of a new value a first-order low-pass filter takes over after `step` seconds."""
+    """Compute how much of a new value a first-order low-pass filter takes over after `step` seconds."""
     rate = 2 * math.pi * cutoff * step
     share: NDArray[np.float32] | float = rate / (rate + 1)
     return share

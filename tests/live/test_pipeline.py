@@ -12,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
-from edgehr.live.detection import Detections
-from edgehr.live.estimator import PoseEstimator
+from edgehr.live.pipeline import Closed, Mailbox
+from edgehr.live.predictors.pose import PoseEstimator
 from edgehr.live.sources import Frame
 from edgehr.live.sources.live import LiveSource
-from edgehr.live.stats import StageTimes
-from edgehr.live.stream import Closed, Slot
+from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
 from edgehr.runtimes.base import Tensors
+from edgehr.tasks.detection.detections import Detections
 from edgehr.zoo import get_card
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -203,7 +203,7 @@ def test_several_people_go_through_one_inference() -> None:
         return Detections(boxes, np.array([0.5, 0.9, 0.7], np.float32))
 
     assert len(PoseEstimator(Counting(), detector=three)(np.zeros((100, 300, 3), np.uint8))) == 3
-    assert len(PoseEstimator(Counting(), detector=three, most_people=2)(np.zeros((100, 300, 3), np.uint8))) == 2
+    assert len(PoseEstimator(Counting(), detector=three, max_people=2)(np.zeros((100, 300, 3), np.uint8))) == 2
     assert batches == [3, 2]
 
 
@@ -220,12 +220,12 @@ def test_bad_settings_and_models_are_refused() -> None:
         PoseEstimator(other)
 
 
-def test_a_slot_replaces_or_waits_and_ends() -> None:
-    newest: Slot[int] = Slot(newest=True)
+def test_a_mailbox_replaces_or_waits_and_ends() -> None:
+    newest: Mailbox[int] = Mailbox(newest=True)
     newest.put(1)
     newest.put(2)
     assert (newest.get(), newest.replaced) == (2, 1)
-    waiting: Slot[int] = Slot(newest=False)
+    waiting: Mailbox[int] = Mailbox(newest=False)
     waiting.put(1)
     thread = threading.Thread(target=waiting.put, args=(2,))
     thread.start()

@@ -11,7 +11,7 @@ import pytest
 
 from edgehr.live.web import WebServer, server
 from edgehr.live.web.app import STATIC
-from tests.live.web_clients import (
+from tests.live.web.clients import (
     ASK,
     ROUTES,
     UPGRADE,

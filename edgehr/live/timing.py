@@ -1,4 +1,4 @@
-"""How long each stage takes, over the last seconds."""
+"""Times of the stages of a stream, over the last seconds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StageTimes:
         self._frames: deque[float] = deque()
 
     def add(self, stage: str, milliseconds: float) -> None:
-        """Note one run of a stage."""
+        """Note that a stage took so long."""
         now = time.monotonic()
         with self._lock:
             times = self._times.setdefault(stage, deque())
@@ -42,8 +42,8 @@ class StageTimes:
         yield
         self.add(stage, 1000 * (time.perf_counter() - started))
 
-    def shown(self) -> None:
-        """Note that a frame went all the way."""
+    def count_frame(self) -> None:
+        """Count a frame that went all the way, for the rate of frames."""
         now = time.monotonic()
         with self._lock:
             self._frames.append(now)
@@ -59,11 +59,11 @@ class StageTimes:
             return (len(self._frames) - 1) / max(self._frames[-1] - self._frames[0], 1e-6)
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Median and 95th percentile of each stage, milliseconds: ``{stage: {"p50": ..., "p95": ...}}``."""
+        """Compute the median and 95th percentile of each stage, milliseconds: ``{stage: {"p50": ..., "p95": ...}}``."""
         with self._lock:
             values = {stage: [value for _, value in times] for stage, times in self._times.items() if times}
-        found = {}
+        summary = {}
         for stage, times in values.items():
             p50, p95 = np.percentile(times, [50, 95])
-            found[stage] = {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
-        return found
+            summary[stage] = {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+        return summary

@@ -18,7 +18,7 @@ import pytest
 
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.live.web import WebServer, feed
-from tests.live.web_clients import (
+from tests.live.web.clients import (
     ASK,
     browse,
     connect,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgehr.live.boxes import keypoint_boxes, overlaps
-from edgehr.live.smoothing import OneEuroFilter
-from edgehr.live.tracking import KNOWN_AFTER, MEMORY_S, Tracker
+from edgehr.live.tracking.boxes import keypoint_boxes, overlaps
+from edgehr.live.tracking.smoothing import OneEuroFilter
+from edgehr.live.tracking.tracker import CONFIRMED_AFTER, MAX_AGE_S, Tracker
 from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 
@@ -41,9 +41,9 @@ def test_two_who_pass_each_other_are_told_apart_by_their_keypoints() -> None:
 def test_a_second_pose_of_a_known_person_takes_no_number_away() -> None:
     """A detection of a part of somebody gives two poses in one frame, and in the next the new one alone is left."""
     tracker = Tracker(SIGMAS, smooth=False)
-    for step in range(KNOWN_AFTER):
+    for step in range(CONFIRMED_AFTER):
         assert tracker(people((100, 50)), step / 25).ids.tolist() == [1]
-    for again in range(2 * KNOWN_AFTER):
+    for again in range(2 * CONFIRMED_AFTER):
         both = tracker(people((100, 50), (112, 62), shapes=(0, 0)), 0.2 + 0.08 * again)
         assert sorted(both.ids.tolist()) == [1, 2]
         assert tracker(people((112, 62)), 0.24 + 0.08 * again).ids.tolist() == [1]
@@ -55,7 +55,7 @@ def test_somebody_who_is_hidden_for_a_moment_keeps_the_number() -> None:
     tracker(_nobody(), 0.4)
     assert tracker(people((14, 10)), 0.8).ids.tolist() == [1]
     tracker(_nobody(), 1.2)
-    assert tracker(people((14, 10)), 0.8 + MEMORY_S + 0.1).ids.tolist() == [2]
+    assert tracker(people((14, 10)), 0.8 + MAX_AGE_S + 0.1).ids.tolist() == [2]
     tracker.reset()
     assert tracker(people((14, 10)), 3.0).ids.tolist() == [3]
 
@@ -63,7 +63,7 @@ def test_somebody_who_is_hidden_for_a_moment_keeps_the_number() -> None:
 def test_a_slow_machine_knows_the_people_of_the_frame_before() -> None:
     tracker = Tracker(SIGMAS)
     for step in range(5):
-        assert tracker(people((10 + 4 * step, 10), (300, 20)), 3 * MEMORY_S * step).ids.tolist() == [1, 2]
+        assert tracker(people((10 + 4 * step, 10), (300, 20)), 3 * MAX_AGE_S * step).ids.tolist() == [1, 2]
 
 
 def _nobody() -> Poses:

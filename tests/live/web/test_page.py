@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from edgehr.live.web import WebServer, feed
-from tests.live import chromium
-from tests.live.web_clients import port_of, publishing
-from tests.live.web_process import served_elsewhere
+from tests.live.web import chromium
+from tests.live.web.clients import port_of, publishing
+from tests.live.web.process import served_elsewhere
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,7 +9,7 @@ import pytest
 
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
-from edgehr.live.single import SinglePerson, person_windows
+from edgehr.live.predictors.single_person import SinglePerson, person_windows
 from edgehr.runtimes import load
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.zoo import get_card

@@ -1,0 +1,6 @@
+"""Drawing results and text into images."""
+
+from edgehr.live.drawing.label import draw_label
+from edgehr.live.drawing.poses import draw_poses
+
+__all__ = ["draw_label", "draw_poses"]

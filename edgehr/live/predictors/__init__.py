@@ -1,0 +1,1 @@
+"""Predictors: models opened for images and streams, one file for each task."""

@@ -1,0 +1,1 @@
+"""Tracking: ids and smoothed keypoints of people from frame to frame."""
