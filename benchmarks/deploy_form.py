@@ -26,14 +26,13 @@ from edgehr.card import ModelCard
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.openvino.ir import PASSIVE, to_ir
-from edgehr.converters.report.coverage import read_coverage
 from edgehr.converters.report.latency import interleaved
 from edgehr.converters.tflite.from_torch import to_tflite
 from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.models.build import build, load
 from edgehr.models.deploy.forms import FORMS
 from edgehr.models.deploy.rewrite import deploy
-from edgehr.runtimes.describe import operators
+from edgehr.runtimes.formats import format_of
 from edgehr.zoo import find_card
 
 THREADS, PAUSE_S, SHOWN = 2, 0.02, 8
@@ -94,7 +93,7 @@ def _report(title: str, files: dict[str, Path], rounds: int, peak: float) -> Non
     for name, path in files.items():
         p50, p90 = np.percentile(times[name], (50, 90))
         ratio = np.median(times[name] / times["plain"])
-        coverage, counts = read_coverage(path), operators(path)
+        coverage, counts = format_of(path).coverage(path), format_of(path).operators(path)
         floor = f"{2000 * coverage.macs / peak:.1f} ms" if coverage else "?"
         print(
             f"  {name:<24} p50 {p50:7.2f} ms  p90 {p90:7.2f} ms  x{ratio:.2f} (paired)  "

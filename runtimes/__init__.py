@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.errors import EdgehrError
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, TensorSpec
+from edgehr.runtimes.formats import check_file, format_of
 
 __all__ = ["Artifact", "Runtime", "TensorSpec", "load"]
 
@@ -35,28 +36,7 @@ def load(
         EdgehrError: The device is not there.
     """
     file = Path(path)
-    if not file.is_file():
-        raise ArtifactError(f"{file}: no such model file")
-    if file.stat().st_size == 0:
-        raise ArtifactError(f"{file}: the file is empty; convert the model again")
+    check_file(file)
     if threads is not None and threads < 1:
         raise EdgehrError(f"threads must be at least 1, got {threads}")
-    if file.suffix == ".onnx":
-        from edgehr.runtimes.onnx.runtime import OnnxRuntime
-
-        return OnnxRuntime(file, device, threads, precision)
-    if file.suffix == ".xml":
-        from edgehr.runtimes.openvino.runtime import OpenVINORuntime
-
-        return OpenVINORuntime(file, device, threads, precision)
-    if file.suffix in (".plan", ".engine"):
-        from edgehr.runtimes.tensorrt.runtime import TensorRTRuntime
-
-        return TensorRTRuntime(file, device, threads, precision)
-    if file.suffix == ".tflite":
-        from edgehr.runtimes.tflite.runtime import TFLiteRuntime
-
-        return TFLiteRuntime(file, device, threads, precision)
-    raise ArtifactError(
-        f"{file}: unknown kind of model: expected .onnx, .xml (OpenVINO IR), .plan (TensorRT) or .tflite"
-    )
+    return format_of(file).open(file, device, threads, precision)

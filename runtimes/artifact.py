@@ -41,7 +41,7 @@ class Artifact:
     form: str = ""
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Write one line of JSON."""
         data = {"schema": SCHEMA, **vars(self), "card": self.card.to_dict(), "tools": dict(self.tools)}
         for name in ("calibration_images", "recipe", "form"):
             if not data[name]:  # what says nothing of itself there stays readable by older versions

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from edgehr.errors import EdgehrError, TensorError
 from edgehr.runtimes.artifact import Artifact
 
 Tensors = Mapping[str, NDArray[Any]]
+R = TypeVar("R", bound="Runtime")
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,19 @@ class Runtime(ABC):
 
     @property
     def card(self) -> ModelCard:
-        """The card of the model, which says what it expects and returns.
+        """The card of the model, which says what it expects and returns; raises as `require_artifact` does."""
+        return self.require_artifact().card
+
+    def require_artifact(self) -> Artifact:
+        """Return what the model says of itself.
 
         Raises:
-            EdgehrError: edgehr did not convert the model, so it has none.
+            EdgehrError: edgehr did not convert the model, so it says nothing.
         """
         if self.artifact is None:
             name = "the model" if self.path is None else str(self.path)
             raise EdgehrError(f"{name}: was not converted by edgehr, so what it expects and returns is not known")
-        return self.artifact.card
+        return self.artifact
 
     def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Run the model once and wait for it.
@@ -192,7 +197,7 @@ class Runtime(ABC):
             executor.shutdown(wait=True)
         self._close()
 
-    def __enter__(self) -> Runtime:
+    def __enter__(self: R) -> R:
         return self
 
     def __exit__(

@@ -19,8 +19,8 @@ from edgehr.converters.target import Job, Target
 from edgehr.errors import EdgehrError
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.artifact import Artifact
-from edgehr.runtimes.tensorrt.bundle import SUFFIX, Bundle
-from edgehr.runtimes.tensorrt.library import check_can_build, choose_flavor
+from edgehr.runtimes.tensorrt.bundle import Bundle
+from edgehr.runtimes.tensorrt.library import check_can_build, choose_library
 from edgehr.runtimes.tensorrt.make import make_plan
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import sidecar_path
@@ -128,7 +128,7 @@ class _GraphTarget(FromOnnx):
 class BundleTarget(_GraphTarget):
     """`.trtbundle`: what `edgehr build` makes a TensorRT plan of on the device."""
 
-    name, suffix, tools = "trt-bundle", SUFFIX, (*TOOLS, "onnxruntime")
+    name, suffix, tools = "trt-bundle", ".trtbundle", (*TOOLS, "onnxruntime")
 
     def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
         """Write the bundle."""
@@ -143,7 +143,7 @@ class TensorRTTarget(_GraphTarget):
     """`.plan` and its sidecar, by the TensorRT that is here."""
 
     name, suffix, tools = "tensorrt", ".plan", TOOLS
-    flavor: str | None = None
+    library: str | None = None
     opens_here: bool = field(default=False, init=False)
 
     def files(self, path: Path) -> list[Path]:
@@ -153,23 +153,23 @@ class TensorRTTarget(_GraphTarget):
     def check(self, precision: str, batch: int | None) -> None:
         """Also where no TensorRT here can build."""
         super().check(precision, batch)
-        check_can_build(*choose_flavor(self.flavor))
+        check_can_build(*choose_library(self.library))
 
     def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
         """Build and write the plan."""
-        flavor, gpu = choose_flavor(self.flavor)
-        made = make_plan(self._bundle(model, artifact, path), path, flavor, gpu)
+        library, gpu = choose_library(self.library)
+        made = make_plan(self._bundle(model, artifact, path), path, library, gpu)
         self.opens_here = made.opens_here
         report.nodes["parsed network"] = made.plan.layers
         listed = ", ".join(f"{count} {name}" for name, count in made.sidecar.precisions.items())
         ran = "it" if made.opens_here else "the very same graph on ONNX Runtime"
         report.notes += [
-            f"built by {flavor}, {made.sidecar.built_on}",
+            f"built by {library}, {made.sidecar.built_on}",
             f"convolutions by precision: {listed} ({made.sidecar.precision_source})",
             f"compared with {report.reference} by running {ran}",
             *(f"warning: {warning}" for warning in made.plan.warnings[:2]),
         ]
-        if gpu is not None and flavor.is_rtx:
+        if gpu is not None and library.is_rtx:
             report.notes.append("there is a GPU here: `tensorrt`, if this environment had it, would build for it")
         return max(made.sidecar.precisions, key=lambda name: made.sidecar.precisions[name])
 

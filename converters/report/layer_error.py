@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.converters.report.activations import open_probe
-from edgehr.converters.report.coverage import Coverage
+from edgehr.runtimes.coverage import Coverage
+from edgehr.runtimes.formats import format_of
 
 # Of a layer without any error: rounding of float32 alone gives less.
 _MOST_DB = 150.0
@@ -62,7 +62,7 @@ def layer_errors(
     shared = {node.name for node in reference[1].layers} & {node.name for node in other[1].layers}
     layers = [node for node in other[1].layers if node.name in shared]
     names = [node.name for node in layers]
-    probes = [open_probe(path, names) for path in (reference[0], other[0])]
+    probes = [format_of(path).open_probe(path, names) for path in (reference[0], other[0])]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     alike = set(names)
     for crop in crops:

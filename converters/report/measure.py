@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.converters.report.coverage import Coverage, read_coverage
 from edgehr.converters.report.labels import short_labels
 from edgehr.converters.report.latency import Latency, interleaved
 from edgehr.converters.report.layer_error import LayerError, layer_errors
@@ -25,8 +24,8 @@ from edgehr.evaluation.keypoint_agreement import agreement, check_comparable, es
 from edgehr.evaluation.keypoint_ap import as_results, check_annotations, score
 from edgehr.evaluation.overlap import refuse_calibrated
 from edgehr.runtimes import Artifact, Runtime, load
-from edgehr.runtimes.describe import operators
-from edgehr.runtimes.tensorrt.sidecar import sidecar_path
+from edgehr.runtimes.coverage import Coverage
+from edgehr.runtimes.formats import format_of
 from edgehr.tasks import Poses, Task
 from edgehr.tasks.image.reading import read_image
 
@@ -90,7 +89,7 @@ def measure(
         check_annotations(opened[0].card, annotations)
         images = annotations.ground_truth(folder)
         refuse_calibrated([each.artifact for each in opened], [image.path for image in images])
-        coverages = [read_coverage(path) for path in paths]
+        coverages = [format_of(path).coverage(path) for path in paths]
         poses = _poses(opened, images, bar)
         latencies = _latencies(opened, images[0], rounds, bar)
         columns = [
@@ -110,9 +109,7 @@ def _open(paths: Sequence[Path], threads: int | None, stack: ExitStack) -> list[
     found = []
     for label, path in zip(short_labels(paths), paths, strict=True):
         runtime = stack.enter_context(load(path, threads=threads))
-        if runtime.artifact is None:
-            raise EdgehrError(f"{path}: was not converted by edgehr, so what it expects and returns is not known")
-        found.append(_Opened(label, path, runtime, runtime.artifact))
+        found.append(_Opened(label, path, runtime, runtime.require_artifact()))
     return found
 
 
@@ -170,13 +167,13 @@ def _column(
     for image, found in zip(images, poses[number], strict=True):
         results += as_results(found, each.card, image, annotations.category)
     pairs = zip(images, poses[0], poses[number], strict=True)
-    counts = operators(each.path) if coverage else None
+    counts = format_of(each.path).operators(each.path) if coverage else None
     return Column(
         label=each.label,
         path=each.path,
         artifact=each.artifact,
         runtime=f"{runtime_version(each.runtime.backend)} {each.runtime.device}",
-        size_bytes=sum(file.stat().st_size for file in _files(each.path)),
+        size_bytes=sum(file.stat().st_size for file in format_of(each.path).files(each.path)),
         operators=None if counts is None else sum(counts.values()),
         coverage=coverage,
         accuracy=replace(score(annotations.data, results, each.card), images=len(images)),
@@ -186,17 +183,12 @@ def _column(
     )
 
 
-def _files(path: Path) -> list[Path]:
-    beside = {".xml": path.with_suffix(".bin"), ".plan": sidecar_path(path), ".engine": sidecar_path(path)}
-    return [path, beside[path.suffix]] if path.suffix in beside else [path]
-
-
 def _with_errors(columns: list[Column], images: Sequence[PeopleImage], bar: Bar) -> list[Column]:
     """The columns with each layer's error, where a float32 artifact of the same kind is among them."""
     result = []
     for column in columns:
         base = next(
-            (c for c in columns if c.path.suffix == column.path.suffix and c.artifact.precision == "fp32"), None
+            (c for c in columns if format_of(c.path) is format_of(column.path) and c.artifact.precision == "fp32"), None
         )
         if base is None or base is column or not (base.coverage and column.coverage):
             result.append(column)

@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgehr.converters.report import plots
-from edgehr.converters.report.coverage import FloatGroup
 from edgehr.converters.report.layer_error import LayerError
 from edgehr.converters.report.pictures import OTHER, REFERENCE
 from edgehr.converters.report.results import Picture, QualityReport
 from edgehr.converters.report.table import percent, table
 from edgehr.errors import MissingDependencyError
 from edgehr.files import atomic_write
+from edgehr.runtimes.coverage import FloatGroup
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _WORST = 12

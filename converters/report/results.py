@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.converters.report.coverage import Coverage
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.layer_error import LayerError
 from edgehr.evaluation.keypoint_agreement import Agreement
 from edgehr.evaluation.keypoint_ap import CocoMetrics
 from edgehr.runtimes.artifact import Artifact
+from edgehr.runtimes.coverage import Coverage
 
 
 @dataclass(frozen=True)

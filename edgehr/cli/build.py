@@ -35,25 +35,27 @@ def run(args: argparse.Namespace) -> None:
     """Build, write plan and sidecar, and say what was made."""
     from dataclasses import replace
 
-    from edgehr.runtimes.tensorrt.library import choose_flavor
+    from edgehr.runtimes.formats import FORMATS
+    from edgehr.runtimes.tensorrt.library import choose_library
     from edgehr.runtimes.tensorrt.make import make_plan
 
     bundle = _read(args.bundle)
     bundle = replace(bundle, settings=with_options(bundle.settings, args))
     path = args.out or args.bundle.with_suffix(".plan")
-    if path.suffix not in (".plan", ".engine"):
-        raise EdgehrError(f"{path}: a plan must end in .plan or .engine")
+    suffixes = FORMATS.get("tensorrt").suffixes
+    if path.suffix not in suffixes:
+        raise EdgehrError(f"{path}: a plan must end in {' or '.join(suffixes)}")
     check_writable(path)  # said now, not after the build
     if bundle.settings.timing_cache:
         check_writable(Path(bundle.settings.timing_cache))
-    flavor, gpu = choose_flavor(args.trt)
-    if not flavor.is_rtx and not args.compute_capability:
+    library, gpu = choose_library(args.trt)
+    if not library.is_rtx and not args.compute_capability:
         # A bundle may name the GPUs that TensorRT-RTX is to build for; `tensorrt` builds for the one it is on.
         bundle = replace(bundle, settings=replace(bundle.settings, compute_capabilities=()))
     if not args.json:
-        print(f"building {bundle.artifact.card.name} with {flavor} ...", flush=True)
+        print(f"building {bundle.artifact.card.name} with {library} ...", flush=True)
     started = time.perf_counter()
-    made = make_plan(bundle, path, flavor, gpu)
+    made = make_plan(bundle, path, library, gpu)
     seconds = time.perf_counter() - started
     sidecar = made.sidecar
     if args.json:
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
                 "plan": str(path),
                 "bytes": sidecar.plan_bytes,
                 "seconds": round(seconds, 2),
-                "flavor": sidecar.flavor,
+                "library": sidecar.library,
                 "version": sidecar.version,
                 "built_on": sidecar.built_on,
                 "precisions": dict(sidecar.precisions),
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{path} and {path.name}.json")
     for label, value in (
         ("model", f"{bundle.artifact.card.name} ({bundle.artifact.card.weights.origin} weights)"),
-        ("built by", f"{flavor}, {sidecar.built_on}"),
+        ("built by", f"{library}, {sidecar.built_on}"),
         ("size", f"{sidecar.plan_bytes / 1e6:.1f} MB from {made.plan.layers} layers"),
         ("convolutions", f"{listed} ({sidecar.precision_source})"),
         *((f"profile {name}", " / ".join(map(str, shapes))) for name, shapes in sidecar.profiles.items()),
@@ -87,19 +89,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _read(path: Path) -> Bundle:
-    from edgehr.runtimes.tensorrt.bundle import SUFFIX, Bundle
-
-    if path.suffix == ".onnx":
-        return _from_onnx(path)
-    if path.suffix != SUFFIX and path.exists():
-        raise EdgehrError(f"{path}: expected a {SUFFIX} or an .onnx of edgehr")
-    return Bundle.read(path)
-
-
-def _from_onnx(path: Path) -> Bundle:
+    """Read a bundle, or make one of an ONNX artifact."""
     from edgehr.cli.opening import need_packages
+    from edgehr.runtimes.formats import find_format
+    from edgehr.runtimes.tensorrt.bundle import Bundle
 
-    need_packages("onnx")
-    from edgehr.converters.tensorrt.bundles import bundle_from_onnx
+    found = find_format(path)
+    if found and found.name == "onnx":
+        need_packages("onnx")
+        from edgehr.converters.tensorrt.bundles import bundle_from_onnx
 
-    return bundle_from_onnx(path)
+        return bundle_from_onnx(path)
+    if (not found or found.name != "trt-bundle") and path.exists():
+        raise EdgehrError(f"{path}: expected a .trtbundle or an .onnx of edgehr")
+    return Bundle.read(path)

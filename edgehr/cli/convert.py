@@ -139,7 +139,7 @@ def _target(args: argparse.Namespace) -> Target:
 
         target.settings = with_options(BuildSettings(), args)  # type: ignore[attr-defined]
         if args.trt:
-            target.flavor = args.trt  # type: ignore[attr-defined]
+            target.library = args.trt  # type: ignore[attr-defined]
     if args.to == "tflite":
         target.channels_last = args.layout != "nchw"  # type: ignore[attr-defined]
     target.native_io = args.fp16_io or args.int8_io

@@ -98,7 +98,7 @@ def _tflite() -> dict[str, str]:
 def _tensorrt() -> list[dict[str, str]]:
     from edgehr.errors import EdgehrError
     from edgehr.runtimes.tensorrt.cuda import cudart, find_gpu
-    from edgehr.runtimes.tensorrt.library import FLAVORS, import_flavor
+    from edgehr.runtimes.tensorrt.library import LIBRARIES, import_library
 
     entries = []
     try:
@@ -110,16 +110,16 @@ def _tensorrt() -> list[dict[str, str]]:
     entries.append(
         _entry("NVIDIA GPU", "ok", str(search.gpu)) if search.gpu else _entry("NVIDIA GPU", "missing", search.problem)
     )
-    for name in FLAVORS:
+    for name in LIBRARIES:
         try:
-            flavor = import_flavor(name)
+            library = import_library(name)
         except EdgehrError as error:
             entries.append(_entry(name, "broken" if _installed(name) else "missing", str(error)))
             continue
         can = "builds and runs here" if search.gpu else "cannot build or run here: no GPU"
-        if flavor.is_rtx and not search.gpu:
+        if library.is_rtx and not search.gpu:
             can = "builds here for other GPUs, cannot run here"
-        entries.append(_entry(name, "ok", f"{flavor.version}, {can}"))
+        entries.append(_entry(name, "ok", f"{library.version}, {can}"))
     return entries
 
 

@@ -29,9 +29,9 @@ def register(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Describe the file."""
-    from edgehr.runtimes.describe import describe
+    from edgehr.runtimes.formats import describe, format_of
 
-    if args.delegate and args.file.suffix != ".tflite":
+    if args.delegate and format_of(args.file).name != "tflite":
         raise EdgehrError(f"{args.file}: delegates are TFLite's: --delegate goes with a .tflite")
     description = describe(args.file)
     report = _delegate_report(args.file, args.delegate) if args.delegate else None

@@ -8,8 +8,8 @@ from pathlib import Path
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.runtimes import Runtime, load
+from edgehr.runtimes.formats import find_format
 
-ARTIFACTS = (".onnx", ".xml", ".plan", ".engine", ".tflite")
 CHECKPOINTS = (".pth", ".pt", ".tar", ".bin", ".safetensors")
 
 
@@ -64,8 +64,7 @@ def open_model(
     Raises:
         EdgehrError: It cannot be opened, or a checkpoint's model is not known.
     """
-    suffix = Path(name).suffix
-    if suffix in ARTIFACTS:
+    if find_format(name):
         if weights is not None:
             raise EdgehrError(f"{name} has its weights inside: --weights goes with a model name")
         return open_artifact(name, device, threads, precision)
@@ -76,7 +75,7 @@ def open_model(
 
     if device != "auto" or precision is not None:
         raise EdgehrError(f"{name} runs in PyTorch, on the CPU in fp32: a device or precision goes with an artifact")
-    if suffix in CHECKPOINTS:
+    if Path(name).suffix in CHECKPOINTS:
         if weights is not None:
             raise EdgehrError(f"{name} is a checkpoint itself: --weights goes with a model name")
         if card is None:

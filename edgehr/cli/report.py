@@ -67,15 +67,14 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace, paths: list[Path]) -> None:
     """Say before the work what would fail after it."""
+    from edgehr.cli.opening import need_packages
     from edgehr.files import check_writable
+    from edgehr.runtimes.formats import format_of
 
     for path in paths:
         if not path.is_file():
             raise EdgehrError(f"{path}: no such model file")
-    if any(path.suffix == ".onnx" for path in paths):
-        from edgehr.cli.opening import need_packages
-
-        need_packages("onnx")
+    need_packages(*{package for path in paths for package in format_of(path).graph_packages})
     if args.out:
         if args.out.suffix not in (".html", ".htm"):
             raise EdgehrError(f"{args.out}: the page's name must end in .html")

@@ -73,13 +73,14 @@ def run(args: argparse.Namespace) -> None:
 
 def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
     """The card to compare by, and both models. Artifacts are opened first: they say what a checkpoint is of."""
-    from edgehr.cli.opening import ARTIFACTS, open_model
+    from edgehr.cli.opening import open_model
+    from edgehr.runtimes.formats import find_format
     from edgehr.zoo import find_card
 
     card = find_card(args.checkpoint_of) if args.checkpoint_of else None
     opened: dict[str, Runtime] = {}
-    for name in sorted((args.a, args.b), key=lambda name: Path(name).suffix not in ARTIFACTS):
-        is_artifact = Path(name).suffix in ARTIFACTS
+    for name in sorted((args.a, args.b), key=lambda name: find_format(name) is None):
+        is_artifact = find_format(name) is not None
         opened[name], found = open_model(name, card=card, device=args.device if is_artifact else "auto")
         card = card or found
     assert card is not None  # noqa: S101 - two models were opened

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write
-from edgehr.runtimes.tensorrt.library import Flavor
+from edgehr.runtimes.tensorrt.library import Library
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
 SHOWN_ERRORS = 3
@@ -47,36 +47,36 @@ class Plan:
     warnings: list[str]
 
 
-def build_plan(onnx: bytes, flavor: Flavor, settings: BuildSettings) -> Plan:
+def build_plan(onnx: bytes, library: Library, settings: BuildSettings) -> Plan:
     """Parse a graph and build a plan from it.
 
     Args:
         onnx: A serialized ONNX model with its precision in the graph.
-        flavor: The TensorRT to build with.
+        library: The TensorRT to build with.
         settings: How.
 
     Raises:
         EdgehrError: The parser refuses a node (named, with advice), a setting does not suit the library, or the builder
             fails.
     """
-    trt = flavor.trt
+    trt = library.trt
     log = library_logger(trt)
     log.clear()
     builder = trt.Builder(log)
     if builder is None:
-        raise EdgehrError(f"{flavor} does not start: {log.last()}")
+        raise EdgehrError(f"{library} does not start: {log.last()}")
     network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(onnx):
-        raise EdgehrError(_parser_message(parser, flavor))
+        raise EdgehrError(_parser_message(parser, library))
     precisions = network_precisions(network)
     config = builder.create_builder_config()
-    _configure(builder, config, flavor, settings, precisions)
+    _configure(builder, config, library, settings, precisions)
     profiles = _add_profile(builder, network, config, settings)
     cache = _load_timing_cache(config, settings.timing_cache)
     data = builder.build_serialized_network(network, config)
     if data is None:
-        raise EdgehrError(f"{flavor} cannot build the plan: {log.last() or 'no reason given'}")
+        raise EdgehrError(f"{library} cannot build the plan: {log.last() or 'no reason given'}")
     if cache is not None:
         _save_timing_cache(config, settings.timing_cache)
     outputs = (network.get_output(index) for index in range(network.num_outputs))
@@ -145,7 +145,7 @@ def _network_flags(trt: Any) -> int:
     return 1 << int(kinds[wanted])
 
 
-def _parser_message(parser: Any, flavor: Flavor) -> str:
+def _parser_message(parser: Any, library: Library) -> str:
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     described = []
     for error in errors[:SHOWN_ERRORS]:
@@ -154,13 +154,15 @@ def _parser_message(parser: Any, flavor: Flavor) -> str:
         described.append(f"node {node or '(unnamed)'} {operator}: {error.desc().strip().splitlines()[0]}")
     more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
     return (
-        f"{flavor} cannot take this graph: {'; '.join(described) or 'it is not an ONNX model'}{more}. "
+        f"{library} cannot take this graph: {'; '.join(described) or 'it is not an ONNX model'}{more}. "
         "Convert it again with this version of edgehr; if the operator is one of your own, replace it before export"
     )
 
 
-def _configure(builder: Any, config: Any, flavor: Flavor, settings: BuildSettings, precisions: dict[str, int]) -> None:
-    trt, flags = flavor.trt, flavor.trt.BuilderFlag.__members__
+def _configure(
+    builder: Any, config: Any, library: Library, settings: BuildSettings, precisions: dict[str, int]
+) -> None:
+    trt, flags = library.trt, library.trt.BuilderFlag.__members__
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the engine inspector needs it to tell precisions
     if "STRONGLY_TYPED" not in trt.NetworkDefinitionCreationFlag.__members__:
         for precision, flag in (("fp16", "FP16"), ("int8", "INT8")):
@@ -172,13 +174,13 @@ def _configure(builder: Any, config: Any, flavor: Flavor, settings: BuildSetting
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_mib << 20)
     if settings.optimization_level >= 0:
         config.builder_optimization_level = settings.optimization_level
-    if flavor.is_rtx:
-        _configure_rtx(config, flavor, settings)
+    if library.is_rtx:
+        _configure_rtx(config, library, settings)
     else:
-        _configure_tensorrt(builder, config, flavor, settings)
+        _configure_tensorrt(builder, config, library, settings)
 
 
-def _configure_rtx(config: Any, flavor: Flavor, settings: BuildSettings) -> None:
+def _configure_rtx(config: Any, library: Library, settings: BuildSettings) -> None:
     for wanted, name in (
         (settings.version_compatible, "version-compatible plans"),
         (settings.hardware_compatible, "hardware-compatible plans (its plans run on Ampere and later as they are)"),
@@ -186,8 +188,8 @@ def _configure_rtx(config: Any, flavor: Flavor, settings: BuildSettings) -> None
         (bool(settings.timing_cache), "timing cache (it chooses kernels on the GPU that runs them)"),
     ):
         if wanted:
-            raise EdgehrError(f"{flavor} has no {name}: use tensorrt, or leave the setting out")
-    known = flavor.trt.ComputeCapability.__members__
+            raise EdgehrError(f"{library} has no {name}: use tensorrt, or leave the setting out")
+    known = library.trt.ComputeCapability.__members__
     if settings.compute_capabilities:
         config.num_compute_capabilities = len(settings.compute_capabilities)
         for index, capability in enumerate(settings.compute_capabilities):
@@ -195,17 +197,17 @@ def _configure_rtx(config: Any, flavor: Flavor, settings: BuildSettings) -> None
             if name not in known:
                 listed = ", ".join(f"{key[2:-1]}.{key[-1]}" for key in known if key.startswith("SM"))
                 raise EdgehrError(
-                    f"{flavor} cannot build for compute capability {capability}: expected one of {listed}"
+                    f"{library} cannot build for compute capability {capability}: expected one of {listed}"
                 )
             if not config.set_compute_capability(known[name], index):
-                raise EdgehrError(f"{flavor} refuses compute capability {capability}")
+                raise EdgehrError(f"{library} refuses compute capability {capability}")
 
 
-def _configure_tensorrt(builder: Any, config: Any, flavor: Flavor, settings: BuildSettings) -> None:
-    trt = flavor.trt
+def _configure_tensorrt(builder: Any, config: Any, library: Library, settings: BuildSettings) -> None:
+    trt = library.trt
     if settings.compute_capabilities:
         raise EdgehrError(
-            f"{flavor} builds for the GPU it runs on; building for other compute capabilities needs tensorrt_rtx"
+            f"{library} builds for the GPU it runs on; building for other compute capabilities needs tensorrt_rtx"
         )
     if settings.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)

@@ -18,11 +18,10 @@ from edgehr.files import atomic_write
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
-SUFFIX = ".trtbundle"
 SCHEMA = 1
 MODEL, DESCRIPTION = "model.onnx", "bundle.json"
 # Far above any pose network; a file that claims more is damaged or hostile.
-MOST_BYTES = 2 << 30
+MAX_BYTES = 2 << 30
 # What zipfile and json raise for files that are damaged, encrypted or packed in unknown ways.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -78,8 +77,8 @@ class Bundle:
         """
         try:
             with zipfile.ZipFile(path) as archive:
-                if archive.getinfo(MODEL).file_size + archive.getinfo(DESCRIPTION).file_size > MOST_BYTES:
-                    raise ArtifactError(f"{path}: holds more than {MOST_BYTES >> 30} GiB")
+                if archive.getinfo(MODEL).file_size + archive.getinfo(DESCRIPTION).file_size > MAX_BYTES:
+                    raise ArtifactError(f"{path}: holds more than {MAX_BYTES >> 30} GiB")
                 description, onnx = json.loads(archive.read(DESCRIPTION)), archive.read(MODEL)
             if description["schema"] != SCHEMA:
                 raise ArtifactError(f"{path}: was written by another generation of edgehr: convert the model again")
@@ -100,7 +99,7 @@ class Bundle:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """An entry of fixed date, so that the same conversion gives the same file."""
+    """Make an entry of fixed date, so that the same conversion gives the same file."""
     entry = zipfile.ZipInfo(name)
     entry.compress_type = zipfile.ZIP_DEFLATED
     return entry

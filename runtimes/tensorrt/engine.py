@@ -8,7 +8,7 @@ from typing import Any
 
 from edgehr.errors import ArtifactError
 from edgehr.runtimes.tensorrt.build import library_logger
-from edgehr.runtimes.tensorrt.library import Flavor
+from edgehr.runtimes.tensorrt.library import Library
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
 # In this order: "BFloat16" holds "Float16".
@@ -25,12 +25,12 @@ _FORMATS = (
 )
 
 
-def open_engine(data: bytes, flavor: Flavor, settings: BuildSettings) -> tuple[Any, Any]:
+def open_engine(data: bytes, library: Library, settings: BuildSettings) -> tuple[Any, Any]:
     """Deserialize a plan whose sidecar was checked.
 
     Args:
         data: The plan.
-        flavor: The TensorRT that built it.
+        library: The TensorRT that built it.
         settings: What it was built with: a version-compatible plan brings a lean runtime of its own, and a plan for a
             DLA core opens on that core.
 
@@ -40,28 +40,28 @@ def open_engine(data: bytes, flavor: Flavor, settings: BuildSettings) -> tuple[A
     Raises:
         ArtifactError: TensorRT refuses the plan.
     """
-    log = library_logger(flavor.trt)
+    log = library_logger(library.trt)
     log.clear()
-    runtime = flavor.trt.Runtime(log)
+    runtime = library.trt.Runtime(log)
     if runtime is not None and settings.version_compatible:
         runtime.engine_host_code_allowed = True
     if runtime is not None and settings.dla_core >= 0:
         runtime.DLA_core = settings.dla_core
     engine = runtime.deserialize_cuda_engine(data) if runtime is not None else None
     if engine is None:
-        raise ArtifactError(f"{flavor} cannot open this plan: {log.last() or 'no reason given'}")
+        raise ArtifactError(f"{library} cannot open this plan: {log.last() or 'no reason given'}")
     return runtime, engine
 
 
-def make_context(engine: Any, flavor: Flavor, *, cuda_graph: bool) -> Any:
+def make_context(engine: Any, library: Library, *, cuda_graph: bool) -> Any:
     """Make an execution context; with `cuda_graph`, TensorRT-RTX records by itself (dynamic shapes included).
 
     Raises:
         ArtifactError: TensorRT cannot make one.
     """
-    if cuda_graph and flavor.is_rtx:
+    if cuda_graph and library.is_rtx:
         config = engine.create_runtime_config()
-        config.cuda_graph_strategy = flavor.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        config.cuda_graph_strategy = library.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         context = engine.create_execution_context(config)
     else:
         context = engine.create_execution_context()
@@ -71,7 +71,7 @@ def make_context(engine: Any, flavor: Flavor, *, cuda_graph: bool) -> Any:
 
 
 def engine_precisions(engine: Any, trt: Any) -> dict[str, int]:
-    """How many convolutions and matrix products of an engine compute in which precision, by the engine inspector.
+    """Count the convolutions and matrix products of an engine by precision, as the engine inspector tells them.
 
     The inspector gives the format and type of each layer's inputs ("Row major linear FP16 format", "Channel major FP32
     format ..."); a layer computes in the type of its first one. Its wording differs between versions, so an engine that
@@ -89,7 +89,7 @@ def engine_precisions(engine: Any, trt: Any) -> dict[str, int]:
 
 
 def layer_precisions(layers: list[Any]) -> dict[str, int]:
-    """The counting behind `engine_precisions`, on the inspector's list of layers."""
+    """Count what `engine_precisions` does, on the inspector's list of layers."""
     counts: Counter[str] = Counter()
     for layer in layers:
         if not isinstance(layer, dict):  # without detailed verbosity layers are names only

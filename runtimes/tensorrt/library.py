@@ -1,4 +1,4 @@
-"""Which TensorRT is here: NVIDIA's `tensorrt`, or `tensorrt_rtx`, which builds for RTX GPUs without having one."""
+"""The TensorRT that is here: NVIDIA's `tensorrt`, or `tensorrt_rtx`, which builds for RTX GPUs without having one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.runtimes.tensorrt.cuda import Gpu, find_gpu
 
-FLAVORS = ("tensorrt", "tensorrt_rtx")
+LIBRARIES = ("tensorrt", "tensorrt_rtx")
 
 
 @dataclass(frozen=True)
-class Flavor:
+class Library:
     """An installed TensorRT.
 
     Attributes:
@@ -40,7 +40,7 @@ class Flavor:
         return f"{self.name} {self.version}"
 
 
-def import_flavor(name: str) -> Flavor:
+def import_library(name: str) -> Library:
     """Import a TensorRT by name.
 
     Raises:
@@ -55,23 +55,23 @@ def import_flavor(name: str) -> Flavor:
             "tensorrt_rtx": "pip install 'edgehr[tensorrt-rtx]'",
         }[name]
         raise MissingDependencyError(f"{name} is not usable ({error}): {advice}") from None
-    return Flavor(name, str(module.__version__), module)
+    return Library(name, str(module.__version__), module)
 
 
-def check_can_build(flavor: Flavor, gpu: Gpu | None) -> None:
+def check_can_build(library: Library, gpu: Gpu | None) -> None:
     """Raise EdgehrError where this TensorRT cannot build: `tensorrt` without a GPU."""
-    if gpu is None and not flavor.is_rtx:
+    if gpu is None and not library.is_rtx:
         raise EdgehrError(
-            f"{flavor} builds on the GPU it builds for, and there is none here: build with tensorrt_rtx, or write a "
+            f"{library} builds on the GPU it builds for, and there is none here: build with tensorrt_rtx, or write a "
             "bundle (--to trt-bundle) and run `edgehr build` on the device"
         )
 
 
-def choose_flavor(wanted: str | None = None) -> tuple[Flavor, Gpu | None]:
-    """The TensorRT to build with, and the GPU it would build on.
+def choose_library(wanted: str | None = None) -> tuple[Library, Gpu | None]:
+    """Choose the TensorRT to build with, and find the GPU it would build on.
 
     Args:
-        wanted: A flavor by name. By default `tensorrt` where it and a GPU are here, because it builds on the GPU it
+        wanted: A library by name. By default `tensorrt` where it and a GPU are here, because it builds on the GPU it
             builds for; otherwise `tensorrt_rtx`, which needs none.
 
     Raises:
@@ -79,11 +79,11 @@ def choose_flavor(wanted: str | None = None) -> tuple[Flavor, Gpu | None]:
     """
     gpu = find_gpu().gpu
     if wanted:
-        return import_flavor(wanted), gpu
+        return import_library(wanted), gpu
     problems = []
-    for name in FLAVORS if gpu else reversed(FLAVORS):
+    for name in LIBRARIES if gpu else reversed(LIBRARIES):
         try:
-            return import_flavor(name), gpu
+            return import_library(name), gpu
         except MissingDependencyError as error:
             problems.append(str(error))
     raise MissingDependencyError("; ".join(problems))

@@ -12,7 +12,7 @@ from edgehr.runtimes.tensorrt.build import Plan, build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu
 from edgehr.runtimes.tensorrt.engine import engine_precisions, open_engine
-from edgehr.runtimes.tensorrt.library import Flavor, check_can_build
+from edgehr.runtimes.tensorrt.library import Library, check_can_build
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import Sidecar, sidecar_path
 
@@ -34,31 +34,31 @@ class MadePlan:
     opens_here: bool
 
 
-def make_plan(bundle: Bundle, path: Path, flavor: Flavor, gpu: Gpu | None) -> MadePlan:
+def make_plan(bundle: Bundle, path: Path, library: Library, gpu: Gpu | None) -> MadePlan:
     """Build a plan and write it with its sidecar.
 
     Args:
         bundle: The graph and how to build it.
         path: The plan, `.plan`.
-        flavor: The TensorRT to build with.
+        library: The TensorRT to build with.
         gpu: The GPU here, if any: then the precision is read back from the engine itself.
 
     Raises:
         EdgehrError: `tensorrt` without a GPU, or the library refuses the graph or a setting. Nothing is left behind.
     """
-    check_can_build(flavor, gpu)
-    plan = build_plan(bundle.onnx, flavor, bundle.settings)
+    check_can_build(library, gpu)
+    plan = build_plan(bundle.onnx, library, bundle.settings)
     precisions, source = plan.precisions, "parsed network"
-    found = None if gpu is None else _read_back(plan.data, flavor, bundle.settings)
+    found = None if gpu is None else _read_back(plan.data, library, bundle.settings)
     if found:
         precisions, source = found, "engine inspector"
-    built_on_gpu = gpu is not None and not flavor.is_rtx  # TensorRT-RTX compiles ahead, without looking at the GPU
+    built_on_gpu = gpu is not None and not library.is_rtx  # TensorRT-RTX compiles ahead, without looking at the GPU
     sidecar = Sidecar(
         plan_sha256=hashlib.sha256(plan.data).hexdigest(),
         plan_bytes=len(plan.data),
         onnx_sha256=bundle.onnx_sha256,
-        flavor=flavor.name,
-        version=flavor.version,
+        library=library.name,
+        version=library.version,
         gpu_name=gpu.name if gpu is not None and built_on_gpu else "",
         compute_capability=gpu.compute_capability if gpu is not None and built_on_gpu else "",
         precisions=precisions,
@@ -75,13 +75,13 @@ def make_plan(bundle: Bundle, path: Path, flavor: Flavor, gpu: Gpu | None) -> Ma
     return MadePlan(path, sidecar, plan, opens_here=found is not None)
 
 
-def _read_back(data: bytes, flavor: Flavor, settings: BuildSettings) -> dict[str, int] | None:
-    """Precisions by the engine inspector; None where the plan does not open here (it may be for other GPUs)."""
+def _read_back(data: bytes, library: Library, settings: BuildSettings) -> dict[str, int] | None:
+    """Read precisions by the engine inspector; None where the plan does not open here (it may be for other GPUs)."""
     try:
-        runtime, engine = open_engine(data, flavor, settings)
+        runtime, engine = open_engine(data, library, settings)
     except ArtifactError:
         return None
     try:
-        return engine_precisions(engine, flavor.trt)
+        return engine_precisions(engine, library.trt)
     finally:
         del engine, runtime

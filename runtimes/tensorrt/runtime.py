@@ -1,4 +1,4 @@
-"""Running plans."""
+"""TensorRT and TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.tensorrt.cuda import call, cudart, find_gpu
 from edgehr.runtimes.tensorrt.engine import make_context, open_engine
-from edgehr.runtimes.tensorrt.library import import_flavor
+from edgehr.runtimes.tensorrt.library import import_library
+from edgehr.runtimes.tensorrt.request import InferRequest
 from edgehr.runtimes.tensorrt.sidecar import check_gpu, check_library, read_plan, read_sidecar
-from edgehr.runtimes.tensorrt.slot import Slot
 
 CONCURRENCY = 2
 
@@ -58,23 +58,23 @@ class TensorRTRuntime(Runtime):
         sidecar = read_sidecar(path)
         data = read_plan(path, sidecar)
         index = _device_index(device)
-        flavor = import_flavor(sidecar.flavor)
-        check_library(path, sidecar, flavor.name, flavor.version)
+        library = import_library(sidecar.library)
+        check_library(path, sidecar, library.name, library.version)
         search = find_gpu(index)
         if search.gpu is None:
             raise EdgehrError(f"{path}: cannot run a plan here: {search.problem} (see: edgehr doctor)")
         check_gpu(path, sidecar, search.gpu)
 
         self._index = index
-        self._flavor = flavor
+        self._library = library
         call(cudart().cudaSetDevice, index)
-        self._runtime, self._engine = open_engine(data, flavor, sidecar.settings)
+        self._runtime, self._engine = open_engine(data, library, sidecar.settings)
         self._graph = cuda_graph
-        self._slots: list[Slot] = []
-        self._free: deque[Slot] = deque()
+        self._requests: list[InferRequest] = []
+        self._free: deque[InferRequest] = deque()
         self._making = threading.Lock()
         inputs, outputs = self._read_tensors()
-        if cuda_graph and not flavor.is_rtx and any(None in spec.shape for spec in inputs):
+        if cuda_graph and not library.is_rtx and any(None in spec.shape for spec in inputs):
             raise ArtifactError(f"{path}: a CUDA graph needs static shapes, but this plan's batch is dynamic")
         super().__init__(
             inputs,
@@ -88,7 +88,7 @@ class TensorRTRuntime(Runtime):
         )
 
     def _read_tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
-        trt = self._flavor.trt
+        trt = self._library.trt
         inputs: list[TensorSpec] = []
         outputs: list[TensorSpec] = []
         for index in range(self._engine.num_io_tensors):
@@ -102,26 +102,26 @@ class TensorRTRuntime(Runtime):
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         call(cudart().cudaSetDevice, self._index)  # CUDA keeps this for each thread
         try:
-            slot = self._free.pop()
+            request = self._free.pop()
         except IndexError:
             with self._making:  # contexts of one engine are made one at a time
-                slot = self._make_slot()
-                self._slots.append(slot)
+                request = self._make_request()
+                self._requests.append(request)
         try:
-            return slot.infer(inputs)
+            return request.infer(inputs)
         finally:
-            self._free.append(slot)
+            self._free.append(request)
 
-    def _make_slot(self) -> Slot:
-        context = make_context(self._engine, self._flavor, cuda_graph=self._graph)
-        use_graph = self._graph and not self._flavor.is_rtx
-        return Slot(self._engine, context, self.inputs, self.outputs, use_graph=use_graph)
+    def _make_request(self) -> InferRequest:
+        context = make_context(self._engine, self._library, cuda_graph=self._graph)
+        use_graph = self._graph and not self._library.is_rtx
+        return InferRequest(self._engine, context, self.inputs, self.outputs, use_graph=use_graph)
 
     def _close(self) -> None:
         call(cudart().cudaSetDevice, self._index)
-        for slot in self._slots:
-            slot.close()
-        self._slots.clear()
+        for request in self._requests:
+            request.close()
+        self._requests.clear()
         self._free.clear()
         del self._engine, self._runtime  # the engine first
 

@@ -1,4 +1,4 @@
-"""What a plan is built with, as plain data."""
+"""Settings of TensorRT's builder, as plain data."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class BuildSettings:
         return chosen != (default.min_batch, default.opt_batch, default.max_batch)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Return plain JSON types."""
         return {**asdict(self), "compute_capabilities": list(self.compute_capabilities)}
 
     @classmethod

@@ -19,7 +19,7 @@ from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.tensorrt.cuda import Gpu
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
-SCHEMA = 1
+SCHEMA = 2  # 1 called the library the flavor
 AMPERE = (8, 0)
 
 
@@ -28,13 +28,13 @@ class Sidecar:
     """What stands beside a plan.
 
     Attributes:
-        plan_sha256: Of the plan.
-        plan_bytes: Its size.
-        onnx_sha256: Of the graph it was built from.
-        flavor: ``tensorrt`` or ``tensorrt_rtx``.
-        version: Of that library.
-        gpu_name: The GPU it was built on; empty where there was none.
-        compute_capability: Of that GPU.
+        plan_sha256: SHA-256 of the plan.
+        plan_bytes: Size of the plan.
+        onnx_sha256: SHA-256 of the graph that it was built from.
+        library: ``tensorrt`` or ``tensorrt_rtx``.
+        version: Version of that library.
+        gpu_name: Name of the GPU it was built on; empty where there was none.
+        compute_capability: Compute capability of that GPU.
         precisions: How many convolutions and matrix products compute in which precision.
         precision_source: ``engine inspector`` (read back from the engine), or ``parsed network`` where no GPU could
             deserialize the plan.
@@ -48,7 +48,7 @@ class Sidecar:
     plan_sha256: str
     plan_bytes: int
     onnx_sha256: str
-    flavor: str
+    library: str
     version: str
     gpu_name: str
     compute_capability: str
@@ -61,7 +61,7 @@ class Sidecar:
     profiles: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Indented JSON with the schema number and a hash of all of it."""
+        """Write indented JSON with the schema number and a hash of all of it."""
         data = {"schema": SCHEMA, **asdict(self)}
         data |= {"settings": self.settings.to_dict(), "artifact": json.loads(self.artifact.to_json())}
         return json.dumps({**data, "sidecar_sha256": _digest(data)}, indent=2) + "\n"
@@ -74,7 +74,10 @@ class Sidecar:
             digest = data.pop("sidecar_sha256")
             if digest != _digest(data):
                 raise ArtifactError("it was altered: its own hash does not fit")
-            if data.pop("schema") != SCHEMA:
+            schema = data.pop("schema")
+            if schema == 1:
+                data["library"] = data.pop("flavor")
+            elif schema != SCHEMA:
                 raise ArtifactError("it was written by another generation of edgehr")
             settings = BuildSettings.from_dict(data.pop("settings"))
             artifact = Artifact.from_json(json.dumps(data.pop("artifact")))
@@ -86,7 +89,7 @@ class Sidecar:
 
     @property
     def built_on(self) -> str:
-        """The GPU it was built on or for, in words."""
+        """The GPU that it was built on or for, in words."""
         if self.gpu_name:
             return f"{self.gpu_name} (compute capability {self.compute_capability})"
         targets = self.settings.compute_capabilities
@@ -94,7 +97,7 @@ class Sidecar:
 
 
 def sidecar_path(plan: Path) -> Path:
-    """Where the sidecar of a plan is."""
+    """Return where the sidecar of a plan is."""
     return plan.with_name(plan.name + ".json")
 
 
@@ -130,19 +133,19 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
     return data
 
 
-def check_library(plan: Path, sidecar: Sidecar, flavor: str, version: str) -> None:
+def check_library(plan: Path, sidecar: Sidecar, library: str, version: str) -> None:
     """Refuse a plan of another library; raises ArtifactError naming both sides."""
     same = sidecar.version == version
     compatible = sidecar.settings.version_compatible and _later_minor(sidecar.version, version)
-    if sidecar.flavor != flavor or not (same or compatible):
-        built = f"{sidecar.flavor} {sidecar.version}"
-        raise ArtifactError(f"{plan}: was built by {built}, here is {flavor} {version}: build it again here")
+    if sidecar.library != library or not (same or compatible):
+        built = f"{sidecar.library} {sidecar.version}"
+        raise ArtifactError(f"{plan}: was built by {built}, here is {library} {version}: build it again here")
 
 
 def check_gpu(plan: Path, sidecar: Sidecar, gpu: Gpu) -> None:
     """Refuse a plan for another GPU; raises ArtifactError naming both sides."""
     here = _numbers(gpu.compute_capability)
-    if sidecar.flavor == "tensorrt_rtx":
+    if sidecar.library == "tensorrt_rtx":
         targets = sidecar.settings.compute_capabilities
         fits = gpu.compute_capability in targets if targets else here >= AMPERE
     elif sidecar.settings.hardware_compatible:

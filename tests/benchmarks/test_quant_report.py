@@ -13,13 +13,14 @@ from benchmarks import quant_report
 from benchmarks.other_quantizers import QUANTIZERS, quantize_with
 from benchmarks.quant_report import Row, markdown
 from edgehr.calib.crops import CalibrationSet
-from edgehr.converters.report.coverage import Coverage, Node, read_coverage
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.results import Column
 from edgehr.evaluation.keypoint_agreement import Agreement
 from edgehr.evaluation.keypoint_ap import CocoMetrics
 from edgehr.runtimes import load
 from edgehr.runtimes.artifact import Artifact
+from edgehr.runtimes.coverage import Coverage, Node
+from edgehr.runtimes.formats import format_of
 from tests.converters.report.small_graphs import CARD, float_model, save
 
 
@@ -85,7 +86,7 @@ def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Pat
     source = save(float_model(), tmp_path / "float32.onnx")
     crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=32)
     quantize_with("onnxruntime", source, crops, tmp_path / "int8.onnx")
-    coverage = read_coverage(tmp_path / "int8.onnx")
+    coverage = format_of("int8.onnx").coverage(tmp_path / "int8.onnx")
     assert coverage is not None
     assert coverage.int8_share == 1
     with load(tmp_path / "int8.onnx") as runtime:

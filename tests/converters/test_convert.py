@@ -23,7 +23,7 @@ from edgehr.errors import EdgehrError
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.base import Tensors
-from edgehr.runtimes.describe import describe
+from edgehr.runtimes.formats import describe
 from edgehr.zoo import find_weights, get_card
 
 pytestmark = pytest.mark.slow

@@ -24,7 +24,7 @@ from edgehr.converters.source import OnnxOrigin, open_origin
 from edgehr.errors import CheckpointError, EdgehrError
 from edgehr.live.predictors.person_detector import PersonDetector
 from edgehr.runtimes import load
-from edgehr.runtimes.describe import describe
+from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.sidecar import read_sidecar
 from edgehr.zoo import DEFAULT_DETECTOR, get_card
@@ -86,7 +86,7 @@ def test_bundles_and_plans(weights: Path, tmp_path: Path) -> None:
     convert(CARD, weights, "trt-bundle", out=bundle)
     assert Bundle.read(bundle).artifact.card.detection == CARD.detection
     plan = tmp_path / "detector.plan"
-    report = convert(CARD, weights, TensorRTTarget(flavor="tensorrt_rtx"), precision="fp16", out=plan)
+    report = convert(CARD, weights, TensorRTTarget(library="tensorrt_rtx"), precision="fp16", out=plan)
     assert any("compared with the given ONNX" in note for note in report.notes)
     sidecar = read_sidecar(plan)
     assert sidecar.precisions == {"fp16": 113}

@@ -27,13 +27,13 @@ from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.qdq_writer import write_qdq
 from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.onnx.targets import BundleTarget, OnnxTarget, OpenVINOTarget, TensorRTTarget
-from edgehr.converters.report.coverage import read_coverage
 from edgehr.converters.target import Target
 from edgehr.converters.tensorrt.bundles import bundle_from_onnx
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.models.build import load as load_network
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes import load
+from edgehr.runtimes.formats import format_of
 from edgehr.zoo import find_weights, get_card
 from tests.calib.quantizer.small_graph import equalize, relative, run_onnx
 from tests.models.test_golden import golden
@@ -120,7 +120,7 @@ def test_heatmaps_stay_near_and_most_is_in_int8(
     assert report.precision == "int8"
     assert report.difference is not None
     assert report.difference.correlation > 0.97
-    coverage = read_coverage(path)
+    coverage = format_of(path).coverage(path)
     assert coverage is not None
     assert coverage.int8_share > 0.9
     if suffix == ".xml":
@@ -197,7 +197,7 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     assert report.kept.result["drop"] <= most
     assert report.kept.result["oks"] > everything.result["oks"]
     assert json.loads(json.dumps(report.to_dict()))["kept"]["blocks"] == report.kept.rows
-    coverage = read_coverage(tmp_path / "kept.onnx")
+    coverage = format_of(tmp_path / "kept.onnx").coverage(tmp_path / "kept.onnx")
     assert coverage is not None
     assert coverage.int8_share == pytest.approx(report.kept.result["int8_share"], abs=0.002)
     with load(tmp_path / "kept.onnx") as runtime:

@@ -206,6 +206,9 @@ def test_missing_and_unknown_files(tmp_path: Path) -> None:
     (tmp_path / "model.h5").write_bytes(b"x")
     with pytest.raises(ArtifactError, match=r"expected \.onnx, \.xml"):
         load(tmp_path / "model.h5")
+    (tmp_path / "model.trtbundle").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match="a bundle does not run: build a plan"):
+        load(tmp_path / "model.trtbundle")
 
 
 def test_ir_weights_that_are_missing_or_of_another_model(tmp_path: Path) -> None:

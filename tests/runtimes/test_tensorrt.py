@@ -5,6 +5,7 @@ There is no GPU here: nothing is deserialized, and what needs one is shown to sa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -19,12 +20,12 @@ from onnx import TensorProto, helper, numpy_helper
 from edgehr.converters.onnx.qdq import fold_integer_biases
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
 from edgehr.runtimes import Artifact, load
-from edgehr.runtimes.describe import describe
+from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tensorrt.build import build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu, find_gpu
 from edgehr.runtimes.tensorrt.engine import layer_precisions
-from edgehr.runtimes.tensorrt.library import Flavor, choose_flavor, import_flavor
+from edgehr.runtimes.tensorrt.library import Library, choose_library, import_library
 from edgehr.runtimes.tensorrt.make import MadePlan, make_plan
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import (
@@ -44,9 +45,9 @@ ADA = Gpu("Some Ada", "8.9")
 
 
 @pytest.fixture(scope="module")
-def rtx() -> Flavor:
+def rtx() -> Library:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (no build for this platform)")
-    return import_flavor("tensorrt_rtx")
+    return import_library("tensorrt_rtx")
 
 
 def bundle(**settings: Any) -> Bundle:
@@ -55,7 +56,7 @@ def bundle(**settings: Any) -> Bundle:
 
 
 @pytest.fixture
-def made(rtx: Flavor, tmp_path: Path) -> MadePlan:
+def made(rtx: Library, tmp_path: Path) -> MadePlan:
     return make_plan(bundle(), tmp_path / "small.plan", rtx, None)
 
 
@@ -107,11 +108,11 @@ def _written(folder: Path) -> Path:
     return folder / "b.trtbundle"
 
 
-def test_a_plan_has_its_sidecar(made: MadePlan, rtx: Flavor) -> None:
+def test_a_plan_has_its_sidecar(made: MadePlan, rtx: Library) -> None:
     sidecar = read_sidecar(made.path)
     assert sidecar == made.sidecar
     read_plan(made.path, sidecar)
-    assert (sidecar.flavor, sidecar.version) == ("tensorrt_rtx", rtx.version)
+    assert (sidecar.library, sidecar.version) == ("tensorrt_rtx", rtx.version)
     assert sidecar.precisions == {"fp32": 1}
     assert sidecar.precision_source == "parsed network"
     assert (sidecar.gpu_name, sidecar.compute_capability) == ("", "")
@@ -150,8 +151,16 @@ def test_a_sidecar_that_is_missing_damaged_or_altered_is_refused(made: MadePlan)
         load(made.path)
 
 
+def test_sidecars_of_the_first_schema_are_read(made: MadePlan) -> None:
+    data = {**json.loads(made.sidecar.to_json()), "schema": 1}
+    data["flavor"] = data.pop("library")
+    del data["sidecar_sha256"]
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    assert Sidecar.from_json(json.dumps({**data, "sidecar_sha256": digest})) == made.sidecar
+
+
 def test_nothing_is_deserialized_where_a_check_fails(
-    made: MadePlan, rtx: Flavor, monkeypatch: pytest.MonkeyPatch
+    made: MadePlan, rtx: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("was deserialized")
@@ -173,7 +182,7 @@ def test_a_plan_of_another_library_is_refused_naming_both(made: MadePlan) -> Non
 
 def test_version_compatible_plans_run_on_later_versions_of_the_same_major(made: MadePlan) -> None:
     settings = replace(made.sidecar.settings, version_compatible=True)
-    sidecar = replace(made.sidecar, flavor="tensorrt", version="10.3.0", settings=settings)
+    sidecar = replace(made.sidecar, library="tensorrt", version="10.3.0", settings=settings)
     check_library(made.path, sidecar, "tensorrt", "10.9.1")
     for here in ("10.2.0", "11.0.0"):
         with pytest.raises(ArtifactError, match=f"here is tensorrt {here}"):
@@ -181,12 +190,12 @@ def test_version_compatible_plans_run_on_later_versions_of_the_same_major(made: 
 
 
 def partial_check(made: MadePlan) -> Callable[[str, str], None]:
-    return lambda flavor, version: check_library(made.path, made.sidecar, flavor, version)
+    return lambda library, version: check_library(made.path, made.sidecar, library, version)
 
 
 def test_a_plan_for_another_gpu_is_refused_naming_both(made: MadePlan) -> None:
     def sidecar(**changes: Any) -> Sidecar:
-        return replace(made.sidecar, flavor="tensorrt", gpu_name="Orin", compute_capability="8.7", **changes)
+        return replace(made.sidecar, library="tensorrt", gpu_name="Orin", compute_capability="8.7", **changes)
 
     check_gpu(made.path, sidecar(), Gpu("Orin", "8.7"))
     with pytest.raises(ArtifactError, match=r"on Orin \(compute capability 8\.7\), here is Some Ada .*8\.9"):
@@ -219,19 +228,19 @@ def test_a_plan_is_described_without_a_gpu(made: MadePlan) -> None:
     json.dumps(about, allow_nan=False)
 
 
-def test_dynamic_batch_has_a_profile(rtx: Flavor) -> None:
+def test_dynamic_batch_has_a_profile(rtx: Library) -> None:
     plan = build_plan(bundle(max_batch=8, opt_batch=4).onnx, rtx, BuildSettings(1, 4, 8))
     assert plan.inputs == {"image": [-1, 3, 8, 8]}
     assert plan.profiles == {"image": [[1, 3, 8, 8], [4, 3, 8, 8], [8, 3, 8, 8]]}
 
 
-def test_a_profile_needs_a_dynamic_batch(rtx: Flavor) -> None:
+def test_a_profile_needs_a_dynamic_batch(rtx: Library) -> None:
     fixed = Bundle(conv_model(1).SerializeToString(), ARTIFACT, BuildSettings(max_batch=4))
     with pytest.raises(EdgehrError, match="needs a model converted with --batch dynamic"):
         build_plan(fixed.onnx, rtx, fixed.settings)
 
 
-def test_settings_reach_the_library_or_are_refused(rtx: Flavor) -> None:
+def test_settings_reach_the_library_or_are_refused(rtx: Library) -> None:
     def build(**settings: Any) -> int:
         return len(build_plan(conv_model().SerializeToString(), rtx, BuildSettings(**settings)).data)
 
@@ -264,7 +273,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
         BuildSettings(**settings)
 
 
-def test_the_parser_s_errors_name_node_and_operator(rtx: Flavor) -> None:
+def test_the_parser_s_errors_name_node_and_operator(rtx: Library) -> None:
     with pytest.raises(EdgehrError, match=r"node the_odd_one Sparkle: .*Convert it again") as caught:
         build_plan(unknown_operator_model().SerializeToString(), rtx, BuildSettings())
     assert "\n" not in str(caught.value)
@@ -272,25 +281,25 @@ def test_the_parser_s_errors_name_node_and_operator(rtx: Flavor) -> None:
         build_plan(b"no model", rtx, BuildSettings())
 
 
-def test_half_precision_is_read_back(rtx: Flavor) -> None:
+def test_half_precision_is_read_back(rtx: Library) -> None:
     plan = build_plan(conv_model(dtype=np.float16).SerializeToString(), rtx, BuildSettings())
     assert plan.precisions == {"fp16": 1}
 
 
-def test_tensorrt_itself_builds_only_where_a_gpu_is(rtx: Flavor, tmp_path: Path) -> None:
+def test_tensorrt_itself_builds_only_where_a_gpu_is(rtx: Library, tmp_path: Path) -> None:
     desktop = replace(rtx, name="tensorrt", version="10.3.0")
     with pytest.raises(EdgehrError, match=r"there is none here: build with tensorrt_rtx, or write a bundle"):
         make_plan(bundle(), tmp_path / "a.plan", desktop, None)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_flavors_that_are_not_there_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_that_are_not_there_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     with pytest.raises(MissingDependencyError, match=r"JetPack.*edgehr\[tensorrt\]"):
-        import_flavor("tensorrt")
+        import_library("tensorrt")
     monkeypatch.setitem(__import__("sys").modules, "tensorrt_rtx", None)
     with pytest.raises(MissingDependencyError, match=r"edgehr\[tensorrt-rtx\]"):
-        choose_flavor()
+        choose_library()
 
 
 def test_the_engine_inspector_s_answer_is_counted() -> None:

@@ -15,7 +15,7 @@ import pytest
 from edgehr.converters.quiet import quiet
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
 from edgehr.runtimes import Artifact, load
-from edgehr.runtimes.describe import describe
+from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tflite import library as library_module
 from edgehr.runtimes.tflite.container import HASH_KEY, metadata_spans, read_artifact
 from edgehr.runtimes.tflite.library import Library, import_library, try_in_child

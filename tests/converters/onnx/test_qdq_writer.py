@@ -16,7 +16,7 @@ from edgehr.calib.quantizer.ranges import measure_steps
 from edgehr.calib.quantizer.reconstruct import reconstruct
 from edgehr.converters.onnx.qdq import has_unsigned, is_quantized
 from edgehr.converters.onnx.qdq_writer import write_qdq
-from edgehr.converters.report.coverage_onnx import graph_coverage
+from edgehr.runtimes.onnx.layers import graph_coverage
 from tests.calib.quantizer.small_graph import crops, equalize, relative, run_onnx, small_model
 
 

@@ -13,10 +13,11 @@ import pytest
 from onnx import helper, numpy_helper
 from openvino import opset13 as op
 
-from edgehr.converters.report.coverage import Coverage, Node, read_coverage
-from edgehr.converters.report.coverage_onnx import graph_coverage
-from edgehr.converters.report.coverage_openvino import model_nodes
 from edgehr.errors import ArtifactError
+from edgehr.runtimes.coverage import Coverage, Node
+from edgehr.runtimes.formats import format_of
+from edgehr.runtimes.onnx.layers import graph_coverage
+from edgehr.runtimes.openvino.layers import model_nodes
 from tests.converters.report.small_graphs import DEPTH, FIRST, HEAD, MACS, as_ir, float_model, quantized, save
 from tests.runtimes.small_tflite import Op, T, conv, depthwise, int8, nearest, write
 
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def coverage(path: Path) -> Coverage:
-    found = read_coverage(path)
+    found = format_of(path).coverage(path)
     assert found is not None
     return found
 
@@ -101,7 +102,7 @@ def test_a_graph_without_shapes_is_one_error(tmp_path: Path) -> None:
     model.graph.node[0].op_type, model.graph.node[0].domain = "Sparkle", "nowhere"
     onnx.save(model, tmp_path / "odd.onnx")
     with pytest.raises(ArtifactError, match=r"odd\.onnx: its operators cannot be counted"):
-        read_coverage(tmp_path / "odd.onnx")
+        format_of(tmp_path / "odd.onnx").coverage(tmp_path / "odd.onnx")
 
 
 def fake_quantized_ir(path: Path) -> Path:
@@ -172,4 +173,4 @@ def test_tflite_by_the_types_of_its_tensors(tmp_path: Path) -> None:
 
 
 def test_plans_do_not_show_their_graph(tmp_path: Path) -> None:
-    assert read_coverage(tmp_path / "a.plan") is None
+    assert format_of(tmp_path / "a.plan").coverage(tmp_path / "a.plan") is None

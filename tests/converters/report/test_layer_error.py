@@ -10,11 +10,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgehr.converters.report.activations import open_probe
-from edgehr.converters.report.coverage import read_coverage
 from edgehr.converters.report.layer_error import LayerError, layer_errors
 from edgehr.errors import EdgehrError
 from edgehr.runtimes import load
+from edgehr.runtimes.formats import format_of
 from tests.converters.report.small_graphs import as_ir, float_model, quantized, save
 from tests.runtimes.small_tflite import T, conv, write
 
@@ -23,7 +22,7 @@ CROPS = [RNG.standard_normal((3, 256, 192)).astype(np.float32) for _ in range(2)
 
 
 def compared(one: Path, two: Path, crops: Any = CROPS) -> list[LayerError]:
-    first, second = read_coverage(one), read_coverage(two)
+    first, second = format_of(one).coverage(one), format_of(two).coverage(two)
     assert first is not None
     assert second is not None
     return layer_errors((one, first), (two, second), crops)
@@ -56,7 +55,7 @@ def test_q_and_dq_bring_noise_into_the_layers_of_the_same_names(tmp_path: Path, 
     if suffix == ".xml":
         paths = [as_ir(path, path.with_suffix(suffix)) for path in paths]
     ticks: list[int] = []
-    first, second = (read_coverage(path) for path in paths)
+    first, second = (format_of(path).coverage(path) for path in paths)
     assert first is not None
     assert second is not None
     errors = layer_errors((paths[0], first), (paths[1], second), CROPS, lambda: ticks.append(1))
@@ -100,15 +99,20 @@ def test_layers_of_other_names_or_shapes_are_left_out(tmp_path: Path) -> None:
 
 def test_a_probe_returns_what_the_graph_has(tmp_path: Path) -> None:
     path = save(float_model(), tmp_path / "a.onnx")
-    found = open_probe(path, ["head", "cut", "nothing"])(CROPS[0])
+    found = format_of(path).open_probe(path, ["head", "cut", "nothing"])(CROPS[0])
     assert {name: array.shape for name, array in found.items()} == {"head": (1, 17, 64, 48), "cut": (1, 8, 128, 96)}
     assert found["cut"].min() == 0
     fixed = float_model(2)
-    assert open_probe(save(fixed, tmp_path / "b.onnx"), ["head"])(CROPS[0])["head"].shape == (2, 17, 64, 48)
+    assert format_of(path).open_probe(save(fixed, tmp_path / "b.onnx"), ["head"])(CROPS[0])["head"].shape == (
+        2,
+        17,
+        64,
+        48,
+    )
     with pytest.raises(EdgehrError, match="does not show its layers"):
-        open_probe(tmp_path / "a.plan", ["x"])
+        format_of("a.plan").open_probe(tmp_path / "a.plan", ["x"])
     broken = float_model()
     broken.graph.node[0].op_type = "Sparkle"
     onnx.save(broken, tmp_path / "c.onnx")
     with pytest.raises(EdgehrError, match=r"c\.onnx: ONNX Runtime does not show its layers"):
-        open_probe(tmp_path / "c.onnx", ["head"])
+        format_of(path).open_probe(tmp_path / "c.onnx", ["head"])

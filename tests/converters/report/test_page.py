@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 
-from edgehr.converters.report.coverage import Coverage, Node
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.layer_error import LayerError
 from edgehr.converters.report.page import page, write_page
@@ -21,6 +20,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.keypoint_agreement import Agreement
 from edgehr.evaluation.keypoint_ap import CocoMetrics
 from edgehr.runtimes import Artifact
+from edgehr.runtimes.coverage import Coverage, Node
 from tests.converters.report.small_graphs import CARD
 from tests.live.web import chromium
 

@@ -20,7 +20,7 @@ from edgehr.converters.onnx.simplify import simplify
 from edgehr.models.build import load as load_network
 from edgehr.runtimes.tensorrt.build import build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
-from edgehr.runtimes.tensorrt.library import Flavor, import_flavor
+from edgehr.runtimes.tensorrt.library import Library, import_library
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import read_sidecar
 from edgehr.zoo import DEFAULT_MODEL, get_card
@@ -33,9 +33,9 @@ MODELS = ("litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192")
 
 
 @pytest.fixture(scope="module")
-def rtx() -> Flavor:
+def rtx() -> Library:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (no build for this platform)")
-    return import_flavor("tensorrt_rtx")
+    return import_library("tensorrt_rtx")
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -60,7 +60,7 @@ def convolutions(model: Any) -> int:
     return sum(node.op_type == "Conv" for node in model.graph.node)
 
 
-def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: Flavor) -> None:
+def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: Library) -> None:
     card, model = graph
     count = convolutions(model)
     single = build_plan(model.SerializeToString(), rtx, BuildSettings())
@@ -74,7 +74,7 @@ def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: 
     assert len(half.data) < len(single.data)
 
 
-def test_dynamic_batch_is_built_with_its_profile(network: Any, rtx: Flavor) -> None:
+def test_dynamic_batch_is_built_with_its_profile(network: Any, rtx: Library) -> None:
     card, torch_network = network
     model = export_onnx(torch_network, card, None)
     plan = build_plan(model.SerializeToString(), rtx, BuildSettings(1, 2, 4, compute_capabilities=("8.9",)))
@@ -110,7 +110,7 @@ def quantized(card: Any, model: Any, folder: Path) -> Any:
     return onnx.load(folder / "int8.onnx")
 
 
-def test_a_quantized_graph_is_built_in_int8(graph: Any, rtx: Flavor, tmp_path: Path) -> None:
+def test_a_quantized_graph_is_built_in_int8(graph: Any, rtx: Library, tmp_path: Path) -> None:
     card, model = graph
     int8 = quantized(card, model, tmp_path)
     assert is_quantized(int8)

@@ -22,13 +22,13 @@ from edgehr.converters import int8
 from edgehr.converters.convert import convert
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify
-from edgehr.converters.report.coverage import read_coverage
 from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.converters.tflite.target import TFLiteTarget
 from edgehr.converters.tflite.writer import write_tflite
 from edgehr.models.build import load as load_network
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes import load
+from edgehr.runtimes.formats import format_of
 from edgehr.zoo import get_card
 from tests.calib.quantizer.small_graph import relative
 from tests.converters.tflite.test_writer import run
@@ -87,7 +87,7 @@ def test_nine_tenths_are_int8_in_a_third_of_the_size(
     assert report.precision == "int8"
     (covered,) = (note for note in report.notes if "of the multiply-adds are in INT8" in note)
     assert ("have dynamic ranges" in covered) == RECIPES[name].dynamic
-    coverage = read_coverage(path)
+    coverage = format_of(path).coverage(path)
     assert coverage is not None
     assert coverage.int8_share >= 0.9
     # Of larger images, but that is not in the size of a file.

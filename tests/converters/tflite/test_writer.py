@@ -20,11 +20,11 @@ from edgehr.calib.quantizer.network import Network
 from edgehr.calib.quantizer.passing import carry_around
 from edgehr.calib.quantizer.placement import NOWHERE
 from edgehr.calib.quantizer.reconstruct import reconstruct
-from edgehr.converters.report.coverage import read_coverage
 from edgehr.converters.tflite.metadata import pack, read_precision
 from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.converters.tflite.writer import write_tflite
 from edgehr.errors import EdgehrError
+from edgehr.runtimes.formats import format_of
 from edgehr.runtimes.tflite.graph import read_graph
 from edgehr.zoo import get_card
 from tests.calib.quantizer.small_graph import crops, gated_model, relative, small_model
@@ -79,7 +79,7 @@ def test_kernels_with_dynamic_ranges_take_float_and_weights_of_8_bits(tmp_path: 
     assert dynamic == kinds["CONV_2D", "float32", "int8", "float32", "float32"] == 3
     assert kinds["DEPTHWISE_CONV_2D", "int8", "int8", "int32", "int8"] == 1
     assert read_precision(path) == "int8"
-    coverage = read_coverage(path)
+    coverage = format_of(path).coverage(path)
     assert coverage is not None
     assert [node.int8 for node in coverage.layers].count(True) == dynamic + 1
 

@@ -1,10 +1,8 @@
-"""How much of a network is computed in INT8, and what is not."""
+"""INT8 coverage: which operators of a model compute in 8 bits, and which stay in float."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
@@ -85,35 +83,3 @@ class Coverage:
             "int8_share_executed": self.executed,
             "in_float": [vars(group) for group in self.in_float],
         }
-
-
-def read_coverage(path: Path) -> Coverage | None:
-    """Read the coverage of an artifact; None for a kind of file that does not show its graph (TensorRT plans).
-
-    Raises:
-        EdgehrError: The file cannot be read.
-    """
-    reader = _READERS.get(path.suffix)
-    return reader()(path) if reader else None
-
-
-def _onnx() -> Callable[[Path], Coverage]:
-    from edgehr.converters.report.coverage_onnx import onnx_coverage
-
-    return onnx_coverage
-
-
-def _openvino() -> Callable[[Path], Coverage]:
-    from edgehr.converters.report.coverage_openvino import openvino_coverage
-
-    return openvino_coverage
-
-
-def _tflite() -> Callable[[Path], Coverage]:
-    from edgehr.converters.report.coverage_tflite import tflite_coverage
-
-    return tflite_coverage
-
-
-# Imported when used: each needs another package.
-_READERS = {".onnx": _onnx, ".xml": _openvino, ".tflite": _tflite}

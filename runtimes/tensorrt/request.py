@@ -1,4 +1,4 @@
-"""What one caller needs to run an engine: a context, a stream and buffers."""
+"""Inference requests: what one caller at a time needs to run an engine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from edgehr.runtimes.base import Tensors, TensorSpec
 from edgehr.runtimes.tensorrt.cuda import PinnedBuffer, call, cudart
 
 
-class Slot:
+class InferRequest:
     """An execution context with a stream and pinned buffers. Serves one caller at a time.
 
     Args:
         engine: A deserialized engine.
-        context: An execution context of it, for this slot alone.
+        context: An execution context of it, for this request alone.
         inputs: Its inputs.
         outputs: Its outputs.
         use_graph: Record the first inference as a CUDA graph and replay it (static shapes only).
@@ -62,7 +62,7 @@ class Slot:
         """Copy in, run, copy out, wait; the arrays returned belong to the caller."""
         for spec in self._inputs:
             array = inputs[spec.name]
-            if any(have > most for have, most in zip(array.shape, self._largest[spec.name], strict=True)):
+            if any(size > largest for size, largest in zip(array.shape, self._largest[spec.name], strict=True)):
                 raise TensorError(f"{spec.name} {array.shape} is beyond the plan's profile, {self._largest[spec.name]}")
             self._set_shape(spec, array.shape)
             np.copyto(self._buffers[spec.name].array(array.shape, spec.dtype), array)
@@ -118,7 +118,7 @@ class Slot:
             self._buffers[spec.name].download(size, self._stream)
 
     def _record(self, input_bytes: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> bool:
-        """Record an inference. False where the plan cannot be recorded: then inferences go on without a graph."""
+        """Record an inference; False where the plan cannot be recorded: then inferences go on without a graph."""
         runtime = cudart()
         mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         call(runtime.cudaStreamBeginCapture, self._stream, mode)

@@ -1,15 +1,19 @@
-"""INT8 coverage of ONNX graphs, with Q/DQ nodes or with quantized operators."""
+"""The layers of ONNX graphs: which compute in INT8, by Q/DQ nodes or quantized operators, and what they return."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-from edgehr.converters.report.coverage import Coverage, Node
-from edgehr.errors import ArtifactError, first_line
+from edgehr.errors import ArtifactError, EdgehrError, first_line
+from edgehr.runtimes.coverage import Coverage, Node
+from edgehr.runtimes.formats import Probe, fill_batch
 
 # Operators that multiply and add -> where their data and their weights are among the inputs.
 _LAYERS = {
@@ -33,8 +37,12 @@ _BYTES = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
 _REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 
 
-def onnx_coverage(path: Path) -> Coverage:
-    """Read a graph; dynamic dimensions, the batch's, count as 1. Raises ArtifactError where ONNX cannot."""
+def read_coverage(path: Path) -> Coverage:
+    """Read the coverage of a graph; dynamic dimensions, the batch's, count as 1.
+
+    Raises:
+        ArtifactError: ONNX cannot read the graph or infer its shapes.
+    """
     try:
         return graph_coverage(onnx.load(path))
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, TypeError, OSError) as error:
@@ -42,13 +50,43 @@ def onnx_coverage(path: Path) -> Coverage:
 
 
 def graph_coverage(model: Any) -> Coverage:
-    """Of an `onnx.ModelProto`, whose dynamic dimensions become 1, in place."""
+    """Read the coverage of an `onnx.ModelProto`, whose dynamic dimensions become 1, in place."""
     for entry in (*model.graph.input, *model.graph.output):
         for size in entry.type.tensor_type.shape.dim:
             if not size.dim_value:
                 size.dim_value = 1
     graph = _Graph(onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph)
     return Coverage(tuple(graph.node(node) for node in graph.nodes if graph.is_counted(node)))
+
+
+def open_probe(path: Path, names: Iterable[str]) -> Probe:
+    """Open a graph with more outputs, unfused, so that Q and DQ round every tensor where the file says so.
+
+    Raises:
+        EdgehrError: ONNX Runtime does not open it.
+    """
+    import onnxruntime as ort
+
+    model = onnx.load(path)
+    made = {_node_name(node): node.output[0] for node in model.graph.node}
+    known = {entry.name for entry in model.graph.output}
+    wanted = {name: made[name] for name in names if name in made}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted.values() if name not in known)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has an exception type per status code and no common base
+        raise EdgehrError(f"{path}: ONNX Runtime does not show its layers: {error}") from None
+    (entry,) = session.get_inputs()
+    dtype = np.float16 if "float16" in entry.type else np.float32
+
+    def probe(crop: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        batch = fill_batch(crop, entry.shape[0]).astype(dtype)
+        return dict(zip(wanted, session.run(list(wanted.values()), {entry.name: batch}), strict=True)) if wanted else {}
+
+    return probe
 
 
 class _Graph:
@@ -76,7 +114,7 @@ class _Graph:
 
     def node(self, node: Any) -> Node:
         """What the report needs to know of it."""
-        return Node(node_name(node), node.op_type, self._macs(node), self._is_int8(node))
+        return Node(_node_name(node), node.op_type, self._macs(node), self._is_int8(node))
 
     def _type(self, name: str) -> int:
         return int(self._types.get(name, (0, []))[0])
@@ -115,8 +153,8 @@ class _Graph:
         return made * data[0 if turned else -1]
 
 
-def node_name(node: Any) -> str:
-    """A node's name; that of its output where it has none. Quantizers keep the first and change the second."""
+def _node_name(node: Any) -> str:
+    """Return a node's name; that of its output where it has none. Quantizers keep the first and change the second."""
     return str(node.name or node.output[0])
 
 

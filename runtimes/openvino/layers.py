@@ -1,14 +1,18 @@
-"""INT8 coverage of OpenVINO IR, as the file says it and as the CPU does it."""
+"""The layers of OpenVINO IR: which are in INT8, as the file says it and as the CPU does it, and what they return."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
-from edgehr.converters.report.coverage import Coverage, Node
+from edgehr.runtimes.coverage import Coverage, Node
+from edgehr.runtimes.formats import Probe, fill_batch
 from edgehr.runtimes.openvino.runtime import read_ir
 
 _CONVOLUTIONS = {
@@ -28,8 +32,8 @@ _REAL = {ov.Type.f32, ov.Type.f16, ov.Type.bf16}
 _MOST_LEVELS = 256
 
 
-def openvino_coverage(path: Path) -> Coverage:
-    """Read an IR, and compile it for the CPU to see what that makes of it.
+def read_coverage(path: Path) -> Coverage:
+    """Read the coverage of an IR, and compile it for the CPU to see what that makes of it.
 
     Raises:
         ArtifactError: It cannot be read.
@@ -41,9 +45,36 @@ def openvino_coverage(path: Path) -> Coverage:
 
 
 def model_nodes(model: Any) -> list[Node]:
-    """The nodes of an `openvino.Model`; dynamic dimensions, the batch's, count as 1."""
+    """List the nodes of an `openvino.Model`; dynamic dimensions, the batch's, count as 1."""
     graph = _Graph(model.get_ordered_ops())
     return [graph.node(op) for op in graph.operators if graph.is_counted(op)]
+
+
+def open_probe(path: Path, names: Iterable[str]) -> Probe:
+    """Open a model with more results, compiled for the CPU in float32 where it is not quantized.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
+    core = ov.Core()
+    model = read_ir(core, path)
+    operators = {op.get_friendly_name(): op for op in model.get_ordered_ops() if op.get_output_size()}
+    wanted = [name for name in dict.fromkeys(names) if name in operators]
+    before = len(model.outputs)
+    results = [ov.op.Result(operators[name].output(0)) for name in wanted]
+    model.add_results(results)
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    request = compiled.create_infer_request()
+    port = model.inputs[0]
+    size = port.partial_shape[0]
+    dtype = port.element_type.to_dtype()
+
+    def probe(crop: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        batch = fill_batch(crop, None if size.is_dynamic else size.get_length()).astype(dtype)
+        request.infer({0: batch})
+        return {name: request.get_output_tensor(before + i).data.copy() for i, name in enumerate(wanted)}
+
+    return probe
 
 
 def _executed(core: Any, model: Any, nodes: list[Node]) -> float | None:

@@ -1,0 +1,177 @@
+"""Kinds of model files: what a suffix means, which files belong together, and how each is opened and read.
+
+A format is one object with a module of its own, which imports what it works with only when it is used. A new one is
+such a module and a line in `FORMATS`, or a call of `FORMATS.register`.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.files import sha256_file
+from edgehr.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgehr.runtimes.artifact import Artifact
+    from edgehr.runtimes.base import Runtime, TensorSpec
+    from edgehr.runtimes.coverage import Coverage
+
+# One crop in the artifact's layout, (3, H, W) or (H, W, 3) float32, to the wanted tensors by name, as real values.
+Probe = Callable[["NDArray[np.float32]"], "dict[str, NDArray[Any]]"]
+
+
+class Format(ABC):
+    """A kind of model file.
+
+    Attributes:
+        name: As formats are registered.
+        title: What users call it, where the suffix does not say it.
+        suffixes: Of its main file, the usual one first.
+        graph_packages: Packages that reading the graph needs besides those that run it.
+    """
+
+    name = ""
+    title = ""
+    suffixes: tuple[str, ...] = ()
+    graph_packages: tuple[str, ...] = ()
+
+    def files(self, path: Path) -> list[Path]:
+        """List the files that a model consists of, the main one first."""
+        return [path]
+
+    @abstractmethod
+    def open(
+        self, path: Path, device: str = "auto", threads: int | None = None, precision: str | None = None
+    ) -> Runtime:
+        """Open a model for inference; see `edgehr.runtimes.load`."""
+
+    def describe(self, path: Path) -> dict[str, Any]:
+        """Describe a model; see `describe`."""
+        with self.open(path) as runtime:
+            return self.described(
+                path,
+                runtime.backend,
+                [tensor_entry(spec) for spec in runtime.inputs],
+                [tensor_entry(spec) for spec in runtime.outputs],
+                runtime.artifact,
+            )
+
+    def described(
+        self,
+        path: Path,
+        backend: str,
+        inputs: list[dict[str, Any]],
+        outputs: list[dict[str, Any]],
+        artifact: Artifact | None,
+    ) -> dict[str, Any]:
+        """Put together what `describe` returns of every format."""
+        files = [
+            {"name": file.name, "bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in self.files(path)
+        ]
+        return {
+            "files": files,
+            "backend": backend,
+            "inputs": inputs,
+            "outputs": outputs,
+            "operators": self.operators(path),
+            "artifact": None if artifact is None else {**vars(artifact), "card": artifact.card.to_dict()},
+        }
+
+    def operators(self, path: Path) -> dict[str, int] | None:
+        """Count the operators of each type, most frequent first; None where that cannot be told."""
+        return None
+
+    def coverage(self, path: Path) -> Coverage | None:
+        """Read which operators compute in INT8; None for a format that does not show its graph.
+
+        Raises:
+            EdgehrError: The file cannot be read.
+        """
+        return None
+
+    def open_probe(self, path: Path, layers: Iterable[str]) -> Probe:
+        """Open a model so that it returns what these layers return.
+
+        Args:
+            path: Its main file.
+            layers: Names as `Coverage.nodes` gives them; those that the model lacks are not returned.
+
+        Raises:
+            EdgehrError: The model cannot be opened, or shows no layers.
+        """
+        raise EdgehrError(f"{path}: does not show its layers")
+
+
+# In the order in which messages list them.
+FORMATS: Registry[Format] = Registry(
+    "format",
+    {
+        "onnx": "edgehr.runtimes.onnx.format:FORMAT",
+        "openvino": "edgehr.runtimes.openvino.format:FORMAT",
+        "tensorrt": "edgehr.runtimes.tensorrt.format:PLAN",
+        "trt-bundle": "edgehr.runtimes.tensorrt.format:BUNDLE",
+        "tflite": "edgehr.runtimes.tflite.format:FORMAT",
+    },
+)
+
+
+def find_format(path: str | os.PathLike[str]) -> Format | None:
+    """Return the format of a file by its suffix; None for any other file."""
+    suffix = Path(path).suffix
+    return next((found for found in map(FORMATS.get, FORMATS.names) if suffix in found.suffixes), None)
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """Return the format of a file by its suffix.
+
+    Raises:
+        ArtifactError: There is none; the message lists what there is.
+    """
+    found = find_format(path)
+    if found is None:
+        known = [FORMATS.get(name) for name in FORMATS.names]
+        *first, last = [f"{each.suffixes[0]} ({each.title})" if each.title else each.suffixes[0] for each in known]
+        raise ArtifactError(f"{path}: unknown kind of model: expected {', '.join(first)} or {last}")
+    return found
+
+
+def check_file(path: Path) -> None:
+    """Raise ArtifactError where a model file is missing or empty."""
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such model file")
+    if path.stat().st_size == 0:
+        raise ArtifactError(f"{path}: the file is empty; convert the model again")
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Describe a converted model in plain JSON types.
+
+    Returns:
+        `files` (name, size, sha256), `backend`, `inputs` and `outputs` (integers of TFLite with scale and zero point),
+        `operators` (count by type; None where the package that could tell is not installed) and `artifact` (None for a
+        model that edgehr did not convert).
+
+    Raises:
+        EdgehrError: The file is missing, damaged or of an unknown kind.
+    """
+    check_file(path)
+    return format_of(path).describe(path)
+
+
+def tensor_entry(spec: TensorSpec) -> dict[str, Any]:
+    """Describe a tensor in plain JSON types."""
+    return {"name": spec.name, "shape": list(spec.shape), "dtype": str(spec.dtype)}
+
+
+def fill_batch(crop: NDArray[np.float32], batch: Any) -> NDArray[np.float32]:
+    """Repeat a crop to a batch of the model's fixed size; to one of 1 where `batch`, the size, is no number."""
+    repeated: NDArray[np.float32] = crop[None].repeat(batch if isinstance(batch, int) else 1, axis=0)
+    return repeated

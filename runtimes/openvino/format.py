@@ -1,0 +1,57 @@
+"""The format OpenVINO IR."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgehr.runtimes.formats import Format, Probe
+
+if TYPE_CHECKING:
+    from edgehr.runtimes.base import Runtime
+    from edgehr.runtimes.coverage import Coverage
+
+
+class OpenVINOFormat(Format):
+    """A graph in an `.xml` and its weights in the `.bin` beside it."""
+
+    name, title = "openvino", "OpenVINO IR"
+    suffixes = (".xml",)
+
+    def files(self, path: Path) -> list[Path]:
+        """List the graph and its weights."""
+        return [path, path.with_suffix(".bin")]
+
+    def open(
+        self, path: Path, device: str = "auto", threads: int | None = None, precision: str | None = None
+    ) -> Runtime:
+        """Open a model in OpenVINO."""
+        from edgehr.runtimes.openvino.runtime import OpenVINORuntime
+
+        return OpenVINORuntime(path, device, threads, precision)
+
+    def operators(self, path: Path) -> dict[str, int]:
+        """Count the operators of each type, without constants, inputs and outputs."""
+        import openvino as ov
+
+        counts = Counter(node.get_type_name() for node in ov.Core().read_model(str(path)).get_ops())
+        for passive in ("Constant", "Parameter", "Result"):
+            del counts[passive]
+        return dict(counts.most_common())
+
+    def coverage(self, path: Path) -> Coverage:
+        """Read which operators compute in INT8, by the file and by what the CPU makes of it."""
+        from edgehr.runtimes.openvino.layers import read_coverage
+
+        return read_coverage(path)
+
+    def open_probe(self, path: Path, layers: Iterable[str]) -> Probe:
+        """Open a model that also returns what these operators return."""
+        from edgehr.runtimes.openvino.layers import open_probe
+
+        return open_probe(path, layers)
+
+
+FORMAT = OpenVINOFormat()
