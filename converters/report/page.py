@@ -61,7 +61,7 @@ def page(report: QualityReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawn = {name: Markup(draw(report)) for name, draw in _PLOTS.items()}  # noqa: S704 - escaped by its XML writer
+    drawn = {name: Markup(draw(report)) for name, draw in _PLOTS.items()}  # noqa: S704 - escaped by Matplotlib
     return environment.get_template("report.html").render(
         report=report,
         version=version("edgehr"),

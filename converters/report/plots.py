@@ -1,19 +1,24 @@
-"""The report's plots."""
+"""The report's plots, as SVG elements for its page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import numpy as np
 
 from edgehr.converters.report.results import Column, QualityReport
-from edgehr.converters.report.svg import INK, as_svg, drawing
 from edgehr.converters.report.table import NONE
 
 # Told apart with color-blind eyes too (Okabe and Ito), on white and on black.
 COLORS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b3a100", "#999999")
-_BARS = 3  # panels in a row
+# A color that nothing else has, in the place of the page's text color.
+INK = "#123456"
+_PANELS_PER_ROW = 3
 _WIDTH = 10.0  # inches, of which the page shows as many as fit
 
 
@@ -21,17 +26,19 @@ def overview(report: QualityReport) -> str:
     """Bars of size, latency, accuracy, agreement and coverage, as SVG."""
     panels = [panel for panel in _panels(report) if any(value is not None for value in panel[1])]
     columns = report.columns
-    rows = -(-len(panels) // _BARS)
-    with drawing() as pyplot:
+    rows = -(-len(panels) // _PANELS_PER_ROW)
+    with drawing("overview") as pyplot:
         height = rows * (0.75 + 0.3 * len(columns))
-        figure, axes = pyplot.subplots(rows, _BARS, figsize=(_WIDTH, height), squeeze=False, layout="constrained")
+        figure, axes = pyplot.subplots(
+            rows, _PANELS_PER_ROW, figsize=(_WIDTH, height), squeeze=False, layout="constrained"
+        )
         for place, axis in enumerate(axes.flat):
             if place < len(panels):
-                _bars(axis, *panels[place], [column.label for column in columns], first=place % _BARS == 0)
+                _bars(axis, *panels[place], [column.label for column in columns], first=place % _PANELS_PER_ROW == 0)
             else:
                 axis.set_axis_off()
         told = "; ".join(f"{title}: {_listed(values, show, columns)}" for title, values, show in panels)
-        return as_svg(figure, "overview", f"Bars. {told}")
+        return as_svg(figure, f"Bars. {told}")
 
 
 Panel = tuple[str, list[float | None], Callable[[float], str]]
@@ -97,7 +104,7 @@ def agreement(report: QualityReport) -> str:
     ]
     if not shown:
         return ""
-    with drawing() as pyplot:
+    with drawing("agreement") as pyplot:
         figure, axis = pyplot.subplots(figsize=(_WIDTH, 3.2), layout="constrained")
         for place, column, values in shown:
             share = 100 * (np.arange(len(values)) + 0.5) / len(values)
@@ -107,7 +114,7 @@ def agreement(report: QualityReport) -> str:
         )
         _finish(axis)
         told = (f"{column.label} lowest {values[0]:.3f}, median {np.median(values):.3f}" for _, column, values in shown)
-        return as_svg(figure, "agreement", f"OKS of each person, sorted: {'; '.join(told)}")
+        return as_svg(figure, f"OKS of each person, sorted: {'; '.join(told)}")
 
 
 def noise(report: QualityReport) -> str:
@@ -115,7 +122,7 @@ def noise(report: QualityReport) -> str:
     shown = [(place, column) for place, column in enumerate(report.columns) if column.errors]
     if not shown:
         return ""
-    with drawing() as pyplot:
+    with drawing("noise") as pyplot:
         figure, axis = pyplot.subplots(figsize=(_WIDTH, 3.6), layout="constrained")
         for place, column in shown:
             color = COLORS[place % len(COLORS)]
@@ -131,10 +138,56 @@ def noise(report: QualityReport) -> str:
             f"lowest {min(e.sqnr_db for e in column.errors):.1f} dB"
             for _, column in shown
         )
-        return as_svg(figure, "noise", f"SQNR of {len(shown[0][1].errors)} layers: {'; '.join(told)}")
+        return as_svg(figure, f"SQNR of {len(shown[0][1].errors)} layers: {'; '.join(told)}")
 
 
 def _finish(axis: Any) -> None:
     axis.grid(alpha=0.25, color=INK)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, labelcolor=INK)
+
+
+@contextmanager
+def drawing(name: str) -> Iterator[Any]:
+    """Yield Matplotlib's pyplot, without a screen, in the report's style; close its figures at the end.
+
+    Args:
+        name: What inner references of the figure are made of; unlike those of other figures on the page.
+    """
+    import matplotlib
+    from matplotlib import pyplot
+
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    style = {
+        "svg.fonttype": "none",  # text stays text: found, read aloud, and in the page's font
+        "svg.hashsalt": name,
+        "text.parse_math": False,  # a dollar in a file's name is a dollar
+        "font.size": 10,
+        "axes.titlesize": 10,
+        **dict.fromkeys(inked, INK),
+    }
+    backend = matplotlib.get_backend()
+    pyplot.switch_backend("svg")
+    try:
+        with pyplot.rc_context(style):
+            yield pyplot
+    finally:
+        pyplot.close("all")
+        pyplot.switch_backend(backend)
+
+
+def as_svg(figure: Any, description: str) -> str:
+    """Write a figure as an SVG element that takes the width of the page and the color of its text.
+
+    Args:
+        figure: Matplotlib's.
+        description: What it shows, in words, for those who do not see it.
+    """
+    written = io.StringIO()
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(written, format="svg", transparent=True, metadata=metadata)
+    head, body = written.getvalue().split("<svg ", 1)[1].split(">", 1)
+    (view_box,) = re.findall(r'viewBox="[^"]*"', head)
+    # Groups are numbered in every figure anew, and nothing refers to them.
+    body = re.sub(r'(<g) id="[^"]*_\d+"', r"\1", body).replace(INK, "currentColor")
+    return f'<svg {view_box} role="img" aria-label="{escape(description)}">{body}'
