@@ -1,7 +1,7 @@
 """edgehr: HRNet and Lite-HRNet networks on edge devices.
 
 Importing this package loads nothing but the standard library; each name below is imported when it is first used, with
-NumPy and OpenCV at most. Runtimes are imported by `load`, PyTorch only by `edgehr.models` and `edgehr.converters`.
+NumPy and OpenCV at most. Runtimes are imported by `load`, PyTorch only by `convert`.
 """
 
 from __future__ import annotations
@@ -10,34 +10,90 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgehr.calib.crops import CalibrationSet
     from edgehr.card import ModelCard
-    from edgehr.errors import EdgehrError
-    from edgehr.live.predictors.pose import PoseEstimator
+    from edgehr.converters.by_name import convert
+    from edgehr.errors import ArtifactError, CheckpointError, EdgehrError, MissingDependencyError, TensorError
+    from edgehr.live.drawing.label import draw_label
+    from edgehr.live.drawing.poses import draw_poses
+    from edgehr.live.predictors.person_detector import Detector, PersonDetector
+    from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
+    from edgehr.live.predictors.pose_sequence import PoseSequence
+    from edgehr.live.sinks import Sink, StopRequested, open_sinks
+    from edgehr.live.sources import Frame, Source, open_source
+    from edgehr.live.timing import StageTimes
     from edgehr.runtimes import Runtime, load
-    from edgehr.tasks import Poses, Task
+    from edgehr.runtimes.tensorrt.runtime import TensorRTRuntime
+    from edgehr.tasks import Detections, Poses, Task
+    from edgehr.zoo import list_models
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "EdgehrError",
-    "ModelCard",
-    "PoseEstimator",
-    "Poses",
-    "Runtime",
-    "Task",
-    "__version__",
-    "load",
-]
-
+# Where each name is. A type checker reads the imports above; a test holds the two together.
 _HOMES = {
+    "ArtifactError": "edgehr.errors",
+    "CalibrationSet": "edgehr.calib.crops",
+    "CheckpointError": "edgehr.errors",
+    "Detections": "edgehr.tasks",
+    "Detector": "edgehr.live.predictors.person_detector",
     "EdgehrError": "edgehr.errors",
+    "Frame": "edgehr.live.sources",
+    "MissingDependencyError": "edgehr.errors",
     "ModelCard": "edgehr.card",
+    "PersonDetector": "edgehr.live.predictors.person_detector",
     "PoseEstimator": "edgehr.live.predictors.pose",
+    "PoseSequence": "edgehr.live.predictors.pose_sequence",
     "Poses": "edgehr.tasks",
     "Runtime": "edgehr.runtimes",
+    "Sink": "edgehr.live.sinks",
+    "Source": "edgehr.live.sources",
+    "StageTimes": "edgehr.live.timing",
+    "StopRequested": "edgehr.live.sinks",
+    "StreamPoses": "edgehr.live.predictors.pose",
     "Task": "edgehr.tasks",
+    "TensorError": "edgehr.errors",
+    "TensorRTRuntime": "edgehr.runtimes.tensorrt.runtime",
+    "convert": "edgehr.converters.by_name",
+    "draw_label": "edgehr.live.drawing.label",
+    "draw_poses": "edgehr.live.drawing.poses",
+    "list_models": "edgehr.zoo",
     "load": "edgehr.runtimes",
+    "open_sinks": "edgehr.live.sinks",
+    "open_source": "edgehr.live.sources",
 }
+
+__all__ = [
+    "ArtifactError",
+    "CalibrationSet",
+    "CheckpointError",
+    "Detections",
+    "Detector",
+    "EdgehrError",
+    "Frame",
+    "MissingDependencyError",
+    "ModelCard",
+    "PersonDetector",
+    "PoseEstimator",
+    "PoseSequence",
+    "Poses",
+    "Runtime",
+    "Sink",
+    "Source",
+    "StageTimes",
+    "StopRequested",
+    "StreamPoses",
+    "Task",
+    "TensorError",
+    "TensorRTRuntime",
+    "__version__",
+    "convert",
+    "draw_label",
+    "draw_poses",
+    "list_models",
+    "load",
+    "open_sinks",
+    "open_source",
+]
 
 
 def __getattr__(name: str) -> Any:

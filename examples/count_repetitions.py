@@ -20,10 +20,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr import EdgehrError, PoseEstimator, Poses
-from edgehr.live.drawing import draw_label, draw_poses
-from edgehr.live.sinks import SinkGroup, StopRequested, open_sinks
-from edgehr.live.sources import Frame, Source, open_source
+from edgehr import (
+    EdgehrError,
+    Frame,
+    PoseEstimator,
+    Poses,
+    Sink,
+    Source,
+    StopRequested,
+    draw_label,
+    draw_poses,
+    open_sinks,
+    open_source,
+)
 
 SEEN = 0.3  # score under which a keypoint says nothing
 SHORTEST_S = 0.4  # a joint that bends and is straight again in less is a keypoint that jumped
@@ -165,7 +174,7 @@ class PeopleCounter:
         return {number: counter.count for number, counter in self._counters.items()}
 
 
-def count(source: Source, estimator: PoseEstimator, sinks: SinkGroup, exercise: str) -> dict[int, int]:
+def count(source: Source, estimator: PoseEstimator, sink: Sink, exercise: str) -> dict[int, int]:
     """Count until the source ends, the window is closed, or Ctrl-C; every repetition is printed.
 
     Returns:
@@ -183,7 +192,7 @@ def count(source: Source, estimator: PoseEstimator, sinks: SinkGroup, exercise: 
                 for number in people.update(poses, time_s):
                     print(f"{time_s - started_s:7.1f} s  person {number}: {people.counts()[number]}", flush=True)
                 draw(poses.frame.image, poses, estimator, people.counts())
-                sinks.write(poses.frame, poses)
+                sink.write(poses.frame, poses)
         except (KeyboardInterrupt, StopRequested):
             pass  # what was counted and saved so far is the result
     return people.counts()

@@ -1,4 +1,4 @@
-"""Imports run one way, and importing edgehr costs nothing."""
+"""Imports run one way, without circles, and importing edgehr costs nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry": {"errors"},
     "card": {"errors", "registry"},
     "files": {"errors"},
+    "dependencies": {"errors"},
     "assets": set(),
     # What a device installs.
     "runtimes": BASE | {"files"},
@@ -27,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes"},
     "calib": BASE | {"files", "tasks", "evaluation", "live", "models", "runtimes"},
-    "converters": BASE | {"files", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
+    "converters": BASE
+    | {"dependencies", "files", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
 }
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}
 
@@ -56,6 +58,39 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     return {name for name in names if name.split(".")[0] == "edgehr"}
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Modules of edgehr that a file imports anywhere, also inside functions and for type checkers only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else node.module for name in inner}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Groups of modules each of which imports every other, directly or by way of the rest."""
+
+    def reachable(start: str) -> set[str]:
+        seen, waiting = set[str](), [start]
+        while waiting:
+            waiting += (new := graph[waiting.pop()] - seen)
+            seen |= new
+        return seen
+
+    behind = {name: reachable(name) for name in graph}
+    groups = {frozenset(other for other in behind[name] if name in behind[other]) for name in graph}
+    return [set(group) for group in groups if group]
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    known = modules()
+    assert circles({name: imported_modules(path, set(known)) for name, path in known.items()}) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [{"b", "c"}]
 
 
 def test_imports_run_one_way() -> None:

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _read(path: Path) -> Bundle:
     """Read a bundle, or make one of an ONNX artifact."""
-    from edgehr.cli.opening import need_packages
+    from edgehr.dependencies import need_packages
     from edgehr.runtimes.formats import find_format
     from edgehr.runtimes.tensorrt.bundle import Bundle
 

@@ -101,7 +101,7 @@ def limit_drop(target: Target, most: str, bar: Bar) -> None:
         bar: Shows progress.
     """
     from edgehr.calib.sensitivity import MaxDrop
-    from edgehr.cli.opening import need_packages
+    from edgehr.dependencies import need_packages
 
     need_packages("faster_coco_eval", extra="eval")
     target.max_drop = MaxDrop(parse_drop(most), bar)

@@ -85,7 +85,7 @@ def parse_batch(text: str) -> int | None:
 def run(args: argparse.Namespace) -> None:
     """Convert and print the report."""
     from edgehr.cli.fetch import fetch_with_progress
-    from edgehr.cli.opening import need_tflite_converter, need_torch
+    from edgehr.dependencies import need_tflite_converter, need_torch
     from edgehr.zoo import find_card
 
     need_torch()

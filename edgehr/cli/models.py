@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from edgehr.cli.output import SubParsers, print_json, print_table
-
-if TYPE_CHECKING:
-    from edgehr.card import ModelCard
 
 
 def register(commands: SubParsers) -> None:
@@ -27,16 +23,9 @@ def register(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the models that match."""
     from edgehr.errors import EdgehrError
-    from edgehr.zoo import all_cards
+    from edgehr.zoo import decoding_name, list_models
 
-    categories = {card.category for card in all_cards()}
-    words = [word.lower() for word in args.filter]
-    found = []
-    for card in all_cards():
-        words_of = (card.name, card.task, card.architecture, card.dataset, _decoding(card), card.weights.origin)
-        text = " ".join(words_of).lower()
-        if all(word == card.category if word in categories else word in text for word in words):
-            found.append(card)
+    found = list_models(*args.filter)
     if not found:
         raise EdgehrError(f"no model matches {' '.join(args.filter)}: see them all with: edgehr models")
     if args.json:
@@ -49,14 +38,10 @@ def run(args: argparse.Namespace) -> None:
                 card.name,
                 card.category,
                 len(card.keypoints.names) or "-",
-                _decoding(card),
+                decoding_name(card),
                 card.weights.origin,
                 card.weights.metric or "-",
             ]
             for card in found
         ],
     )
-
-
-def _decoding(card: ModelCard) -> str:
-    return card.decoding.method if card.task == "pose" else "boxes"

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from edgehr.card import ModelCard
-from edgehr.errors import EdgehrError, MissingDependencyError
+from edgehr.dependencies import need_torch
+from edgehr.errors import EdgehrError
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.formats import find_format
 
 CHECKPOINTS = (".pth", ".pt", ".tar", ".bin", ".safetensors")
-
-
-def need_torch() -> None:
-    """Raise MissingDependencyError where the workstation packages are not installed."""
-    need_packages("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "safetensors", "rich")
-
-
-def need_tflite_converter() -> None:
-    """Raise MissingDependencyError where what converts to TFLite is not installed."""
-    need_packages("litert_torch", "ai_edge_litert", "ai_edge_quantizer", extra="convert-tflite")
-
-
-def need_packages(*names: str, extra: str = "convert") -> None:
-    """Raise MissingDependencyError where one of these workstation packages is not installed."""
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(f"this needs {', '.join(missing)}: pip install 'edgehr[{extra}]'")
 
 
 def open_artifact(

@@ -40,7 +40,7 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write the page, print the table."""
-    from edgehr.cli.opening import need_packages
+    from edgehr.dependencies import need_packages
     from edgehr.evaluation.annotations import Annotations
 
     paths = [args.reference, *args.others]
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace, paths: list[Path]) -> None:
     """Say before the work what would fail after it."""
-    from edgehr.cli.opening import need_packages
+    from edgehr.dependencies import need_packages
     from edgehr.files import check_writable
     from edgehr.runtimes.formats import format_of
 

@@ -47,9 +47,9 @@ def register(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compare and print."""
-    from edgehr.cli.opening import need_packages
     from edgehr.converters.compare import compare
     from edgehr.converters.crops import crops_of
+    from edgehr.dependencies import need_packages
     from edgehr.evaluation.overlap import refuse_calibrated
 
     if args.annotations:

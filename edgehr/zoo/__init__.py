@@ -1,6 +1,6 @@
 """The known models: one card each, and where their weights are."""
 
-from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, find_card, get_card
+from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, decoding_name, find_card, get_card, list_models
 from edgehr.zoo.detectors import DEFAULT_DETECTOR
 from edgehr.zoo.fetch import cached_path, fetch, find_weights, is_published
 
@@ -9,9 +9,11 @@ __all__ = [
     "DEFAULT_MODEL",
     "all_cards",
     "cached_path",
+    "decoding_name",
     "fetch",
     "find_card",
     "find_weights",
     "get_card",
     "is_published",
+    "list_models",
 ]

@@ -63,6 +63,28 @@ def find_card(name_or_file: str) -> ModelCard:
         raise EdgehrError(f"{path}: {error}") from None
 
 
+def list_models(*words: str) -> list[ModelCard]:
+    """List the cards of the known models that match all words, as `edgehr models` does.
+
+    Args:
+        words: A category (``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``person`` for detectors), or a
+            part of a name, task, data set, architecture, decoding or origin of weights. Without words, all models.
+    """
+    categories = {card.category for card in all_cards()}
+    found = []
+    for card in all_cards():
+        facts = (card.name, card.task, card.architecture, card.dataset, decoding_name(card), card.weights.origin)
+        text = " ".join(facts).lower()
+        if all(word == card.category if word in categories else word in text for word in map(str.lower, words)):
+            found.append(card)
+    return found
+
+
+def decoding_name(card: ModelCard) -> str:
+    """Name what turns a model's output into results: the decoding of heatmaps, or ``boxes``."""
+    return card.decoding.method if card.task == "pose" else "boxes"
+
+
 @cache
 def keypoint_set(name: str) -> KeypointSet:
     """A keypoint set from `data/keypoints/`, by file stem."""

@@ -1,0 +1,85 @@
+"""Conversion as users ask for it, by the name of a model: `edgehr.convert`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgehr.card import ModelCard
+from edgehr.dependencies import need_tflite_converter, need_torch
+from edgehr.zoo import fetch, find_card
+
+if TYPE_CHECKING:
+    from edgehr.calib.crops import CalibrationSet
+    from edgehr.converters.conversion_report import Listener, Report
+    from edgehr.converters.target import Target
+
+
+def convert(
+    model: str | os.PathLike[str] | ModelCard,
+    target: str | Target,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    precision: str = "fp32",
+    size: tuple[int, int] | None = None,
+    batch: int | None = 1,
+    calibration: str | os.PathLike[str] | CalibrationSet | None = None,
+    out: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
+) -> Report:
+    """Convert a model, compare the result with it on real images, and only then move it into place.
+
+    Args:
+        model: A name from `edgehr.list_models`, a card in a `.json` file, or a card.
+        target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, ``tflite``, or a target with its own settings.
+        weights: A checkpoint; by default the model's own, which are downloaded unless they are here.
+        precision: ``fp32``, ``fp16`` or ``int8``; for ``tflite`` also ``dynamic-int8``.
+        size: Height and width of the input, both divisible by 32; by default the model's own.
+        batch: Images per inference, or None for any number.
+        calibration: For ``int8``: a folder of images, a COCO keypoint file, or a calibration set.
+        out: The artifact; by default `artifacts/MODEL-PRECISION` with the target's suffix.
+        images: Folder of images to compare on; by default the photographs that ship with edgehr.
+        listener: Told of each stage as it starts and ends.
+
+    Returns:
+        What was done: `path` of the artifact, its size, and how far it is from PyTorch. Of an INT8 artifact, what it
+        was calibrated on is written beside it.
+
+    Raises:
+        MissingDependencyError: What converts is not installed; the message names the extra.
+        EdgehrError: A step failed; nothing is left behind, and an older artifact of that name stays as it was.
+    """
+    need_torch()
+    if target == "tflite":
+        need_tflite_converter()
+    from edgehr.calib.crops import CalibrationSet
+    from edgehr.converters import convert as conversion
+    from edgehr.converters.source import check_origin
+    from edgehr.converters.targets import make_target
+    from edgehr.models.backbones.layers import check_size
+
+    card = model if isinstance(model, ModelCard) else find_card(os.fspath(model))
+    if size is not None:
+        check_size(*size)
+        card = card.with_size(*size)
+    target = make_target(target) if isinstance(target, str) else target
+    check_origin(card, target.name, needs_network=target.needs_network, plain=target.plain)
+    if calibration is not None and not isinstance(calibration, CalibrationSet):
+        calibration = CalibrationSet.of(Path(calibration))
+    target.calibration = calibration or target.calibration
+    target.check(precision, batch)  # what is missing is said now, not after a download
+    report = conversion.convert(
+        card,
+        Path(weights) if weights is not None else fetch(card),
+        target,
+        precision=precision,
+        batch=batch,
+        out=Path(out) if out is not None else None,
+        images=Path(images) if images is not None else None,
+        listener=listener,
+    )
+    if calibration is not None:
+        calibration.write_manifest(report.path)
+    return report
