@@ -34,9 +34,9 @@ from edgehr import (
     open_source,
 )
 
-SEEN = 0.3  # score under which a keypoint says nothing
-SHORTEST_S = 0.4  # a joint that bends and is straight again in less is a keypoint that jumped
-FORGET_S = 2.0  # the estimator gives a number up after one second
+MIN_SCORE = 0.3  # score under which a keypoint says nothing
+MIN_DURATION_S = 0.4  # a joint that bends and is straight again in less is a keypoint that jumped
+FORGET_AFTER_S = 2.0  # the estimator gives a number up after one second
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class RepetitionCounter:
         if angle is None or (self._straight_s is None and angle < self._exercise.straight):
             return False
         if angle >= self._exercise.straight:
-            completed = self._bent and self._straight_s is not None and time_s - self._straight_s >= SHORTEST_S
+            completed = self._bent and self._straight_s is not None and time_s - self._straight_s >= MIN_DURATION_S
             self._straight_s, self._bent = time_s, False
             self.count += completed
             return completed
@@ -118,7 +118,7 @@ class AngleReader:
         self._choose = max if exercise.both else min
 
     def __call__(self, keypoints: NDArray[np.float32], scores: NDArray[np.float32]) -> float | None:
-        """The angle that counts.
+        """Read the angle that counts.
 
         Args:
             keypoints: (K, 2) pixels, of one person.
@@ -127,19 +127,19 @@ class AngleReader:
         Returns:
             Degrees, 180 for a straight joint; None where no side is seen whole.
         """
-        angles = [joint_angle(keypoints[side]) for side in self._sides if scores[side].min() >= SEEN]
+        angles = [joint_angle(keypoints[side]) for side in self._sides if scores[side].min() >= MIN_SCORE]
         return self._choose(angles, default=None)
 
 
 def joint_angle(points: NDArray[np.float32]) -> float:
-    """The angle at the middle one of three points (3, 2): 0 to 180 degrees."""
+    """Measure the angle at the middle one of three points (3, 2): 0 to 180 degrees."""
     one, other = points[0] - points[1], points[2] - points[1]
     cross, dot = one[0] * other[1] - one[1] * other[0], float(one @ other)
     return float(np.degrees(np.arctan2(abs(cross), dot)))
 
 
 class PeopleCounter:
-    """A counter for everybody, by their numbers.
+    """Counters for everybody, by their numbers.
 
     Args:
         exercise: What is counted.
@@ -164,13 +164,13 @@ class PeopleCounter:
 
     def _forget(self, time_s: float) -> None:
         """Drop who left without a repetition, or a camera in a busy street would fill the memory."""
-        for number in [number for number, seen_s in self._seen_s.items() if time_s - seen_s > FORGET_S]:
+        for number in [number for number, seen_s in self._seen_s.items() if time_s - seen_s > FORGET_AFTER_S]:
             del self._seen_s[number]
             if not self._counters[number].count:
                 del self._counters[number]
 
     def counts(self) -> dict[int, int]:
-        """Repetitions by the number of the person, those with none included while they are seen."""
+        """Return the repetitions by the number of the person, those with none included while they are seen."""
         return {number: counter.count for number, counter in self._counters.items()}
 
 
@@ -199,7 +199,7 @@ def count(source: Source, estimator: PoseEstimator, sink: Sink, exercise: str) -
 
 
 def frame_time(frame: Frame, source: Source) -> float:
-    """Seconds: a file's frames have their place in it, however fast they are read; a camera's when they were taken."""
+    """Date a frame, in seconds: by its place in a file, however fast that is read; of a camera, when it was taken."""
     return frame.number / source.fps if source.kind == "video" else frame.time_s
 
 

@@ -31,11 +31,11 @@ from starlette.requests import ClientDisconnect
 from edgehr import EdgehrError, PoseEstimator, Poses
 
 KINDS = ("image/jpeg", "image/png")
-MOST_BYTES = 10 * 2**20
+MAX_BYTES = 10 * 2**20
 WORKERS = 2  # pictures at work at the same time; each gets its share of the cores
-PLACES = 16  # pictures that are received, wait or are at work; who comes then is told to try again
+MAX_PENDING = 16  # pictures that are received, wait or are at work; who comes then is told to try again
 UPLOAD_S = 30.0
-TOO_LARGE = HTTPException(413, f"the picture is larger than {MOST_BYTES} bytes")
+TOO_LARGE = HTTPException(413, f"the picture is larger than {MAX_BYTES} bytes")
 
 
 class Keypoint(BaseModel):
@@ -47,7 +47,7 @@ class Keypoint(BaseModel):
 
 
 class Person(BaseModel):
-    """Somebody in the picture; the box is x1, y1, x2, y2 in pixels, the keypoints are by name."""
+    """A person in the picture; the box is x1, y1, x2, y2 in pixels, the keypoints are by name."""
 
     box: tuple[float, float, float, float]
     keypoints: dict[str, Keypoint]
@@ -86,8 +86,8 @@ class Service:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        if self._taken >= PLACES:
-            raise HTTPException(503, f"{PLACES} pictures are waiting already: try again", {"Retry-After": "1"})
+        if self._taken >= MAX_PENDING:
+            raise HTTPException(503, f"{MAX_PENDING} pictures are waiting already: try again", {"Retry-After": "1"})
         self._taken += 1
         try:
             yield
@@ -100,11 +100,11 @@ class Service:
 
 
 async def receive(request: Request) -> bytes:
-    """The body of a request, checked for kind and size before it fills the memory."""
+    """Read the body of a request, checked for kind and size before it fills the memory."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in KINDS:
         raise HTTPException(415, f"send {' or '.join(KINDS)} as the body, not {kind or 'a body without Content-Type'}")
-    if int(request.headers.get("content-length", 0)) > MOST_BYTES:
+    if int(request.headers.get("content-length", 0)) > MAX_BYTES:
         raise TOO_LARGE
     try:
         data = await asyncio.wait_for(_read(request), UPLOAD_S)
@@ -121,13 +121,13 @@ async def _read(request: Request) -> bytes:
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
-        if len(data) > MOST_BYTES:
+        if len(data) > MAX_BYTES:
             raise TOO_LARGE
     return bytes(data)
 
 
 def decode(data: bytes) -> cv2.typing.MatLike:
-    """A JPEG or PNG as (H, W, 3) BGR."""
+    """Decode a JPEG or PNG into (H, W, 3) BGR."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -138,7 +138,7 @@ def decode(data: bytes) -> cv2.typing.MatLike:
 
 
 def as_people(poses: Poses, names: tuple[str, ...]) -> list[Person]:
-    """Poses in the form of the answer, to a hundredth of a pixel."""
+    """Convert poses to the form of the answer, to a hundredth of a pixel."""
     people = []
     for box, points, scores in zip(poses.boxes.tolist(), poses.keypoints.tolist(), poses.scores.tolist(), strict=True):
         keypoints = {
@@ -155,14 +155,14 @@ PICTURE = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} 
 
 @router.post("/poses", openapi_extra={"requestBody": PICTURE})
 async def poses(request: Request) -> Answer:
-    """People in the picture that is the body of the request."""
+    """Find people in the picture that is the body of the request."""
     service: Service = request.app.state.service
     return await service.answer(request)
 
 
 @router.get("/health")
 async def health(request: Request) -> dict[str, str]:
-    """What is served; an answer at all says that the model is loaded and the event loop runs."""
+    """Say what is served; an answer at all says that the model is loaded and the event loop runs."""
     estimator = request.app.state.service.estimator
     runtime = estimator.runtime
     return {"status": "ok", "model": estimator.card.name, "runtime": f"{runtime.backend} {runtime.device}".strip()}

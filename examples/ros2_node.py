@@ -38,7 +38,7 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
 
 
 def to_bgr(message: Any) -> NDArray[np.uint8]:
-    """A sensor_msgs/Image as an array.
+    """Convert a sensor_msgs/Image to an array.
 
     Args:
         message: With `encoding`, `height`, `width`, `step` (bytes from row to row) and `data`.
@@ -62,12 +62,12 @@ def to_bgr(message: Any) -> NDArray[np.uint8]:
 
 
 def seconds(stamp: Any) -> float:
-    """A builtin_interfaces/Time as seconds."""
+    """Convert a builtin_interfaces/Time to seconds."""
     return float(stamp.sec + 1e-9 * stamp.nanosec)
 
 
 def detection_fields(poses: Poses) -> list[dict[str, Any]]:
-    """What goes into the Detection2D of each person.
+    """List what goes into the Detection2D of each person.
 
     Returns:
         `id`, `score` (mean over the keypoints, 0 to 1), and of the box `center` (x, y) and `size` (x, y), in pixels.
@@ -79,7 +79,7 @@ def detection_fields(poses: Poses) -> list[dict[str, Any]]:
 
 
 def keypoints_json(poses: Poses, names: tuple[str, ...], threshold: float, stamp: Any, frame_id: str) -> str:
-    """The keypoints of everybody.
+    """Write the keypoints of everybody as JSON.
 
     Args:
         poses: The people.

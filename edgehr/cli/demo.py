@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgehr.cli.output import SubParsers, print_json
 from edgehr.errors import EdgehrError
-
-if TYPE_CHECKING:
-    from edgehr.live.web import WebServer
 
 AV_LOG_QUIET = "-8"
 
@@ -77,9 +74,13 @@ def run(args: argparse.Namespace) -> None:
                 smooth=not args.no_smooth,
             )
         )
-        server = stack.enter_context(_serve(args.serve, args.token)) if args.serve else None
-        if server is not None and not args.json:
-            print(f"showing at {server.url}", flush=True)
+        server = None
+        if args.serve:
+            from edgehr.live.web import WebServer, parse_address
+
+            server = stack.enter_context(WebServer(*parse_address(args.serve), args.token))
+            if not args.json:
+                print(f"showing at {server.url}", flush=True)
         elsewhere = source.kind == "live" or args.loop or args.window or args.serve or args.jsonl
         save = args.save or (None if elsewhere else Path("out"))
         sinks = open_sinks(source, save, args.jsonl, args.window)
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def default_model() -> Path:
-    """The sample model where `edgehr convert` puts it, whichever kind is there."""
+    """Find the sample model where `edgehr convert` puts it, whichever kind is there."""
     from edgehr.zoo import DEFAULT_MODEL
 
     kinds = [
@@ -128,13 +129,6 @@ def _check(args: argparse.Namespace) -> None:
             raise EdgehrError(f"{flag} must be at least 1, got {value}")
     if args.token and not args.serve:
         raise EdgehrError("--token goes with --serve")
-
-
-def _serve(address: str, token: str | None) -> WebServer:
-    from edgehr.live.web import WebServer, parse_address
-
-    host, port = parse_address(address)
-    return WebServer(host, port, token)
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class StageTimes:
 
     @property
     def fps(self) -> float:
-        """Frames a second that went all the way; 0 before the second one."""
+        """Compute the rate of frames that went all the way, a second; 0 before the second one."""
         with self._lock:
             if len(self._frames) < 2:
                 return 0.0

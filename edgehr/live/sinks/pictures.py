@@ -37,4 +37,4 @@ class ImageSink:
         return self._written
 
     def discard(self) -> None:
-        """Every file is whole already."""
+        """Keep what there is: every file is whole already."""

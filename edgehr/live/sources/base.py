@@ -46,7 +46,7 @@ class Source(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """``images`` (single pictures), ``video`` (every frame in order) or ``live`` (the newest frame)."""
+        """Tell ``images`` (single pictures), ``video`` (every frame in order) or ``live`` (the newest frame)."""
 
     @property
     def count(self) -> int:

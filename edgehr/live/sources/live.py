@@ -72,16 +72,13 @@ class LiveSource:
             atexit.register(self.close)
 
     def __iter__(self) -> Iterator[Frame]:
-        self._begin()
-        while (frame := self._next()) is not None:
-            yield frame
-
-    def _begin(self) -> None:
         with self._changed:
             if not self._iterated:  # what came while nobody was there yet is neither wanted nor missed
                 self._iterated = True
                 self._newest, self._captured, self.dropped = None, 0, 0
         self.start()
+        while (frame := self._next()) is not None:
+            yield frame
 
     def _next(self) -> Frame | None:
         """Wait for the next picture; None at the end."""

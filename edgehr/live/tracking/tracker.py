@@ -46,7 +46,7 @@ class Track:
 
     @property
     def confirmed(self) -> bool:
-        """Whether it lasted long enough to be a person of its own."""
+        """Tell whether it lasted long enough to be a person of its own."""
         return self.frames >= CONFIRMED_AFTER
 
 
