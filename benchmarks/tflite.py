@@ -26,7 +26,7 @@ from edgehr.converters.tflite import precision as tflite_precision
 from edgehr.converters.tflite.from_torch import to_tflite
 from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.converters.tflite.writer import write_tflite
-from edgehr.models.build import PoseNetwork, build
+from edgehr.models import Network, build
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes.tflite.graph import read_graph
 from edgehr.zoo import get_card
@@ -46,7 +46,7 @@ def plain(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
     return content
 
 
-def int8(network: PoseNetwork, card: ModelCard) -> bytes:
+def int8(network: Network, card: ModelCard) -> bytes:
     """Convert as `edgehr convert --precision int8` does, but quantize on a few photographs: latency is the same."""
     crops, recipe = comparison_batch(card), recipe_for(card, "tflite")
     recipe = replace(recipe, fit_crops=len(crops))

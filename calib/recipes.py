@@ -82,9 +82,9 @@ class Recipe:
 # ReLU get twice the steps there.
 UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": False}
 
-# Of the forms that float takes (`edgehr.models.deploy.forms`), quantizers know those without cells. TFLite's first
-# convolution is in INT8 in the network with conditional weighting, where float does more good elsewhere.
-FORMS = {True: Form(late_weights=True), False: SHUFFLE_FREE}
+# Of the forms that float takes (`edgehr.models.deploy.forms`), quantizers know those without broadcasting. TFLite's
+# first convolution is in INT8 in the network with conditional weighting, where float does more good elsewhere.
+FORMS = {True: Form(defer_weights=True), False: SHUFFLE_FREE}
 WITH_KERNELS = Form(joined_stem=True)
 
 # Variants of Lite-HRNet for `Recipe.doubled_share` and `Recipe.dynamic`. Conditional weighting passes more rounding on

@@ -118,7 +118,7 @@ def is_depthwise(weight: NDArray[Any]) -> bool:
 def passing_channels(weight: NDArray[Any]) -> NDArray[np.bool_]:
     """(out,) which channels a depthwise filter lets pass unchanged; none for another filter.
 
-    The deploy form of conditional channel weighting has such channels (`edgehr.models.deploy.shuffle_blocks`).
+    The deploy form of conditional channel weighting has such channels (`edgehr.models.deploy.channel_weighting`).
     """
     if not is_depthwise(weight) or weight.shape[2] != weight.shape[3] or weight.shape[2] % 2 == 0:
         return np.zeros(len(weight), bool)

@@ -1,5 +1,6 @@
-"""The networks in PyTorch, their checkpoints, and `build`, which makes one from its card."""
+"""Build networks in PyTorch from their model cards, load checkpoints into them, and rewrite them for inference."""
 
-from edgehr.models.build import PoseNetwork, build, load
+from edgehr.models.build import ARCHITECTURES, build, load
+from edgehr.models.network import Network
 
-__all__ = ["PoseNetwork", "build", "load"]
+__all__ = ["ARCHITECTURES", "Network", "build", "load"]

@@ -12,14 +12,15 @@ import torch
 from safetensors.torch import save_file
 
 from edgehr.errors import CheckpointError
-from edgehr.models.build import BUILDERS, PoseNetwork
-from edgehr.models.checkpoints.loading import load_weights, read_checkpoint
+from edgehr.models import ARCHITECTURES, Network
+from edgehr.models.checkpoints.loading import load_weights
+from edgehr.models.checkpoints.reading import read_checkpoint
 
 State = dict[str, torch.Tensor]
 
 
-def lite(outputs: int = 17) -> PoseNetwork:
-    return BUILDERS["lite_hrnet"](outputs, depth=18).eval()
+def lite(outputs: int = 17) -> Network:
+    return ARCHITECTURES.get("lite_hrnet")(outputs, depth=18).eval()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def state() -> State:
     return lite().state_dict()
 
 
-def assert_loads(path: Path, network: PoseNetwork, expected: State) -> None:
+def assert_loads(path: Path, network: Network, expected: State) -> None:
     load_weights(network, path)
     loaded = network.state_dict()
     for key, tensor in expected.items():
@@ -54,7 +55,7 @@ def test_mmpose_0_and_official_lite_hrnet(state: State, tmp_path: Path) -> None:
 
 
 def test_mmpose_0_head_of_hrnetv2(tmp_path: Path) -> None:
-    network = BUILDERS["hrnetv2"](21, width=18)
+    network = ARCHITECTURES.get("hrnetv2")(21, width=18)
     state = network.state_dict()
     names = {"head.conv_layers.": "keypoint_head.final_layer.", "head.final_layer.": "keypoint_head.final_layer.3."}
     old = {}
@@ -65,13 +66,13 @@ def test_mmpose_0_head_of_hrnetv2(tmp_path: Path) -> None:
                 break
         old[key] = tensor
     torch.save({"state_dict": old}, tmp_path / "a.pth")
-    assert_loads(tmp_path / "a.pth", BUILDERS["hrnetv2"](21, width=18), state)
+    assert_loads(tmp_path / "a.pth", ARCHITECTURES.get("hrnetv2")(21, width=18), state)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_official_hrnet_plain_or_parallel_new_or_legacy_file(prefix: str, zipped: bool, tmp_path: Path) -> None:
-    network = BUILDERS["hrnet"](17, width=18)
+    network = ARCHITECTURES.get("hrnet")(17, width=18)
     state = network.state_dict()
     official = {
         prefix + key.removeprefix("backbone.").replace("head.final_layer", "final_layer"): tensor
@@ -79,7 +80,7 @@ def test_official_hrnet_plain_or_parallel_new_or_legacy_file(prefix: str, zipped
         if not key.endswith("num_batches_tracked")
     }
     torch.save(official, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
-    assert_loads(tmp_path / "a.pth", BUILDERS["hrnet"](17, width=18), state)
+    assert_loads(tmp_path / "a.pth", ARCHITECTURES.get("hrnet")(17, width=18), state)
 
 
 def test_half_precision_safetensors(state: State, tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_missing_unexpected_and_mis_shaped_keys_are_listed_and_nothing_is_loaded
 
 
 def test_another_family_is_recognized(tmp_path: Path) -> None:
-    torch.save(BUILDERS["hrnet"](17, width=18).state_dict(), tmp_path / "a.pth")
+    torch.save(ARCHITECTURES.get("hrnet")(17, width=18).state_dict(), tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="another network") as caught:
         load_weights(lite(), tmp_path / "a.pth")
     assert len(str(caught.value)) < 1000

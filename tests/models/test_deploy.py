@@ -15,8 +15,8 @@ from edgehr.converters.crops import comparison_batch
 from edgehr.models.backbones.layers import ConvModule
 from edgehr.models.build import load
 from edgehr.models.checkpoints.loading import load_weights
-from edgehr.models.deploy.channel_layout import by_fate, find, natural
-from edgehr.models.deploy.folded import Folded, side_by_side
+from edgehr.models.deploy.channel_layout import find_slices, original_order, sort_by_lifetime
+from edgehr.models.deploy.folded_conv import FoldedConv, join_block_diagonal
 from edgehr.models.deploy.forms import FORMS, Form
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.zoo import find_weights, get_card
@@ -85,7 +85,7 @@ def test_nothing_is_shuffled_and_no_tensor_has_a_fifth_dimension(form: str) -> N
     assert not {name for name in names if "batch_norm" in name}
 
 
-def test_where_cells_are_broadcast_nothing_is_resized_to_nearest() -> None:
+def test_where_maps_are_broadcast_nothing_is_resized_to_nearest() -> None:
     ranks, names = _traced(FORMS["openvino"])
     assert max(ranks) == 6
     assert not {name for name in names if "nearest" in name or "batch_norm" in name}
@@ -99,13 +99,13 @@ def _traced(form: Form) -> tuple[set[int], set[str]]:
 
 
 def test_channels_come_in_blocks_where_kernels_want_them() -> None:
-    network = deploy(make("litehrnet18_coco", 17), Form(late_weights=True, multiple=16))[0]
+    network = deploy(make("litehrnet18_coco", 17), Form(defer_weights=True, channel_multiple=16))[0]
     backbone: Any = network.backbone
     narrow = [
         conv for conv in backbone.stages.modules() if isinstance(conv, torch.nn.Conv2d) and conv.out_channels % 16
     ]
     assert narrow == []
-    assert {padded: backbone.stages[2][0].streams[padded].padding for padded in range(4)} == {0: 8, 1: 0, 2: 0, 3: 0}
+    assert {padded: backbone.stages[2][0].layouts[padded].padding for padded in range(4)} == {0: 8, 1: 0, 2: 0, 3: 0}
 
 
 def test_a_folded_convolution_reorders_scales_and_masks() -> None:
@@ -119,9 +119,9 @@ def test_a_folded_convolution_reorders_scales_and_masks() -> None:
     order, output = (2, 0, 3, 1), (5, 3, 1, 0, 2, 4)
     with torch.inference_mode():
         expected = module(x)[:, list(output)] / 8
-        built = Folded.of_module(module).reading(order, 4.0).writing(output, 8.0).build()
+        built = FoldedConv.from_module(module).with_inputs(order, 4.0).with_outputs(output, 8.0).build()
         torch.testing.assert_close(built(x[:, list(order)] / 4), expected)
-        blind = Folded.of_module(module).reading((0, None, 2, 3)).build()
+        blind = FoldedConv.from_module(module).with_inputs((0, None, 2, 3)).build()
         kept = x.clone()
         kept[:, 1] = 0
         torch.testing.assert_close(blind(x), module(kept))
@@ -132,17 +132,17 @@ def test_convolutions_side_by_side_are_one_of_the_concatenation() -> None:
     convs = [torch.nn.Conv2d(3, 2, 1), torch.nn.Conv2d(4, 5, 1)]
     tensors = [torch.randn(1, 3, 2, 2), torch.randn(1, 4, 2, 2)]
     with torch.inference_mode():
-        both = side_by_side([Folded.of(conv) for conv in convs]).build()(torch.cat(tensors, dim=1))
+        both = join_block_diagonal([FoldedConv.from_conv(conv) for conv in convs]).build()(torch.cat(tensors, dim=1))
         expected = torch.cat([conv(x) for conv, x in zip(convs, tensors, strict=True)], dim=1)
     torch.testing.assert_close(both, expected)
 
 
 def test_slices_are_as_few_as_they_can_be() -> None:
     channels = 40
-    order = by_fate(range(channels), channels)
+    order = sort_by_lifetime(range(channels), channels)
     assert sorted(order) == list(range(channels))
     for wanted in (range(20, 40), range(10, 20), range(10)):
-        assert len(find([order], frozenset(wanted))[0]) == 1
-    pieces, layout = find([natural(4), (5, 4)], frozenset({1, 2, 5}))
-    assert [(piece.source, piece.start, piece.stop) for piece in pieces] == [(0, 1, 3), (1, 0, 1)]
-    assert layout == (1, 2, 5)
+        assert len(find_slices([order], frozenset(wanted))[0]) == 1
+    slices, order = find_slices([original_order(4), (5, 4)], frozenset({1, 2, 5}))
+    assert [(entry.tensor, entry.start, entry.stop) for entry in slices] == [(0, 1, 3), (1, 0, 1)]
+    assert order == (1, 2, 5)

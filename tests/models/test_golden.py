@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from edgehr.models.build import BUILDERS, PoseNetwork
+from edgehr.models import ARCHITECTURES, Network
 from edgehr.models.checkpoints.loading import load_weights
 
 # Golden file -> architecture and parameters.
@@ -39,9 +39,9 @@ def golden(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarra
     return meta, weights, fill.image(meta["input_seed"], meta["input_shape"]), output
 
 
-def make(name: str, outputs: int) -> PoseNetwork:
+def make(name: str, outputs: int) -> Network:
     architecture, parameters = GOLDEN[name]
-    return BUILDERS[architecture](outputs, **parameters).eval()
+    return ARCHITECTURES.get(architecture)(outputs, **parameters).eval()
 
 
 @pytest.mark.parametrize("name", GOLDEN)

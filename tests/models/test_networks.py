@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from edgehr.errors import EdgehrError
-from edgehr.models import build
-from edgehr.models.build import BUILDERS
+from edgehr.models import ARCHITECTURES, build
 from edgehr.zoo import all_cards, get_card
 
 
@@ -11,7 +10,7 @@ from edgehr.zoo import all_cards, get_card
 @pytest.mark.parametrize("architecture", ["hrnet", "hrnetv2", "lite_hrnet"])
 def test_heatmaps_have_a_quarter_of_the_input_size(architecture: str, size: tuple[int, int]) -> None:
     parameters = {"depth": 18} if architecture == "lite_hrnet" else {"width": 18}
-    network = BUILDERS[architecture](17, **parameters).eval()
+    network = ARCHITECTURES.get(architecture)(17, **parameters).eval()
     with torch.inference_mode():
         output = network(torch.zeros(2, 3, *size))
     assert output.shape == (2, 17, size[0] // 4, size[1] // 4)
@@ -19,7 +18,7 @@ def test_heatmaps_have_a_quarter_of_the_input_size(architecture: str, size: tupl
 
 @pytest.mark.parametrize("width", [18, 32, 40, 48])
 def test_hrnet_takes_any_width(width: int) -> None:
-    assert BUILDERS["hrnet"](17, width=width).backbone.channels == [width, 2 * width, 4 * width, 8 * width]
+    assert ARCHITECTURES.get("hrnet")(17, width=width).backbone.channels == [width, 2 * width, 4 * width, 8 * width]
 
 
 # Parameters in millions as the papers give them (HRNet: CVPR 2019, table 1; Lite-HRNet: CVPR 2021, table 2).
@@ -42,13 +41,15 @@ def test_size_agrees_with_the_paper(name: str, published: float) -> None:
 @pytest.mark.parametrize("architecture", ["hrnet", "lite_hrnet"])
 @pytest.mark.parametrize("size", [(250, 192), (256, 200), (16, 16)])
 def test_other_sizes_are_refused_with_the_reason(architecture: str, size: tuple[int, int]) -> None:
-    network = BUILDERS[architecture](17, **({"width": 18} if architecture == "hrnet" else {"depth": 18})).eval()
+    network = ARCHITECTURES.get(architecture)(
+        17, **({"width": 18} if architecture == "hrnet" else {"depth": 18})
+    ).eval()
     with pytest.raises(EdgehrError, match=f"{size[0]}x{size[1]}.*divide by 32.*resolution"):
         network(torch.zeros(1, 3, *size))
 
 
 def test_inputs_that_are_no_image_batch_are_refused() -> None:
-    network = BUILDERS["lite_hrnet"](17, depth=18).eval()
+    network = ARCHITECTURES.get("lite_hrnet")(17, depth=18).eval()
     with pytest.raises(EdgehrError, match=r"\(N, 3, H, W\)"):
         network(torch.zeros(3, 256, 192))
 

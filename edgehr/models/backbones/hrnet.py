@@ -19,7 +19,7 @@ BLOCKS_PER_BRANCH = 4
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """Convolution without bias and its batch norm, as a list to splice into a Sequential."""
+    """Make a convolution without bias and its batch norm, as a list to splice into a Sequential."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(outputs)]
 
@@ -34,7 +34,7 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape."""
+        """Map (N, C, H, W) to the same shape."""
         y = self.relu(self.bn1(self.conv1(x)))
         result: Tensor = self.relu(x + self.bn2(self.conv2(y)))
         return result
@@ -55,7 +55,7 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, 4 * channels, H, W)."""
+        """Map (N, inputs, H, W) to (N, 4 * channels, H, W)."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -94,7 +94,7 @@ class HRModule(nn.Module):
         return nn.Sequential(*steps)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """One tensor a branch -> one tensor a fused branch, shapes kept."""
+        """Map one tensor a branch to one a fused branch, of the same shapes."""
         branches = [blocks(x) for blocks, x in zip(self.branches, branches, strict=True)]
         fused = []
         for layers in self.fuse_layers:
@@ -145,6 +145,7 @@ class HRNet(nn.Module):
 
     @staticmethod
     def _stage(channels: list[int], modules: int, last_fused: int | None = None) -> nn.Sequential:
+        """Stack modules, the last of which fuses only the first `last_fused` branches."""
         fused = [len(channels)] * (modules - 1) + [last_fused or len(channels)]
         return nn.Sequential(*(HRModule(channels, count) for count in fused))
 
@@ -154,7 +155,7 @@ class HRNet(nn.Module):
         return [layer(x) for layer, x in zip(transition, [*branches, branches[-1]], strict=True)]
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), H and W divisible by 32 -> the fused branches, highest resolution (1/4) first."""
+        """Map (N, 3, H, W), H and W divisible by 32, to the fused branches, highest resolution (1/4) first."""
         check_input(image)
         x = self.relu(self.bn1(self.conv1(image)))
         x = self.relu(self.bn2(self.conv2(x)))

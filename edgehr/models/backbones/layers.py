@@ -1,4 +1,4 @@
-"""What the networks share."""
+"""Layers and checks that the backbones share."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ class ConvModule(nn.Module):
         self.activation = activation or nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         result: Tensor = self.activation(self.bn(self.conv(x)))
         return result

@@ -45,14 +45,14 @@ class Stem(nn.Module):
         self.linear_conv = ConvModule(STEM_CHANNELS, half, 1, activation=nn.ReLU())
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 32, H / 4, W / 4)."""
+        """Map (N, 3, H, W) to (N, 32, H / 4, W / 4)."""
         x1, x2 = self.conv1(image).chunk(2, dim=1)
         x2 = self.linear_conv(self.depthwise_conv(self.expand_conv(x2)))
         return channel_shuffle(torch.cat([self.branch1(x1), x2], dim=1))
 
 
 class ShuffleUnit(nn.Module):
-    """ShuffleNetV2's block at stride 1: one half passes, the other goes through 1x1, depthwise 3x3, 1x1."""
+    """ShuffleNetV2's block at stride 1: one half stays, the other goes through 1x1, depthwise 3x3, 1x1."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class ShuffleUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape."""
+        """Map (N, C, H, W) to the same shape."""
         x1, x2 = x.chunk(2, dim=1)
         return channel_shuffle(torch.cat([x1, self.branch2(x2)], dim=1))
 
@@ -79,13 +79,13 @@ class SpatialWeighting(nn.Module):
         self.conv2 = ConvModule(hidden, channels, 1, norm=False, activation=nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape."""
+        """Map (N, C, H, W) to the same shape."""
         weights: Tensor = self.conv2(self.conv1(x.mean((2, 3), keepdim=True)))
         return x * weights
 
 
 def pool_to_lowest(branches: list[Tensor]) -> Tensor:
-    """All branches at the resolution of the last, their channels one after the other."""
+    """Average all branches to the resolution of the last and concatenate their channels."""
     lowest = len(branches) - 1
     # Sides divide by 32, so each step down is exactly two and plain pooling equals the reference's adaptive one.
     pooled = [F.avg_pool2d(x, 2 ** (lowest - i)) for i, x in enumerate(branches[:-1])] + [branches[-1]]
@@ -112,7 +112,7 @@ class CrossResolutionWeighting(nn.Module):
         self.conv2 = ConvModule(hidden, total, 1, activation=nn.Sigmoid())
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """One tensor a branch -> the same shapes."""
+        """Map one tensor a branch to the same shapes."""
         return weigh_across(branches, self.conv2(self.conv1(pool_to_lowest(branches))), self.channels)
 
 
@@ -130,17 +130,17 @@ class ConditionalChannelWeighting(nn.Module):
         self.spatial_weighting = nn.ModuleList(SpatialWeighting(half) for half in halves)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """One tensor a branch -> the same shapes."""
+        """Map one tensor a branch to the same shapes."""
         halves = [x.chunk(2, dim=1) for x in branches]
-        passed = [half[0] for half in halves]
-        worked: list[Tensor] = self.cross_resolution_weighting([half[1] for half in halves])
-        worked = [conv(x) for conv, x in zip(self.depthwise_convs, worked, strict=True)]
-        worked = [weigh(x) for weigh, x in zip(self.spatial_weighting, worked, strict=True)]
-        return [channel_shuffle(torch.cat(pair, dim=1)) for pair in zip(passed, worked, strict=True)]
+        unchanged = [half[0] for half in halves]
+        weighted: list[Tensor] = self.cross_resolution_weighting([half[1] for half in halves])
+        weighted = [conv(x) for conv, x in zip(self.depthwise_convs, weighted, strict=True)]
+        weighted = [weigh(x) for weigh, x in zip(self.spatial_weighting, weighted, strict=True)]
+        return [channel_shuffle(torch.cat(pair, dim=1)) for pair in zip(unchanged, weighted, strict=True)]
 
 
 def separable(inputs: int, outputs: int, *, stride: int, relu: bool) -> nn.Sequential:
-    """Depthwise 3x3 and pointwise convolution, each with batch norm."""
+    """Make a depthwise 3x3 and a pointwise convolution, each with batch norm."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, inputs, 3, stride=stride, padding=1, groups=inputs, bias=False),
         nn.BatchNorm2d(inputs),
@@ -181,19 +181,20 @@ class LiteHRModule(nn.Module):
         steps = [separable(inputs, inputs, stride=2, relu=True) for _ in range(target - source - 1)]
         return nn.Sequential(*steps, separable(inputs, outputs, stride=2, relu=False))
 
-    def _blocks(self, branches: list[Tensor]) -> list[Tensor]:
+    def _run_blocks(self, branches: list[Tensor]) -> list[Tensor]:
+        """Map one tensor a branch to the same shapes, before fusion."""
         if self.naive:
             return [blocks(x) for blocks, x in zip(self.layers, branches, strict=True)]  # type: ignore[call-overload]
         result: list[Tensor] = self.layers(branches)
         return result
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """One tensor a branch -> the same shapes.
+        """Map one tensor a branch to the same shapes.
 
         The reference sums in place and starts each sum with branch 0's share before adding every branch, so branch 0
         counts twice everywhere, and the later sums read branch 0 after it was fused. Trained weights rely on both.
         """
-        branches = self._blocks(branches)
+        branches = self._run_blocks(branches)
         fused: list[Tensor] = []
         for target, layers in enumerate(self.fuse_layers):
             shares = [layer(x) for layer, x in zip(layers, branches, strict=True)]  # type: ignore[call-overload]
@@ -215,7 +216,7 @@ class SeparableConv(nn.Module):
         self.pointwise_conv = ConvModule(inputs, outputs, 1, activation=nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H, W)."""
+        """Map (N, inputs, H, W) to (N, outputs, H, W)."""
         result: Tensor = self.pointwise_conv(self.depthwise_conv(x))
         return result
 
@@ -232,14 +233,14 @@ class IterativeHead(nn.Module):
         self.projects = nn.ModuleList(projects)
 
     @classmethod
-    def of(cls, channels: list[int]) -> IterativeHead:
-        """The head as it is trained."""
+    def from_channels(cls, channels: list[int]) -> IterativeHead:
+        """Make the head as it is trained, for branches of these channels."""
         upwards = channels[::-1]
         following = [*upwards[1:], upwards[-1]]
         return cls(SeparableConv(inputs, outputs) for inputs, outputs in zip(upwards, following, strict=True))
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        """One tensor a branch, highest resolution first -> the same order, each with its lower neighbor's channels."""
+        """Map one tensor a branch, highest resolution first, to the same, each with the channels of the next higher."""
         results: list[Tensor] = []
         for project, x in zip(self.projects, branches[::-1], strict=True):
             if results:
@@ -268,7 +269,7 @@ class LiteHRNet(nn.Module):
             blocks = (LiteHRModule(after, naive=variant != "lite") for _ in range(modules))
             self.add_module(f"stage{stage}", nn.Sequential(*blocks))
             before = after
-        self.head_layer = IterativeHead.of(channels)
+        self.head_layer = IterativeHead.from_channels(channels)
 
     @staticmethod
     def _transition(before: list[int], after: list[int]) -> nn.ModuleList:
@@ -280,7 +281,7 @@ class LiteHRNet(nn.Module):
         return nn.ModuleList(layers)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), H and W divisible by 32 -> the branches, highest resolution (1/4) first."""
+        """Map (N, 3, H, W), H and W divisible by 32, to the branches, highest resolution (1/4) first."""
         check_input(image)
         branches = [self.stem(image)]
         for stage in range(3):

@@ -1,0 +1,49 @@
+"""Network: what every architecture builds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+# What a network returns: its only output, or several, by name or in the order in which its card names them.
+Outputs = Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]
+
+
+class Network(nn.Module):
+    """A backbone and a head.
+
+    Args:
+        backbone: Maps images (N, 3, H, W) to features of one or several resolutions.
+        head: Maps these to what the network returns.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, image: Tensor) -> Any:
+        """Map normalized images (N, 3, H, W), H and W divisible by 32, to `Outputs`."""
+        return self.head(self.backbone(image))
+
+
+def name_outputs(outputs: Outputs, names: tuple[str, ...]) -> dict[str, Tensor]:
+    """Arrange what a network returned by name.
+
+    Args:
+        outputs: Returned by the network.
+        names: Of its outputs, as its card has them.
+
+    Returns:
+        One tensor a name, in the order of the names.
+
+    Raises:
+        ValueError: There are more or fewer outputs than names, or others.
+    """
+    if isinstance(outputs, Mapping):
+        if set(outputs) != set(names):
+            raise ValueError(f"the network returns {', '.join(outputs)}, its card names {', '.join(names)}")
+        return {name: outputs[name] for name in names}
+    return dict(zip(names, (outputs,) if isinstance(outputs, Tensor) else outputs, strict=True))
