@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from edgehr.errors import EdgehrError
+
 # What a network returns: its only output, or several, by name or in the order in which its card names them.
 Outputs = Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]
 
@@ -33,17 +35,22 @@ def name_outputs(outputs: Outputs, names: tuple[str, ...]) -> dict[str, Tensor]:
     """Arrange what a network returned by name.
 
     Args:
-        outputs: Returned by the network.
+        outputs: What it returned.
         names: Of its outputs, as its card has them.
 
     Returns:
         One tensor a name, in the order of the names.
 
     Raises:
-        ValueError: There are more or fewer outputs than names, or others.
+        EdgehrError: There are more or fewer outputs than names, or others.
     """
-    if isinstance(outputs, Mapping):
-        if set(outputs) != set(names):
-            raise ValueError(f"the network returns {', '.join(outputs)}, its card names {', '.join(names)}")
+    if isinstance(outputs, Tensor):
+        outputs = (outputs,)
+    if not isinstance(outputs, Mapping) and len(outputs) == len(names):
+        return dict(zip(names, outputs, strict=True))
+    if isinstance(outputs, Mapping) and set(outputs) == set(names):
         return {name: outputs[name] for name in names}
-    return dict(zip(names, (outputs,) if isinstance(outputs, Tensor) else outputs, strict=True))
+    found = ", ".join(outputs) if isinstance(outputs, Mapping) else f"{len(outputs)} tensors"
+    raise EdgehrError(
+        f"the network returns {found} where its card names {', '.join(names)}: correct the card's outputs"
+    )

@@ -1,4 +1,4 @@
-"""PyTorch behind the Runtime contract: checkpoints are evaluated by the code that serves artifacts."""
+"""Run networks in PyTorch as a runtime, so that checkpoints are evaluated by the code that serves artifacts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.models.build import load
+from edgehr.models.network import name_outputs
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 
@@ -50,5 +51,5 @@ class TorchRuntime(Runtime):
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         with self._one_at_a_time, torch.inference_mode():
             image = np.require(inputs[self.inputs[0].name], requirements=["C", "W"])
-            result = self.network(torch.from_numpy(image))
-        return {self.outputs[0].name: result.numpy()}
+            outputs = name_outputs(self.network(torch.from_numpy(image)), tuple(entry.name for entry in self.outputs))
+        return {name: tensor.numpy() for name, tensor in outputs.items()}

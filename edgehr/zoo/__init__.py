@@ -1,4 +1,4 @@
-"""The known models: one card each, and where their weights are."""
+"""The model zoo: a card for each known model, and its weights."""
 
 from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, decoding_name, find_card, get_card, list_models
 from edgehr.zoo.detectors import DEFAULT_DETECTOR

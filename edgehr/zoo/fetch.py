@@ -1,4 +1,4 @@
-"""Getting weights: from the package, from the cache, or from their publisher into the cache."""
+"""Find weights in the package or in the cache, or fetch them from their publisher into the cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAMPLE = Path(__file__).parent / "sample"
 
 
 def cached_path(card: ModelCard) -> Path:
-    """Where the weights of a card are, or would be after `fetch`.
+    """Return where the weights of a card are, or would be after `fetch`.
 
     Raises:
         EdgehrError: The card names no weights.
@@ -36,7 +36,7 @@ def cached_path(card: ModelCard) -> Path:
 
 
 def find_weights(card: ModelCard) -> Path:
-    """The weights of a card that are already on this machine.
+    """Find the weights of a card that are already on this machine.
 
     Raises:
         EdgehrError: They are not, and the message says how to get them; or the file there is another one.
@@ -91,6 +91,7 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
 
 
 def _download(url: str, part: Path, progress: Progress | None) -> None:
+    """Download into `part`, going on behind what it holds if the server can."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - from a card
     try:
@@ -117,12 +118,13 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
 
 
 def is_published(card: ModelCard, digest: str) -> bool:
-    """Whether a file of this SHA-256 holds the weights that the card names; never true of a card without a hash."""
+    """Tell whether a file of this SHA-256 holds the weights that a card names; a card without a hash names none."""
     known = card.weights.sha256
     return bool(known) and (digest.startswith(known) or digest in other_exports(card.name))
 
 
 def _check_hash(card: ModelCard, path: Path) -> None:
+    """Raise EdgehrError where a file is not what the card names."""
     digest = sha256_file(path)
     if card.weights.sha256 and not is_published(card, digest):
         raise EdgehrError(

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from edgehr.errors import EdgehrError
-from edgehr.models import ARCHITECTURES, build
+from edgehr.models import ARCHITECTURES, Network, build
+from edgehr.models.network import Outputs, name_outputs
 from edgehr.zoo import all_cards, get_card
 
 
@@ -55,8 +58,6 @@ def test_inputs_that_are_no_image_batch_are_refused() -> None:
 
 
 def test_a_card_of_unknown_architecture_or_size_is_refused() -> None:
-    from dataclasses import replace
-
     card = get_card("litehrnet-18-coco-256x192")
     with pytest.raises(EdgehrError, match="unknown architecture 'vit'"):
         build(replace(card, architecture="vit"))
@@ -66,6 +67,36 @@ def test_a_card_of_unknown_architecture_or_size_is_refused() -> None:
         build(replace(card, architecture="hrnet", parameters={"width": -5}))
     with pytest.raises(EdgehrError, match="divide by 32"):
         build(card.with_size(250, 192))
+
+
+@pytest.mark.parametrize(
+    "several", [{"boxes": torch.ones(1), "scores": torch.zeros(1)}, (torch.zeros(1), torch.ones(1))]
+)
+def test_outputs_are_named_as_the_card_names_them(several: Outputs) -> None:
+    named = name_outputs(several, ("scores", "boxes"))
+    assert {name: float(tensor) for name, tensor in named.items()} == {"scores": 0.0, "boxes": 1.0}
+    assert list(named) == ["scores", "boxes"]
+    assert list(name_outputs(torch.zeros(1), ("heatmaps",))) == ["heatmaps"]
+    for names in (("scores",), ("scores", "boxes", "masks")):
+        with pytest.raises(EdgehrError, match=r"where its card names scores.*correct the card"):
+            name_outputs(several, names)
+    with pytest.raises(EdgehrError, match="1 tensors where its card names scores, boxes"):
+        name_outputs(torch.zeros(1), ("scores", "boxes"))
+
+
+def test_an_architecture_joins_by_registration() -> None:
+    class Average(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image.mean((2, 3))
+
+    def average(num_outputs: int, classes: int) -> Network:
+        return Network(Average(), torch.nn.Linear(classes, num_outputs))
+
+    ARCHITECTURES.register("average", average)
+    card = replace(get_card("litehrnet-18-coco-256x192"), architecture="average", parameters={"classes": 3})
+    network = build(card)
+    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 17)
+    assert not network.training
 
 
 @pytest.mark.slow
