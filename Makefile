@@ -20,6 +20,7 @@ SHARED ?= ../shared
 PEOPLE ?=
 FRESH ?=
 PYTHON ?= python3
+WORKERS ?= 2
 
 BIN := .venv/bin
 OLD := .venv-tflite-runtime
@@ -28,6 +29,9 @@ READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)") $(if $(PLAIN),--plain) \
 	$(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)")) $(if $(MAX_DROP),--max-drop $(MAX_DROP))
+# Workers, each with one processor (tests/one_processor.py), take files in the order of tests/conftest.py. Where a worker
+# dies, the run ends: pytest-xdist would start another one with the same test, again and again.
+test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench quant-report clean
 
@@ -114,10 +118,10 @@ test-tflite-runtime: $(READY) tflite-runtime-env
 	$(BIN)/python -m pytest tests/runtimes/test_tflite_runtime.py
 
 test: lint tflite-runtime-env
-	$(BIN)/python -m pytest
+	$(test)
 
 test-fast: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(test) -m "not slow"
 
 # Type checkers do not follow the package-dir mapping of pyproject.toml, so they get the package as links.
 lint: $(READY)

@@ -6,14 +6,43 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.made_once import KeptExports, Store
+from tests.one_processor import keep_to_one
+
 ROOT = Path(__file__).parent.parent
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # "gw0", "gw1", ...; empty in a run without workers
 SHARED = Path(os.environ.get("EDGEHR_SHARED", ROOT.parent / "shared"))
+
+
+# Files that take longest, the longest first: workers take whole files, in this order, and so end nearly together.
+LONGEST = (
+    "converters/test_int8.py",
+    "converters/tensorrt/test_tensorrt.py",
+    "converters/test_convert.py",
+    "converters/tflite/test_tflite.py",
+    "converters/tflite/test_int8_tflite.py",
+    "evaluation/test_accuracy.py",
+    "cli/test_cli.py",
+    "benchmarks/test_quant_report.py",
+    "test_wheel.py",
+    "runtimes/test_tflite_runtime.py",
+)
+
+
+def pytest_configure() -> None:
+    if WORKER:
+        keep_to_one(int(WORKER.removeprefix("gw")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,36 +87,54 @@ def sample_card() -> Any:
 
 
 @pytest.fixture(scope="session")
-def sample_onnx(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """What is made once for all workers of a session; each has a folder of its own beside it."""
+    base = tmp_path_factory.getbasetemp()
+    return Store((base.parent if WORKER else base) / "made-once")
+
+
+@pytest.fixture(scope="session")
+def kept_exports(store: Store) -> Iterator[KeptExports]:
+    """From here on, every network is exported once: a conversion takes most of its time there."""
+    kept = KeptExports(store)
+    with pytest.MonkeyPatch.context() as patch:
+        kept.take_over(patch)
+        yield kept
+
+
+@pytest.fixture(scope="session")
+def converted(store: Store, kept_exports: KeptExports) -> Callable[..., Path]:
+    """Convert once, for all tests that only read the artifact. Tests that use it are slow."""
+    from edgehr.converters.convert import convert
+
+    def once(name: str, card: Any, weights: Path, target: str, **options: Any) -> Path:
+        return store.file(name, lambda path: convert(card, weights, target, out=path, **options))
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def sample_onnx(converted: Callable[..., Path], sample_card: Any) -> Path:
     """The sample model as ONNX with dynamic batch. Tests that use it are slow."""
-    from edgehr.converters.convert import convert
     from edgehr.zoo import find_weights
 
-    path = tmp_path_factory.mktemp("artifacts") / "sample.onnx"
-    convert(sample_card, find_weights(sample_card), "onnx", batch=None, out=path)
-    return path
+    return converted("sample.onnx", sample_card, find_weights(sample_card), "onnx", batch=None)
 
 
 @pytest.fixture(scope="session")
-def sample_ir(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) -> Path:
+def sample_ir(converted: Callable[..., Path], sample_card: Any) -> Path:
     """The sample model as OpenVINO IR of batch one. Tests that use it are slow."""
-    from edgehr.converters.convert import convert
     from edgehr.zoo import find_weights
 
-    path = tmp_path_factory.mktemp("artifacts") / "sample.xml"
-    convert(sample_card, find_weights(sample_card), "openvino", out=path)
-    return path
+    return converted("sample.xml", sample_card, find_weights(sample_card), "openvino")
 
 
 @pytest.fixture(scope="session")
-def sample_tflite(tmp_path_factory: pytest.TempPathFactory, sample_card: Any) -> Path:
+def sample_tflite(converted: Callable[..., Path], sample_card: Any) -> Path:
     """The sample model as TFLite, float32, channels last. Tests that use it are slow."""
-    from edgehr.converters.convert import convert
     from edgehr.zoo import find_weights
 
-    path = tmp_path_factory.mktemp("artifacts") / "sample.tflite"
-    convert(sample_card, find_weights(sample_card), "tflite", out=path)
-    return path
+    return converted("sample.tflite", sample_card, find_weights(sample_card), "tflite")
 
 
 @pytest.fixture(scope="session")
@@ -102,28 +149,17 @@ def trained(shared: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def trained_tflite(tmp_path_factory: pytest.TempPathFactory, trained: dict[str, Path]) -> Callable[[str], Path]:
-    """Trained networks as TFLite, float32, channels last, each converted once. Tests that use it are slow."""
-    from edgehr.converters.convert import convert
+def trained_tflite(converted: Callable[..., Path], trained: dict[str, Path]) -> Callable[[str], Path]:
+    """Trained networks as TFLite, float32, channels last, by the name of their card. Tests that use it are slow."""
     from edgehr.zoo import get_card
 
-    folder = tmp_path_factory.mktemp("artifacts")
-
-    def converted(name: str) -> Path:
-        path = folder / f"{name}.tflite"
-        if not path.exists():
-            convert(get_card(name), trained[name], "tflite", out=path)
-        return path
-
-    return converted
+    return lambda name: converted(f"{name}.tflite", get_card(name), trained[name], "tflite")
 
 
 @pytest.fixture(scope="session")
-def detector_ir(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
+def detector_ir(converted: Callable[..., Path], shared: Path) -> Path:
     """The person detector as OpenVINO IR. Tests that use it are slow."""
-    from edgehr.converters.convert import convert
     from edgehr.zoo import DEFAULT_DETECTOR, get_card
 
-    path = tmp_path_factory.mktemp("artifacts") / "detector.xml"
-    convert(get_card(DEFAULT_DETECTOR), shared / "detectors" / "yolox_nano_416.onnx", "openvino", out=path)
-    return path
+    weights = shared / "detectors" / "yolox_nano_416.onnx"
+    return converted("detector.xml", get_card(DEFAULT_DETECTOR), weights, "openvino")

@@ -22,6 +22,7 @@ from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import format_of
 from tests.converters.report.small_graphs import CARD, float_model, save
+from tests.made_once import KeptExports
 
 
 def column(size: int, ap: float, *, oks: float | None = None, truth: float = 0.95, tool: str = "onnx") -> Column:
@@ -98,7 +99,11 @@ def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kept_exports: KeptExports,
 ) -> None:
     from edgehr.calib.quantizer import equalize
     from edgehr.calib.recipes import Recipe

@@ -23,9 +23,7 @@ from edgehr.calib.recipes import Recipe
 from edgehr.calib.sensitivity import MaxDrop
 from edgehr.converters import int8
 from edgehr.converters.convert import convert
-from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.qdq_writer import write_qdq
-from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.onnx.targets import BundleTarget, OnnxTarget, OpenVINOTarget, TensorRTTarget
 from edgehr.converters.target import Target
 from edgehr.converters.tensorrt.bundles import bundle_from_onnx
@@ -36,6 +34,7 @@ from edgehr.runtimes import load
 from edgehr.runtimes.formats import format_of
 from edgehr.zoo import find_weights, get_card
 from tests.calib.quantizer.small_graph import equalize, relative, run_onnx
+from tests.made_once import KeptExports
 from tests.models.test_golden import golden
 
 pytestmark = pytest.mark.slow
@@ -73,7 +72,9 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], A
 
 
 @pytest.fixture(scope="module", params=[WIDER, LITE, W32])
-def model(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def model(
+    request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory, kept_exports: KeptExports
+) -> Any:
     """A card and the graph of its deploy form: trained weights, and the golden file's for W32."""
     card = get_card(request.param)
     weights = {
@@ -83,7 +84,7 @@ def model(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest
     }[request.param]
     if request.param == W32:
         save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], weights)
-    graph, failure = simplify(export_onnx(deploy(load_network(card, weights))[0], card, 1))
+    graph, failure = kept_exports.simplified(deploy(load_network(card, weights))[0], card, 1)
     assert not failure
     return card, graph
 

@@ -14,7 +14,7 @@ from edgehr.evaluation.keypoint_ap import evaluate
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kept_exports")]
 
 
 @pytest.fixture(scope="module")

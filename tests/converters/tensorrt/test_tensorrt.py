@@ -13,10 +13,8 @@ from onnx import numpy_helper
 from safetensors.numpy import save_file
 
 from edgehr.converters.crops import comparison_batch
-from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.float16 import overflowing_nodes, to_fp16
 from edgehr.converters.onnx.qdq import fold_integer_biases, is_quantized
-from edgehr.converters.onnx.simplify import simplify
 from edgehr.models.build import load as load_network
 from edgehr.runtimes.tensorrt.build import build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -24,6 +22,7 @@ from edgehr.runtimes.tensorrt.library import Library, import_library
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import read_sidecar
 from edgehr.zoo import DEFAULT_MODEL, get_card
+from tests.made_once import KeptExports
 from tests.models.test_golden import golden
 from tests.runtimes.small_models import conv_model
 
@@ -50,10 +49,10 @@ def network(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="module")
-def graph(network: Any) -> Any:
+def graph(network: Any, kept_exports: KeptExports) -> Any:
     """The card and its exported graph, of batch one."""
     card, torch_network = network
-    return card, simplify(export_onnx(torch_network, card, 1))[0]
+    return card, kept_exports.simplified(torch_network, card, 1)[0]
 
 
 def convolutions(model: Any) -> int:
@@ -74,9 +73,9 @@ def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: 
     assert len(half.data) < len(single.data)
 
 
-def test_dynamic_batch_is_built_with_its_profile(network: Any, rtx: Library) -> None:
+def test_dynamic_batch_is_built_with_its_profile(network: Any, rtx: Library, kept_exports: KeptExports) -> None:
     card, torch_network = network
-    model = export_onnx(torch_network, card, None)
+    model = kept_exports.export_onnx(torch_network, card, None)
     plan = build_plan(model.SerializeToString(), rtx, BuildSettings(1, 2, 4, compute_capabilities=("8.9",)))
     assert plan.inputs == {"image": [-1, 3, 256, 192]}
     assert plan.profiles["image"] == [[size, 3, 256, 192] for size in (1, 2, 4)]

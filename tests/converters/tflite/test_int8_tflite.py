@@ -20,8 +20,6 @@ from edgehr.calib.quantizer.ranges import BOTH_ENDS
 from edgehr.calib.recipes import Recipe
 from edgehr.converters import int8
 from edgehr.converters.convert import convert
-from edgehr.converters.onnx.export import export_onnx
-from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.converters.tflite.target import TFLiteTarget
 from edgehr.converters.tflite.writer import write_tflite
@@ -32,6 +30,7 @@ from edgehr.runtimes.formats import format_of
 from edgehr.zoo import get_card
 from tests.calib.quantizer.small_graph import relative
 from tests.converters.tflite.test_writer import run
+from tests.made_once import KeptExports
 
 pytestmark = pytest.mark.slow
 
@@ -54,10 +53,12 @@ def people(shared: Path) -> CalibrationSet:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_real_crops_give_what_was_simulated(name: str, trained: dict[str, Path], people: CalibrationSet) -> None:
+def test_real_crops_give_what_was_simulated(
+    name: str, trained: dict[str, Path], people: CalibrationSet, kept_exports: KeptExports
+) -> None:
     card = get_card(name)
     network = deploy(load_network(card, trained[name]))[0]
-    model, _ = simplify(export_onnx(network, card, 1))
+    model, _ = kept_exports.simplified(network, card, 1)
     quantized = quantize(model, Calibrated(card, "ab" * 32, people, RECIPES[name]))
     batch = read_crops(people, card, 2)
     content = rewrite(write_tflite(quantized, card.with_layout("nhwc")))
