@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import print_times
+from edgehr.converters.compare import comparison_batch
 from edgehr.converters.convert import convert
-from edgehr.converters.crops import comparison_batch
 from edgehr.converters.report.latency import interleaved
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load

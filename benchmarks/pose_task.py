@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
 from benchmarks import print_times
 from edgehr.assets import photographs
-from edgehr.card import Decoding
 from edgehr.converters.report.latency import interleaved
-from edgehr.tasks import PoseTask
 from edgehr.tasks.pose.heatmaps import decode
+from edgehr.tasks.pose.spec import Decoding, with_decoding
+from edgehr.tasks.pose.task import PoseTask
 from edgehr.zoo import DEFAULT_MODEL, find_weights, get_card
 
 PEOPLE = 32
@@ -20,7 +18,7 @@ PEOPLE = 32
 
 def real_heatmaps() -> np.ndarray:
     """Infer the sample model on windows of the shipped photographs; returns (32, 17, 64, 48)."""
-    from edgehr.converters.crops import comparison_batch
+    from edgehr.converters.compare import comparison_batch
     from edgehr.models.runtime import TorchRuntime
 
     card = get_card(DEFAULT_MODEL)
@@ -46,7 +44,7 @@ def main() -> None:
     for people in (1, 10):
         boxes = [[100 + 90 * i, 50, 300 + 90 * i, 650] for i in range(people)]
         task = PoseTask(card)
-        dark = PoseTask(replace(card, decoding=replace(card.decoding, method="dark")))
+        dark = PoseTask(with_decoding(card, "dark"))
         _, context = task.preprocess(frame, boxes)
         outputs = {"heatmaps": heatmaps[:people]}
         times = interleaved(

@@ -123,7 +123,7 @@ def report(
             for by, column in _measure(paths, data).items():
                 rows.setdefault((FORMATS[key].label, by), {})[model] = column
     described = {
-        model: f"`{MODELS[model][0]}` with {MODELS[model][1]}, decode {get_card(MODELS[model][0]).decoding.method}"
+        model: f"`{MODELS[model][0]}` with {MODELS[model][1]}, decode {get_card(MODELS[model][0]).spec.decoding.method}"
         for model in models
     }
     return markdown([Row(*labels, columns) for labels, columns in rows.items()], _setting(data), described)

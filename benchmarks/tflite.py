@@ -18,7 +18,7 @@ from edgehr.calib.quantize import quantize_on
 from edgehr.calib.quantizer.graph import Graph
 from edgehr.calib.recipes import recipe_for
 from edgehr.card import ModelCard
-from edgehr.converters.crops import comparison_batch
+from edgehr.converters.compare import comparison_batch
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.quiet import quiet

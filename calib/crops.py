@@ -21,7 +21,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, sha256_file
 from edgehr.runtimes.artifact import Artifact
-from edgehr.tasks import Task
+from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import Image, read_image
 
 MOST_CROPS = 300
@@ -129,7 +129,7 @@ class CalibrationSet:
         task = Task.for_card(card)
         for crop, pixels in self.pictures():
             box = np.array([crop_box(crop, pixels)], np.float32)
-            yield np.repeat(task.preprocess(pixels, box)[0], size, axis=0)
+            yield np.repeat(task.network_inputs(pixels, box), size, axis=0)
 
     def pictures(self) -> Iterator[tuple[Crop, Image]]:
         """Each crop with the (H, W, 3) BGR image that it is of."""

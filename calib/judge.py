@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,7 @@ from edgehr.calib.crops import FEWEST_CROPS
 from edgehr.calib.quantize import Calibrated, places_read
 from edgehr.calib.sources import crop_box, kind_of, spread
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations, PeopleImage
-from edgehr.evaluation.keypoint_agreement import agreement, check_comparable
-from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, as_results, score
-from edgehr.tasks import Poses, Task
-from edgehr.tasks.pose.task import PoseContext
+from edgehr.evaluation.base import Evaluator, ImageSample
 
 MOST_JUDGED = 300  # crops: more only take longer
 
@@ -29,8 +26,8 @@ class Loss:
 
     Attributes:
         ap: AP, 0 to 1, by which it is lower, of the truth that `Judge.truth` names; negative where it is higher.
-        oks: 1 less the mean OKS of its keypoints with the float network's.
-        error: Mean square of the difference of the heatmaps, over the mean square of the float network's.
+        oks: 1 less the mean similarity (OKS) of its results with the float network's.
+        error: Mean square of the difference of the outputs, over the mean square of the float network's.
     """
 
     ap: float
@@ -39,13 +36,12 @@ class Loss:
 
 
 class Judge:
-    """Compares networks with the float one on the same crops, decoded as the card says.
+    """Compares networks with the float one on the same crops, by the evaluator of the card's task.
 
     Attributes:
         inputs: (N, 3, H, W) the crops.
-        truth: What AP is measured against, in words.
         people: N, and whether a step of quantization looked at them, in words.
-        float_ap: AP of the float network, 0 to 1; 1 where its own keypoints are the truth.
+        float_ap: AP of the float network, 0 to 1; 1 where its own results are the truth.
     """
 
     def __init__(self, by: Calibrated) -> None:
@@ -56,32 +52,28 @@ class Judge:
                 taken, 300 at most; where these are fewer than 32, all are.
 
         Raises:
-            EdgehrError: The card's keypoints have no OKS constants, or a crop cannot be read.
+            EdgehrError: The card's results cannot be compared, or a crop cannot be read.
         """
-        check_comparable(by.card, by.card)
-        self._card = by.card
-        self._task = Task.for_card(by.card)
-        self._truth: list[dict[str, Any]] = []
+        self._card, self._evaluator = by.card, Evaluator.for_card(by.card)
+        self._evaluator.check_comparable(by.card)
         places = self._choose(by)
-        known = _annotated(by)
         batches: list[NDArray[np.float32]] = []
-        self._contexts: list[PoseContext] = []
-        self._images: list[PeopleImage] = []
+        self._contexts: list[Any] = []
+        self._images: Sequence[ImageSample] = []
+        task, samples = self._evaluator.task, []
         for place, (crop, pixels) in enumerate(by.crops.pictures()):
             if place not in places:
                 continue
             box = np.array([crop_box(crop, pixels)], np.float32)
-            batch, context = self._task.preprocess(pixels, box)
-            image = PeopleImage.with_boxes(len(batches), crop.image, box)  # everybody counts as an image
-            if person := known.get((crop.image, tuple(box[0].tolist()))):
-                self._truth.append({**person, "id": len(batches) + 1, "image_id": len(batches)})
-                image = replace(image, areas=np.array([person["area"]], np.float32))
+            batch, context = task.preprocess(pixels, box)
+            samples.append(ImageSample.with_boxes(len(batches), crop.image, box))  # everybody counts as an image
             batches.append(batch)
             self._contexts.append(context)
-            self._images.append(image)
         self.inputs: NDArray[np.float32] = np.concatenate(batches)
-        if len(self._truth) < len(self._images):
-            self._truth = []
+        source = by.crops.source
+        annotated = kind_of(source) == "annotations"
+        self._dataset = self._evaluator.of_crops(source, by.crops.images, samples) if annotated else None
+        self._images = self._dataset.images if self._dataset else samples
         self._reference: NDArray[np.float32] | None = None
         self.float_ap = 1.0
 
@@ -97,71 +89,44 @@ class Judge:
 
     @property
     def truth(self) -> str:
-        """What AP is measured against, in words."""
-        return "their annotations" if self._truth else "the float network's own keypoints"
+        """Say what AP is measured against."""
+        return "their annotations" if self._dataset else "the float network's own results"
 
     @property
     def key(self) -> dict[str, Any]:
-        """What a loss depends on besides the network and the calibration set, in JSON types."""
-        truth = json.dumps(self._truth, sort_keys=True).encode()
-        decoding = asdict(self._card.decoding)
-        return {"people": self.people, "truth": hashlib.sha256(truth).hexdigest(), "decoding": decoding}
+        """Collect what a loss depends on besides the network and the calibration set, in JSON types."""
+        truth = self._dataset.truth.data["annotations"] if self._dataset else []
+        digest = hashlib.sha256(json.dumps(truth, sort_keys=True).encode()).hexdigest()
+        return {"people": self.people, "truth": digest, "spec": asdict(self._card)["spec"]}
 
     def set_reference(self, maps: NDArray[np.float32]) -> None:
-        """Give the float network's heatmaps (N, K, h, w) for `inputs`, before anything else is compared.
+        """Give the float network's outputs (N, ...) for `inputs`, before anything else is compared.
 
         Raises:
-            EdgehrError: It sees nobody in them, so that nothing can be lost.
+            EdgehrError: It finds nothing in them, so that nothing can be lost.
         """
         self._reference = maps
-        self._float_poses = self._decode(maps)
-        if not any((poses.scores > KEYPOINT_THRESHOLD).any() for poses in self._float_poses):
+        self._float_results = self._results(maps)
+        alike = self._evaluator.agreement(self._images, self._float_results, self._float_results, with_metric=False)
+        if alike.similarity != alike.similarity:
             raise EdgehrError(
-                f"{self._card.name}: the float network scores no keypoint above {KEYPOINT_THRESHOLD:g} in the "
-                f"{self.people}, so a drop cannot be measured: calibrate on pictures of people, or leave out --max-drop"
+                f"{self._card.name}: the float network {self._evaluator.blindness} in the {self.people}, so a drop "
+                "cannot be measured: calibrate on pictures of what it finds, or leave out --max-drop"
             )
-        if self._truth:
-            self.float_ap = self._ap(self._float_poses)
+        if self._dataset:
+            self.float_ap = self._evaluator.score(self._dataset, self._float_results).headline
 
     def loss(self, maps: NDArray[np.float32]) -> Loss:
-        """What another network's heatmaps for `inputs` lose."""
+        """Measure what another network's outputs for `inputs` lose."""
         if self._reference is None:
             raise ValueError("there is nothing to compare with")
-        poses = self._decode(maps)
-        alike = agreement(self._card, self._images, self._float_poses, poses, with_ap=not self._truth)
-        ap = self._ap(poses) if self._truth else (alike.ap.ap if alike.ap else float("nan"))
+        results = self._results(maps)
+        without_truth = self._dataset is None
+        alike = self._evaluator.agreement(self._images, self._float_results, results, with_metric=without_truth)
+        metric = self._evaluator.score(self._dataset, results) if self._dataset else alike.metric
         error = float(np.square(maps - self._reference).mean() / np.square(self._reference).mean())
-        return Loss(self.float_ap - ap, 1 - alike.oks, error)
+        return Loss(self.float_ap - (metric.headline if metric else float("nan")), 1 - alike.similarity, error)
 
-    def _decode(self, maps: NDArray[np.float32]) -> list[Poses]:
-        name = self._card.outputs[0].name
-        return [
-            self._task.postprocess({name: one[None]}, context)
-            for one, context in zip(maps, self._contexts, strict=True)
-        ]
-
-    def _ap(self, poses: list[Poses]) -> float:
-        described = {
-            "images": [{"id": image.image_id} for image in self._images],
-            "annotations": self._truth,
-            "categories": [{"id": self._truth[0]["category_id"], "name": "evaluated"}],
-        }
-        results: list[dict[str, Any]] = []
-        for image, found in zip(self._images, poses, strict=True):
-            results += as_results(found, self._card, image, self._truth[0]["category_id"])
-        return score(described, results, self._card).ap
-
-
-def _annotated(by: Calibrated) -> dict[tuple[Any, tuple[float, ...]], dict[str, Any]]:
-    """Annotations by image and box; none where there are none that this model's keypoints can be compared with."""
-    source = by.crops.source
-    if kind_of(source) != "annotations":
-        return {}
-    annotations = Annotations.read(source)
-    if annotations.keypoints != len(by.card.keypoints.names):
-        return {}
-    found, people = {}, annotations.people()
-    for image in annotations.ground_truth(by.crops.images or annotations.images_beside):
-        for box, person in zip(image.boxes, people[image.image_id], strict=True):
-            found[image.path, tuple(box.tolist())] = person
-    return found
+    def _results(self, maps: NDArray[np.float32]) -> list[Any]:
+        name, task = self._card.outputs[0].name, self._evaluator.task
+        return [task.postprocess({name: one[None]}, context) for one, context in zip(maps, self._contexts, strict=True)]

@@ -123,10 +123,9 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
     Raises:
         EdgehrError: There is none.
     """
-    if card.architecture not in FAMILIES or card.task != "pose":
+    if card.architecture not in FAMILIES:
         raise EdgehrError(
-            f"{card.name}: int8 is for pose models of {' and '.join(FAMILIES)}, this is {card.architecture} for "
-            f"{card.task}"
+            f"{card.name}: int8 is for networks of {' and '.join(FAMILIES)}, this is of {card.architecture}"
         )
     if target not in (*UNSIGNED, "tflite"):
         raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join((*UNSIGNED, 'tflite'))}")

@@ -18,7 +18,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import fingerprint
 from edgehr.live.sources import VIDEO_SUFFIXES
-from edgehr.live.tracking.boxes import areas
+from edgehr.tasks.image.boxes import areas
 from edgehr.tasks.image.reading import Image, image_files, read_image, read_reduced
 
 # Of larger sets so many crops, spread over the set, are compared: looking at each costs a millisecond or two.

@@ -1,70 +1,90 @@
-"""How far two pose models are apart on the same inputs."""
+"""How far two models are apart on the same real inputs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sized
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.assets import photographs
 from edgehr.card import ModelCard
-from edgehr.converters.difference import OutputDifference, output_difference
-from edgehr.errors import EdgehrError
+from edgehr.evaluation.base import ImageSample
 from edgehr.runtimes.base import Runtime
-from edgehr.runtimes.batching import infer_batched
-from edgehr.tasks.pose.heatmaps import decode
+from edgehr.tasks.base import Task
+from edgehr.tasks.difference import OutputDifference
+from edgehr.tasks.image.reading import image_files, read_image
 
-SEEN = 0.2
+MAX_IMAGES = 16
 
-
-@dataclass(frozen=True, kw_only=True)
-class Difference(OutputDifference):
-    """Differences between the heatmaps of two models, and between the keypoints decoded from them.
-
-    Attributes:
-        keypoints_largest: Largest distance between keypoints that the first model scores above 0.2, heatmap pixels.
-        keypoints_mean: Mean of those distances; NaN where there is no such keypoint.
-        keypoints: How many those are.
-    """
-
-    keypoints_largest: float
-    keypoints_mean: float
-    keypoints: int
-
-    def __str__(self) -> str:
-        moved = (
-            f"{self.keypoints} keypoints move {self.keypoints_mean:.3f} heatmap pixels on average, "
-            f"{self.keypoints_largest:.3f} at most"
-            if self.keypoints
-            else "no keypoint is seen"
-        )
-        return f"{super().__str__()}; {moved}"
+# Whole picture, head and shoulders, left, right, middle: fractions of width and height.
+_WINDOWS = [
+    (0.0, 0.0, 1.0, 1.0),
+    (0.2, 0.0, 0.8, 0.5),
+    (0.0, 0.1, 0.6, 1.0),
+    (0.4, 0.1, 1.0, 0.9),
+    (0.25, 0.25, 0.75, 0.75),
+]
 
 
-def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.float32]) -> Difference:
-    """Run two pose models on one batch (N, 3, H, W) and measure how far the second is from the first.
+def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.float32]) -> OutputDifference:
+    """Run two models on one batch (N, 3, H, W) and measure how far the second is from the first.
 
     Raises:
-        EdgehrError: They do not return the same shape, or are not for pose.
+        EdgehrError: They do not return the same shapes.
     """
-    if card.task != "pose":
-        raise EdgehrError(f"{card.name} is a model for {card.task}: only pose models can be compared")
-    name = card.outputs[0].name
-    one, two = (_heatmaps(runtime, batch, name) for runtime in (first, second))
-    difference = output_difference(one, two)
-    (points, scores), (others, _) = decode(one, card.decoding), decode(two, card.decoding)
-    moved = np.linalg.norm(points - others, axis=-1)[scores > SEEN]
-    return Difference(
-        **difference,
-        keypoints_largest=float(moved.max(initial=0)),
-        keypoints_mean=float(moved.mean()) if len(moved) else float("nan"),
-        keypoints=len(moved),
-    )
+    task = Task.for_card(card.with_layout("nchw"))
+    difference: OutputDifference = task.compare(*(_outputs(task, runtime, batch) for runtime in (first, second)))
+    return difference
 
 
-def _heatmaps(runtime: Runtime, batch: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """What a model returns for a batch (N, 3, H, W), as (N, K, H, W), whatever its own layout is."""
+def _outputs(task: Task, runtime: Runtime, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Run a model on a batch (N, 3, H, W); maps come channels first, whatever its own layout is."""
     channels_last = runtime.artifact is not None and runtime.artifact.card.layout == "nhwc"
-    fed = np.ascontiguousarray(batch.transpose(0, 2, 3, 1)) if channels_last else batch
-    maps = infer_batched(runtime, fed)[name].astype(np.float32)
-    return np.ascontiguousarray(maps.transpose(0, 3, 1, 2)) if channels_last else maps
+    outputs = task.infer(runtime, np.ascontiguousarray(batch.transpose(0, 2, 3, 1)) if channels_last else batch)
+    return {
+        name: np.ascontiguousarray(maps.transpose(0, 3, 1, 2) if channels_last and maps.ndim == 4 else maps, np.float32)
+        for name, maps in outputs.items()
+    }
+
+
+def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.float32]:
+    """Make real inputs of a model by its own preprocessing, (N, 3, H, W).
+
+    Args:
+        card: The model.
+        images: A folder, of which the first 16 images by name are taken whole; by default several windows of the
+            photographs that ship with edgehr.
+
+    Raises:
+        EdgehrError: The folder holds no readable image.
+    """
+    return network_inputs(card, comparison_windows(images))
+
+
+def comparison_windows(images: Path | None = None) -> list[ImageSample]:
+    """Give those inputs as boxes in their images."""
+    found = []
+    for number, path in enumerate(image_files(images)[:MAX_IMAGES] if images else photographs()):
+        height, width = read_image(path).shape[:2]
+        windows = [(0.0, 0.0, 1.0, 1.0)] if images else _WINDOWS
+        boxes = np.array(windows, np.float32) * np.array([width, height, width, height], np.float32)
+        found.append(ImageSample.with_boxes(number, path, boxes))
+    return found
+
+
+def network_inputs(card: ModelCard, images: Iterable[ImageSample]) -> NDArray[np.float32]:
+    """Make an input of every box of the images, and of the whole of images without boxes, (N, 3, H, W)."""
+    task, batches = Task.for_card(card.with_layout("nchw")), []
+    for image in images:
+        pixels = read_image(image.path)
+        whole = np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
+        batches.append(task.network_inputs(pixels, image.boxes if len(image.boxes) else whole))
+    return np.concatenate(batches)
+
+
+def describe(batch: Sized, images: Path | None) -> str:
+    """Say what a batch of inputs, or a list of their boxes, is made of."""
+    source = f"images of {images}" if images else "windows of the photographs shipped with edgehr"
+    return f"{len(batch)} {source}"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgehr.converters.difference import OutputDifference
 from edgehr.converters.kept import Kept
+from edgehr.tasks.difference import OutputDifference
 
 # Called at the start of a stage with its name and None, and at its end with its name and the finished Stage.
 Listener = Callable[[str, "Stage | None"], None]

@@ -6,10 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgehr.card import ModelCard, WeightsInfo
-from edgehr.converters.compare import compare
-from edgehr.converters.compare_boxes import compare_boxes
+from edgehr.converters.compare import compare, comparison_batch, describe
 from edgehr.converters.conversion_report import Listener, Report
-from edgehr.converters.crops import comparison_batch, describe
 from edgehr.converters.source import TorchOrigin, check_origin, open_origin
 from edgehr.converters.target import Job, Target
 from edgehr.converters.targets import make_target
@@ -86,9 +84,8 @@ def convert(
             )
         with report.stage(f"compare with {origin.name}", listener) as stage:
             report.compared_on = describe(crops, images)
-            measure = compare_boxes if card.task == "detection" else compare
             with target.open(temporary[-1]) as converted:
-                report.difference = measure(card, origin.reference, converted, crops)
+                report.difference = compare(card, origin.reference, converted, crops)
             stage.detail = str(report.difference)
         _check_difference(report)
     return report

@@ -15,7 +15,7 @@ from edgehr.errors import CheckpointError, EdgehrError
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.runtime import OnnxRuntime
-from edgehr.tasks.detection.task import DetectionTask
+from edgehr.tasks.base import Task
 
 # Published as graphs; there is no network of these in edgehr.models.
 ONNX_ARCHITECTURES = ("yolox",)
@@ -99,7 +99,7 @@ class OnnxOrigin(Origin):
         return model
 
     def _check(self) -> None:
-        graph, spec, task = self._model.graph, self.card.input, DetectionTask(self.card)
+        graph, spec = self._model.graph, self.card.input
         constants = {tensor.name for tensor in graph.initializer}
         inputs = [entry for entry in graph.input if entry.name not in constants]
         found = [
@@ -108,7 +108,7 @@ class OnnxOrigin(Origin):
         float32 = onnx.TensorProto.FLOAT
         expected = [
             (spec.name, float32, [3, spec.height, spec.width]),
-            (self.card.outputs[0].name, float32, list(task.output_shape)),
+            *((name, float32, list(shape)) for name, shape in Task.for_card(self.card).output_shapes().items()),
         ]
         if found != expected:
             have, want = (

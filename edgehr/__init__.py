@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from edgehr.live.timing import StageTimes
     from edgehr.runtimes import Runtime, load
     from edgehr.runtimes.tensorrt.runtime import TensorRTRuntime
-    from edgehr.tasks import Detections, Poses, Task
+    from edgehr.tasks.base import Task
+    from edgehr.tasks.detection.detections import Detections
+    from edgehr.tasks.pose.poses import Poses
     from edgehr.zoo import list_models
 
 __version__ = "0.1.0"
@@ -34,7 +36,7 @@ _HOMES = {
     "ArtifactError": "edgehr.errors",
     "CalibrationSet": "edgehr.calib.crops",
     "CheckpointError": "edgehr.errors",
-    "Detections": "edgehr.tasks",
+    "Detections": "edgehr.tasks.detection.detections",
     "Detector": "edgehr.live.predictors.person_detector",
     "EdgehrError": "edgehr.errors",
     "Frame": "edgehr.live.sources",
@@ -43,14 +45,14 @@ _HOMES = {
     "PersonDetector": "edgehr.live.predictors.person_detector",
     "PoseEstimator": "edgehr.live.predictors.pose",
     "PoseSequence": "edgehr.live.predictors.pose_sequence",
-    "Poses": "edgehr.tasks",
+    "Poses": "edgehr.tasks.pose.poses",
     "Runtime": "edgehr.runtimes",
     "Sink": "edgehr.live.sinks",
     "Source": "edgehr.live.sources",
     "StageTimes": "edgehr.live.timing",
     "StopRequested": "edgehr.live.sinks",
     "StreamPoses": "edgehr.live.predictors.pose",
-    "Task": "edgehr.tasks",
+    "Task": "edgehr.tasks.base",
     "TensorError": "edgehr.errors",
     "TensorRTRuntime": "edgehr.runtimes.tensorrt.runtime",
     "convert": "edgehr.converters.by_name",

@@ -1,26 +1,27 @@
 """ModelCard: what a model expects and returns, as plain data.
 
 The card is the only description of a model. Converters, runtimes, calibration, evaluation and the demo all read it,
-and it travels inside every converted model.
+and it travels inside every converted model. What only one task needs to know is that task's part of it, `spec`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from edgehr.errors import EdgehrError
+from edgehr.registry import TASKS
 
-SCHEMA = 1
-DECODINGS = ("msra", "dark", "udp")
-WARPS = ("affine", "udp")
+SCHEMA = 2
 LAYOUTS = ("nchw", "nhwc")
 
 T = TypeVar("T")
+S = TypeVar("S", bound="TaskSpec")
 
 
 @dataclass(frozen=True)
@@ -61,89 +62,6 @@ class OutputSpec:
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How heatmaps become keypoints; see `edgehr.tasks.pose.heatmaps` for the methods.
-
-    Attributes:
-        method: ``msra`` (quarter offset), ``dark`` (DARK, CVPR 2020) or ``udp`` (UDP, CVPR 2020).
-        blur_kernel: Side of the Gaussian that ``dark`` and ``udp`` smooth with, heatmap pixels, odd.
-        warp: How the crop was cut in training: ``affine`` (pixel edges) or ``udp`` (corner pixel centers).
-        shift_flipped: In a flip test, move the flipped heatmaps one pixel right before averaging.
-    """
-
-    method: str = "msra"
-    blur_kernel: int = 11
-    warp: str = "affine"
-    shift_flipped: bool = False
-
-    def __post_init__(self) -> None:
-        if self.method not in DECODINGS:
-            raise EdgehrError(f"unknown decoding {self.method!r}: expected one of {', '.join(DECODINGS)}")
-        if self.warp not in WARPS:
-            raise EdgehrError(f"unknown warp {self.warp!r}: expected one of {', '.join(WARPS)}")
-        if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
-            raise EdgehrError(f"blur_kernel must be a positive odd number, got {self.blur_kernel}")
-
-
-@dataclass(frozen=True)
-class KeypointSet:
-    """The keypoints of a data set, in the order of the heatmaps.
-
-    Attributes:
-        names: K names.
-        flip_pairs: Index pairs that swap when the image is mirrored.
-        skeleton: Index pairs to draw as limbs.
-        sigmas: K per-keypoint constants of OKS (COCO keypoint evaluation), or empty where none are published.
-    """
-
-    names: tuple[str, ...]
-    flip_pairs: tuple[tuple[int, int], ...] = ()
-    skeleton: tuple[tuple[int, int], ...] = ()
-    sigmas: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        count = len(self.names)
-        for pair in (*self.flip_pairs, *self.skeleton):
-            if len(pair) != 2 or not all(0 <= index < count for index in pair):
-                raise EdgehrError(f"keypoint pair {pair} does not fit {count} keypoints")
-        if self.sigmas and len(self.sigmas) != count:
-            raise EdgehrError(f"{len(self.sigmas)} sigmas for {count} keypoints")
-
-    @property
-    def flip_indices(self) -> tuple[int, ...]:
-        """For each keypoint, the one that takes its place in a mirrored image."""
-        order = list(range(len(self.names)))
-        for left, right in self.flip_pairs:
-            order[left], order[right] = right, left
-        return tuple(order)
-
-
-@dataclass(frozen=True)
-class DetectionSpec:
-    """What a detector tells apart, and how pictures go in and boxes come out; see `edgehr.tasks.detection.task`.
-
-    Attributes:
-        classes: Names, in the order of the network's class scores.
-        person: Index of the class that is people.
-        strides: Pixels between the places at which each of the network's grids looks for objects, finest grid first.
-        letterbox: Gray level (0-255) right of and below a picture that does not fill the input.
-    """
-
-    classes: tuple[str, ...]
-    person: int = 0
-    strides: tuple[int, ...] = (8, 16, 32)
-    letterbox: int = 114
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.person < len(self.classes):
-            raise EdgehrError(f"person class {self.person} is not one of {len(self.classes)} classes")
-        if not self.strides or not all(isinstance(stride, int) and stride > 0 for stride in self.strides):
-            raise EdgehrError(f"strides must be positive whole numbers, got {self.strides}")
-        if not 0 <= self.letterbox <= 255:
-            raise EdgehrError(f"letterbox must be a gray level of 0 to 255, got {self.letterbox}")
-
-
-@dataclass(frozen=True)
 class WeightsInfo:
     """Where weights come from.
 
@@ -171,10 +89,30 @@ class WeightsInfo:
             raise EdgehrError(f"weights address must be http or https, got {self.url!r}")
 
 
-# What a card of each task must hold and others must not.
-_TASK_FIELDS = {"pose": ("decoding", "keypoints"), "detection": ("detection",)}
-_NESTED = {"input": InputSpec, "weights": WeightsInfo}
-_NESTED |= {"decoding": Decoding, "keypoints": KeypointSet, "detection": DetectionSpec}
+class TaskSpec(ABC):
+    """The part of a card that belongs to its task: a frozen dataclass of plain data.
+
+    Its fields are texts, numbers, tuples of them, or dataclasses of such. It checks itself when it is made.
+    """
+
+    @property
+    @abstractmethod
+    def num_outputs(self) -> int:
+        """Count the channels that the network's last layer makes."""
+
+    @property
+    @abstractmethod
+    def finds(self) -> str:
+        """Say in a word or two what the model tells, for lists of models: ``17 keypoints``."""
+
+    @property
+    @abstractmethod
+    def decoding_name(self) -> str:
+        """Name the way in which outputs become results, for lists of models: ``msra``."""
+
+    @abstractmethod
+    def lines(self, card: ModelCard) -> list[tuple[str, str]]:
+        """Give labels and values for `edgehr inspect`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,17 +121,16 @@ class ModelCard:
 
     Attributes:
         name: ``<architecture>-<dataset>-<height>x<width>``.
-        task: ``pose`` or ``detection``.
-        architecture: ``hrnet``, ``hrnetv2``, ``lite_hrnet`` (built by `edgehr.models`) or ``yolox`` (comes as ONNX).
+        task: A name of `edgehr.registry.TASKS`: ``pose``, ``detection``.
+        architecture: What `edgehr.models` builds (``hrnet``, ``hrnetv2``, ``lite_hrnet``), or what comes as ONNX
+            (``yolox``).
         parameters: What that builder takes besides the number of outputs.
-        category: What the keypoints are on: ``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``; or ``person``.
+        category: What the task is done on: ``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``person``.
         layout: Order of the dimensions of the image and of the maps: ``nchw``, or ``nhwc`` (channels last).
         dataset: Training data set.
         input: The image it takes.
         outputs: The tensors it returns.
-        decoding: Of a pose model, how to read them.
-        keypoints: Of a pose model, what they stand for; no names in other cards.
-        detection: Of a detector, how to read them and what they stand for; None in other cards.
+        spec: What its task knows of it: how to read the outputs and what they stand for.
         weights: Where the weights come from.
     """
 
@@ -203,9 +140,7 @@ class ModelCard:
     dataset: str
     input: InputSpec
     outputs: tuple[OutputSpec, ...]
-    decoding: Decoding = Decoding()
-    keypoints: KeypointSet = KeypointSet(())
-    detection: DetectionSpec | None = None
+    spec: TaskSpec
     weights: WeightsInfo
     parameters: Mapping[str, Any] = field(default_factory=dict)
     category: str = "body"
@@ -220,54 +155,64 @@ class ModelCard:
             raise EdgehrError(f"{self.name}: parameters must be an object, got {self.parameters!r}")
         if self.layout not in LAYOUTS:
             raise EdgehrError(f"{self.name}: layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
-        if (self.task == "pose") != bool(self.keypoints.names) or (self.task == "detection") != bool(self.detection):
-            raise EdgehrError(f"{self.name}: keypoints go with task pose and detection with task detection only")
+
+    def spec_as(self, kind: type[S]) -> S:
+        """Return the task's part as what a task expects.
+
+        Raises:
+            EdgehrError: The card is of another task.
+        """
+        if not isinstance(self.spec, kind):
+            raise EdgehrError(f"{self.name} is a model for {self.task}, which has no {kind.__name__}")
+        return self.spec
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Give labels and values of what the model's task knows of it, to print."""
+        return self.spec.lines(self)
 
     def with_size(self, height: int, width: int) -> ModelCard:
-        """The same model for another input size; the size at the end of the name follows."""
+        """Return the same model for another input size; the size at the end of the name follows."""
         if (height, width) == (self.input.height, self.input.width):
             return self
         name = re.sub(r"-\d+x\d+$", "", self.name) + f"-{height}x{width}"
         return replace(self, name=name, input=replace(self.input, height=height, width=width))
 
     def with_weights(self, weights: WeightsInfo) -> ModelCard:
-        """The same model with other weights."""
+        """Return the same model with other weights."""
         return replace(self, weights=weights)
 
     def with_layout(self, layout: str) -> ModelCard:
-        """The same model with its dimensions in another order."""
+        """Return the same model with its dimensions in another order."""
         return replace(self, layout=layout)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, with the schema number and without what belongs to other tasks."""
-        others = {name for task, names in _TASK_FIELDS.items() if task != self.task for name in names}
-        return {"schema": SCHEMA, **{name: value for name, value in asdict(self).items() if name not in others}}
+        """Return plain JSON types, with the number of the schema."""
+        return {"schema": SCHEMA, **asdict(self)}
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModelCard:
-        """Read what `to_dict` wrote.
+        """Read what `to_dict` wrote, in this schema or the one before it.
 
         Raises:
-            EdgehrError: A field is missing or unknown, or the schema is newer than this edgehr.
+            EdgehrError: A field is missing or unknown, the task is unknown, or the schema is newer than this edgehr.
         """
         values = dict(data)
         schema = values.pop("schema", None)
-        if schema != SCHEMA:
+        if schema == 1:
+            values = _from_schema_1(values)
+        elif schema != SCHEMA:
             raise EdgehrError(f"model card has schema {schema}, this edgehr reads {SCHEMA}: use a matching edgehr")
-        missing = [name for name in _TASK_FIELDS.get(str(values.get("task")), ()) if name not in values]
-        if missing:
-            raise EdgehrError(f"model card is incomplete: a card of task {values['task']} has {' and '.join(missing)}")
-        for name, kind in _NESTED.items():
-            if name in values:
-                values[name] = _build(kind, values[name])
+        if not isinstance(values.get("task"), str) or "spec" not in values:
+            raise EdgehrError("model card is incomplete: it needs a task, and spec, what that task is to know")
         outputs = values.get("outputs", ())
         if not isinstance(outputs, (list, tuple)):
             raise EdgehrError("outputs in the model card is not a list")
         values["outputs"] = tuple(_build(OutputSpec, output) for output in outputs)
+        values["spec"] = _build(TASKS.get(values["task"]).spec_type, values["spec"])
         return _build(cls, values)
 
     @classmethod
@@ -282,16 +227,34 @@ class ModelCard:
         return cls.from_dict(data)
 
 
-def _build(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Make a dataclass from a mapping; every key must be a field, lists become tuples."""
+def _from_schema_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Bring a card of 2026's first artifacts, which knew poses and people's boxes only, into today's form."""
+    parts = {name: values.pop(name) for name in ("decoding", "keypoints", "detection") if name in values}
+    if isinstance(detection := parts.pop("detection", None), Mapping):
+        parts |= {name: value for name, value in detection.items() if name != "person"}
+    weights = values.get("weights")
+    if isinstance(weights, Mapping) and "licence" in weights:
+        values["weights"] = {("license" if name == "licence" else name): value for name, value in weights.items()}
+    return {**values, "spec": parts}
+
+
+def _build(kind: type[T], values: Any) -> T:
+    """Make a dataclass from a mapping: every key must be a field, nested dataclasses are made, lists become tuples."""
+    if isinstance(values, kind):
+        return values
     if not isinstance(values, Mapping):
         raise EdgehrError(f"{kind.__name__} in the model card is not an object")
     known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
         raise EdgehrError(f"unknown field in the model card's {kind.__name__}: {', '.join(unknown)}")
+    types = get_type_hints(kind)
+    nested = {
+        name: _build(types[name], value) if is_dataclass(types[name]) else _freeze(value)
+        for name, value in values.items()
+    }
     try:
-        return kind(**{name: _freeze(value) for name, value in values.items()})
+        return kind(**nested)
     except TypeError as error:
         raise EdgehrError(f"model card's {kind.__name__} is incomplete: {error}") from None
 

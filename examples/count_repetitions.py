@@ -103,7 +103,7 @@ class AngleReader:
 
     Args:
         exercise: Names the joints.
-        names: The model's keypoints, `estimator.card.keypoints.names`.
+        names: The model's keypoints, `estimator.card.spec.keypoints.names`.
 
     Raises:
         EdgehrError: The model lacks one of them.
@@ -182,7 +182,7 @@ def count(source: Source, estimator: PoseEstimator, sink: Sink, exercise: str) -
     """
     if source.kind == "images":
         raise EdgehrError(f"{source.name}: single pictures have no repetitions: give a video, a camera or a stream")
-    people = PeopleCounter(EXERCISES[exercise], estimator.card.keypoints.names)
+    people = PeopleCounter(EXERCISES[exercise], estimator.card.spec.keypoints.names)
     started_s: float | None = None
     with closing(estimator.stream(source)) as results:
         try:
@@ -205,7 +205,7 @@ def frame_time(frame: Frame, source: Source) -> float:
 
 def draw(image: NDArray[Any], poses: Poses, estimator: PoseEstimator, counts: dict[int, int]) -> None:
     """Draw the skeletons and, for whoever is in the picture, the count."""
-    draw_poses(image, poses, estimator.card.keypoints)
+    draw_poses(image, poses, estimator.card.spec.keypoints)
     draw_label(image, ["   ".join(f"person {number}: {counts[number]}" for number in poses.ids.tolist())])
 
 

@@ -76,4 +76,4 @@ def test_a_model_is_converted_by_its_name(tmp_path: Path) -> None:
     assert report.path == tmp_path / "model.onnx"
     assert report.model == DEFAULT_MODEL
     with edgehr.load(report.path) as runtime:
-        assert runtime.card.keypoints == get_card(DEFAULT_MODEL).keypoints
+        assert runtime.card.spec.keypoints == get_card(DEFAULT_MODEL).spec.keypoints

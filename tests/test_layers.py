@@ -20,13 +20,13 @@ ALLOWED: dict[str, set[str]] = {
     "assets": set(),
     # What a device installs.
     "runtimes": BASE | {"files"},
-    "zoo": BASE | {"files"},
+    "zoo": BASE | {"files", "tasks"},
     "tasks": BASE | {"runtimes"},
     "evaluation": BASE | {"runtimes", "tasks"},
     "live": BASE | {"files", "runtimes", "tasks"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
-    "models": BASE | {"files", "runtimes"},
+    "models": BASE | {"files", "runtimes", "tasks"},
     "calib": BASE | {"files", "tasks", "evaluation", "live", "models", "runtimes"},
     "converters": BASE
     | {"dependencies", "files", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +18,15 @@ from edgehr.converters.report.machine import machine, runtime_version
 from edgehr.converters.report.pictures import pictures
 from edgehr.converters.report.results import Column, Picture, QualityReport
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations, PeopleImage
-from edgehr.evaluation.keypoint_agreement import agreement, check_comparable, estimate_all, similarities
-from edgehr.evaluation.keypoint_ap import as_results, check_annotations, score
+from edgehr.evaluation.base import Dataset, Evaluator, ImageSample
 from edgehr.evaluation.overlap import refuse_calibrated
 from edgehr.runtimes import Artifact, Runtime, load
 from edgehr.runtimes.coverage import Coverage
 from edgehr.runtimes.formats import format_of
-from edgehr.tasks import Poses, Task
+from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import read_image
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import PoseSpec
 
 LAYER_CROPS = 4
 _PAUSE_S = 0.03
@@ -59,9 +58,10 @@ class _Opened:
 
 def measure(
     paths: Sequence[Path],
-    annotations: Annotations,
-    folder: Path,
+    annotations: Path,
+    folder: Path | None = None,
     *,
+    max_samples: int = 0,
     threads: int | None = None,
     rounds: int = 50,
     bar: Bar = no_bar,
@@ -70,8 +70,9 @@ def measure(
 
     Args:
         paths: The artifacts, the float32 one first: the others are compared with it.
-        annotations: The people.
-        folder: Their images.
+        annotations: The annotation file.
+        folder: Its images; by default where such files have them.
+        max_samples: Stop after the images that hold so many samples; 0 takes all.
         threads: Threads of one inference; None leaves it to the runtimes.
         rounds: Inferences of each artifact that are timed, in turns.
         bar: Shows progress.
@@ -84,22 +85,23 @@ def measure(
         raise EdgehrError("a report compares artifacts: name the float32 one and at least one more")
     with ExitStack() as stack:
         opened = _open(paths, threads, stack)
+        evaluator = Evaluator.for_card(opened[0].card)
         for other in opened:
-            check_comparable(opened[0].card, other.card)
-        check_annotations(opened[0].card, annotations)
-        images = annotations.ground_truth(folder)
+            evaluator.check_comparable(other.card)
+        dataset = evaluator.read(annotations, folder, max_samples=max_samples)
+        images = dataset.images
         refuse_calibrated([each.artifact for each in opened], [image.path for image in images])
         coverages = [format_of(path).coverage(path) for path in paths]
         poses = _poses(opened, images, bar)
         latencies = _latencies(opened, images[0], rounds, bar)
         columns = [
-            _column(opened, number, coverages[number], annotations, images, poses, latencies[number])
+            _column(opened, number, coverages[number], dataset, poses, latencies[number])
             for number in range(len(paths))
         ]
     columns = _with_errors(columns, images, bar)
     return QualityReport(
         model=columns[0].artifact.card.name,
-        setting=_setting(columns, annotations, images, threads, rounds),
+        setting=_setting(columns, annotations, dataset, threads, rounds),
         columns=tuple(columns),
         pictures=tuple(_pictures(columns, images, poses)),
     )
@@ -113,13 +115,13 @@ def _open(paths: Sequence[Path], threads: int | None, stack: ExitStack) -> list[
     return found
 
 
-def _poses(opened: Sequence[_Opened], images: Sequence[PeopleImage], bar: Bar) -> list[list[Poses]]:
+def _poses(opened: Sequence[_Opened], images: Sequence[ImageSample], bar: Bar) -> list[list[Poses]]:
     """Of each artifact the poses in each image."""
     found = []
     for each in opened:
         with bar(f"evaluating {each.label}", sum(len(image.boxes) for image in images)) as advance:
             count = _Counter(advance)
-            found.append(estimate_all(each.runtime, each.card, images, count.add))
+            found.append(Evaluator.for_card(each.card).predict(each.runtime, images, progress=count.add))
     return found
 
 
@@ -134,7 +136,7 @@ class _Counter:
         self._advance(self._done, None)
 
 
-def _latencies(opened: Sequence[_Opened], image: PeopleImage, rounds: int, bar: Bar) -> list[Latency]:
+def _latencies(opened: Sequence[_Opened], image: ImageSample, rounds: int, bar: Bar) -> list[Latency]:
     calls, sizes = {}, {}
     for each in opened:
         spec = each.runtime.inputs[0]
@@ -147,9 +149,9 @@ def _latencies(opened: Sequence[_Opened], image: PeopleImage, rounds: int, bar: 
     return [Latency.of(times[each.label], sizes[each.label]) for each in opened]
 
 
-def _crop(card: ModelCard, image: PeopleImage) -> NDArray[np.float32]:
+def _crop(card: ModelCard, image: ImageSample) -> NDArray[np.float32]:
     """The first person of an image as a model takes it, without the batch."""
-    crop: NDArray[np.float32] = Task.for_card(card).preprocess(read_image(image.path), image.boxes[:1])[0][0]
+    crop: NDArray[np.float32] = Task.for_card(card).network_inputs(read_image(image.path), image.boxes[:1])[0]
     return crop
 
 
@@ -157,16 +159,12 @@ def _column(
     opened: Sequence[_Opened],
     number: int,
     coverage: Coverage | None,
-    annotations: Annotations,
-    images: list[PeopleImage],
+    dataset: Dataset,
     poses: list[list[Poses]],
     latency: Latency,
 ) -> Column:
-    each, card = opened[number], opened[0].card
-    results: list[dict[str, Any]] = []
-    for image, found in zip(images, poses[number], strict=True):
-        results += as_results(found, each.card, image, annotations.category)
-    pairs = zip(images, poses[0], poses[number], strict=True)
+    each, evaluator = opened[number], Evaluator.for_card(opened[0].card)
+    pairs = zip(dataset.images, poses[0], poses[number], strict=True)
     counts = format_of(each.path).operators(each.path) if coverage else None
     return Column(
         label=each.label,
@@ -176,14 +174,14 @@ def _column(
         size_bytes=sum(file.stat().st_size for file in format_of(each.path).files(each.path)),
         operators=None if counts is None else sum(counts.values()),
         coverage=coverage,
-        accuracy=replace(score(annotations.data, results, each.card), images=len(images)),
-        agreement=agreement(card, images, poses[0], poses[number]) if number else None,
-        similarity=np.concatenate([similarities(card, *three) for three in pairs]),
+        accuracy=Evaluator.for_card(each.card).score(dataset, poses[number]),
+        agreement=evaluator.agreement(dataset.images, poses[0], poses[number]) if number else None,
+        similarity=np.concatenate([evaluator.similarities(*three) for three in pairs]),
         latency=latency,
     )
 
 
-def _with_errors(columns: list[Column], images: Sequence[PeopleImage], bar: Bar) -> list[Column]:
+def _with_errors(columns: list[Column], images: Sequence[ImageSample], bar: Bar) -> list[Column]:
     """The columns with each layer's error, where a float32 artifact of the same kind is among them."""
     result = []
     for column in columns:
@@ -198,7 +196,7 @@ def _with_errors(columns: list[Column], images: Sequence[PeopleImage], bar: Bar)
     return result
 
 
-def _errors(base: Column, column: Column, images: Sequence[PeopleImage], bar: Bar) -> list[LayerError]:
+def _errors(base: Column, column: Column, images: Sequence[ImageSample], bar: Bar) -> list[LayerError]:
     if base.artifact.card.layout != column.artifact.card.layout:
         return []
     assert base.coverage is not None  # noqa: S101 - the caller has looked
@@ -210,11 +208,11 @@ def _errors(base: Column, column: Column, images: Sequence[PeopleImage], bar: Ba
 
 
 def _pictures(
-    columns: Sequence[Column], images: Sequence[PeopleImage], poses: Sequence[Sequence[Poses]]
+    columns: Sequence[Column], images: Sequence[ImageSample], poses: Sequence[Sequence[Poses]]
 ) -> list[Picture]:
     """Of every quantized artifact; of the last one where none is."""
     numbers = [number for number, column in enumerate(columns) if number and column.quantized] or [len(columns) - 1]
-    keypoints = columns[0].artifact.card.keypoints
+    keypoints = columns[0].artifact.card.spec_as(PoseSpec).keypoints
     found = []
     for number in numbers:
         people = list(zip(images, poses[0], poses[number], strict=True))
@@ -224,17 +222,17 @@ def _pictures(
 
 def _setting(
     columns: Sequence[Column],
-    annotations: Annotations,
-    images: Sequence[PeopleImage],
+    annotations: Path,
+    dataset: Dataset,
     threads: int | None,
     rounds: int,
 ) -> dict[str, str]:
-    decodings = {f"{c.artifact.card.decoding.method}, warp {c.artifact.card.decoding.warp}" for c in columns}
-    people = sum(len(image.boxes) for image in images)
+    settings = [Evaluator.for_card(column.artifact.card).task.setting for column in columns]
+    people = f"{len(dataset)} people in " if dataset.boxes else ""
     return {
-        "data": f"{annotations.path.parent.name}/{annotations.path.name}, {people} people in {len(images)} images",
-        "boxes": "ground truth, no flip",
-        "decoding": "; ".join(sorted(decodings)),
+        "data": f"{annotations.parent.name}/{annotations.name}, {people}{len(dataset.images)} images",
+        **({"boxes": f"{dataset.boxes}, no flip"} if dataset.boxes else {}),
+        **{name: "; ".join(sorted({each[name] for each in settings})) for name in settings[0]},
         "machine": machine(),
         "latency": f"one image at a time, {_threads(threads)}, {rounds} rounds in turns",
     }

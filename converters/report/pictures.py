@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.card import KeypointSet
 from edgehr.converters.report.results import Picture
-from edgehr.evaluation.annotations import PeopleImage
+from edgehr.evaluation.base import ImageSample
 from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD
-from edgehr.tasks import Poses
 from edgehr.tasks.image.reading import read_image
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import KeypointSet
 
 # CSS; told apart with color-blind eyes too (Okabe and Ito).
 REFERENCE, OTHER = "#56b4e9", "#e69f00"
@@ -26,7 +26,7 @@ _QUALITY = 85
 _OUTLINE = (30, 30, 30)
 _SHIFT = 4  # OpenCV draws with coordinates in 1/16 pixels
 
-People = Sequence[tuple[PeopleImage, Poses, Poses]]
+People = Sequence[tuple[ImageSample, Poses, Poses]]
 
 
 def pictures(label: str, keypoints: KeypointSet, people: People, similarity: NDArray[np.float64]) -> list[Picture]:

@@ -48,15 +48,15 @@ def _panels(report: QualityReport) -> list[Panel]:
     """Title, value of each column, and how a value is written."""
     columns = report.columns
     agreed = [column.agreement for column in columns]
-    own = [each.ap if each else None for each in agreed]
+    own = [each.metric if each else None for each in agreed]
     return [
         ("size, MB", [column.size_bytes / 1e6 for column in columns], "{:.2f}".format),
         ("latency p50, ms", [column.latency.p50_ms for column in columns], "{:.1f}".format),
-        ("AP", [100 * column.accuracy.ap for column in columns], "{:.1f}".format),
-        ("mean OKS with first", [each.oks if each else None for each in agreed], "{:.3f}".format),
+        ("AP", [100 * column.accuracy.headline for column in columns], "{:.1f}".format),
+        ("mean OKS with first", [each.similarity if each else None for each in agreed], "{:.3f}".format),
         (
             "AP with first as truth",
-            [100 * each.ap if each else None for each in own],
+            [100 * each.headline if each else None for each in own],
             "{:.1f}".format,
         ),
         (
@@ -100,7 +100,7 @@ def agreement(report: QualityReport) -> str:
     shown = [
         (place, column, np.sort(column.similarity[~np.isnan(column.similarity)]))
         for place, column in enumerate(report.columns)
-        if column.agreement is not None and column.agreement.people
+        if column.agreement is not None and not np.isnan(column.similarity).all()
     ]
     if not shown:
         return ""

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.layer_error import LayerError
-from edgehr.evaluation.keypoint_agreement import Agreement
-from edgehr.evaluation.keypoint_ap import CocoMetrics
+from edgehr.evaluation.base import Agreement, Metrics
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage
 
@@ -44,7 +43,7 @@ class Column:
     size_bytes: int
     operators: int | None
     coverage: Coverage | None
-    accuracy: CocoMetrics
+    accuracy: Metrics
     agreement: Agreement | None
     similarity: NDArray[np.float64]
     latency: Latency

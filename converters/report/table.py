@@ -61,16 +61,17 @@ def _ratio(value: float, base: float, is_base: bool) -> str:
 
 
 def _accuracy(column: Column, first: Column) -> str:
-    difference = "" if column is first else f" ({100 * (column.accuracy.ap - first.accuracy.ap):+.1f})"
-    return f"{100 * column.accuracy.ap:.1f}{difference}"
+    difference = "" if column is first else f" ({100 * (column.accuracy.headline - first.accuracy.headline):+.1f})"
+    return f"{100 * column.accuracy.headline:.1f}{difference}"
 
 
 def _oks(column: Column) -> str:
-    return NONE if column.agreement is None else f"{column.agreement.oks:.4f}"
+    return NONE if column.agreement is None else f"{column.agreement.similarity:.4f}"
 
 
 def _own_ap(column: Column) -> str:
-    return NONE if column.agreement is None or column.agreement.ap is None else f"{100 * column.agreement.ap.ap:.1f}"
+    metric = column.agreement.metric if column.agreement else None
+    return f"{100 * metric.headline:.1f}" if metric else NONE
 
 
 def _macs(column: Column) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgehr.card import DECODINGS, WARPS, ModelCard
 from edgehr.cli.calibration_options import (
     add_calibration_options,
     check_calibration_options,
@@ -19,6 +17,7 @@ from edgehr.cli.output import SubParsers, print_json, print_table
 from edgehr.cli.stages import Stages
 from edgehr.cli.tensorrt_options import add_tensorrt_options, given_options, with_options
 from edgehr.errors import EdgehrError
+from edgehr.tasks.pose.spec import DECODINGS, WARPS, with_decoding
 
 if TYPE_CHECKING:
     from edgehr.converters.conversion_report import Report
@@ -99,7 +98,8 @@ def run(args: argparse.Namespace) -> None:
     if args.size:
         check_size(*args.size)
         card = card.with_size(*args.size)
-    card = _with_decoding(card, args.decoding, args.warp)
+    if args.decoding or args.warp:
+        card = with_decoding(card, args.decoding, args.warp)
     target = _target(args)
     check_origin(card, target.name, needs_network=target.needs_network, plain=target.plain)
     calibration = open_calibration(args, card) if args.calib else None
@@ -160,14 +160,6 @@ def _refuse_stray(args: argparse.Namespace) -> None:
     if args.to == "tflite" and args.fp16_io:
         raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
     check_calibration_options(args)
-
-
-def _with_decoding(card: ModelCard, method: str | None, warp: str | None) -> ModelCard:
-    if card.task != "pose" and (method or warp):
-        raise EdgehrError(f"{card.name} returns no heatmaps: --decoding and --warp go with pose models")
-    decoding = card.decoding
-    changed = replace(decoding, method=method or decoding.method, warp=warp or decoding.warp)
-    return replace(card, decoding=changed)
 
 
 def _print_report(report: Report) -> None:

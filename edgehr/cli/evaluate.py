@@ -1,22 +1,27 @@
-"""`edgehr eval`: COCO keypoint AP and AR."""
+"""`edgehr eval`: accuracy on annotated images, by the measure of the model's task."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
-from edgehr.card import DECODINGS
-from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
+from edgehr.cli.output import SubParsers, counting_bar, print_json, print_table
+from edgehr.tasks.pose.spec import DECODINGS, with_decoding
 
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("eval", help="measure COCO keypoint AP and AR")
+    parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP and AR")
     parser.add_argument(
         "model", metavar="ARTIFACT", help=".onnx or .xml; or a checkpoint or model name, run in PyTorch"
     )
-    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO person_keypoints .json")
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="COCO .json of keypoints or boxes",
+    )
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="its images")
     parser.add_argument("--detections", type=Path, metavar="FILE", help="COCO detections to use instead of true boxes")
     parser.add_argument("--flip", action="store_true", help="average in the mirrored image")
@@ -33,8 +38,7 @@ def register(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Evaluate and print."""
     from edgehr.cli.opening import open_model
-    from edgehr.evaluation.annotations import Annotations
-    from edgehr.evaluation.keypoint_ap import check_annotations, evaluate
+    from edgehr.evaluation.base import Evaluator
     from edgehr.evaluation.overlap import refuse_calibrated
     from edgehr.zoo import find_card
 
@@ -48,42 +52,26 @@ def run(args: argparse.Namespace) -> None:
         precision=args.runtime_precision,
     )
     if args.decoding:
-        card = replace(card, decoding=replace(card.decoding, method=args.decoding))
-    annotations = Annotations.read(args.annotations)
-    check_annotations(card, annotations)
-    if args.detections:
-        images = annotations.detected(args.images, args.detections)
-    else:
-        images = annotations.ground_truth(args.images)
-    refuse_calibrated([runtime.artifact], [image.path for image in images])
-    done = 0
-    with runtime, progress_bar("evaluating", sum(len(image.boxes) for image in images)) as advance:
-
-        def count(people: int) -> None:
-            nonlocal done
-            done += people
-            advance(done, None)
-
-        metrics = evaluate(
-            runtime, card, annotations, images, flip=args.flip, suppress=bool(args.detections), progress=count
-        )
+        card = with_decoding(card, args.decoding)
+    evaluator = Evaluator.for_card(card)
+    dataset = evaluator.read(args.annotations, args.images, args.detections)
+    refuse_calibrated([runtime.artifact], [image.path for image in dataset.images])
+    with runtime, counting_bar("evaluating", len(dataset)) as progress:
+        metrics = evaluator.evaluate(runtime, dataset, flip=args.flip, progress=progress)
     setting = {
         "model": card.name,
         "weights": f"{card.weights.file or args.model} ({card.weights.origin})",
         "runtime": f"{runtime.backend} {runtime.device} {runtime.precision}".strip(),
         "annotations": str(args.annotations),
-        "boxes": f"detected ({args.detections})" if args.detections else "ground truth",
+        **({"boxes": dataset.boxes} if dataset.boxes else {}),
         "flip": args.flip,
-        "decoding": f"{card.decoding.method}, warp {card.decoding.warp}",
+        **dict(evaluator.task.setting),
     }
     if args.json:
         print_json({**setting, **metrics.to_dict()})
         return
     for label, value in setting.items():
         print(f"{label:<12} {value}")
-    print(f"{'people':<12} {metrics.people} in {metrics.images} images\n")
-    values = (metrics.ap, metrics.ap50, metrics.ap75, metrics.ap_medium, metrics.ap_large, metrics.ar)
-    print_table(
-        ["AP", "AP50", "AP75", "AP(M)", "AP(L)", "AR"],
-        [["-" if value != value else f"{100 * value:.1f}" for value in values]],
-    )
+    print(f"{'evaluated':<12} {metrics.counted}\n")
+    values = ["-" if value != value else f"{100 * value:.1f}" for value in metrics.figures.values()]
+    print_table(list(metrics.figures), [values])

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgehr.card import ModelCard
 from edgehr.cli.output import SubParsers, print_json, print_table
 from edgehr.errors import EdgehrError
 
@@ -116,7 +117,7 @@ def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
         ("precision", artifact["precision"]),
         ("weights", f"{weights['origin']}: {weights['file']}  sha256 {artifact['weights_sha256']}"),
         ("normalize", f"{spec['color']}, mean {values[0]}, std {values[1]} (0-255 scale)"),
-        *(_detection_lines(card["detection"]) if card["task"] == "detection" else _pose_lines(card)),
+        *ModelCard.from_dict(card).lines(),
         ("made by", ", ".join(f"{name} {version}" for name, version in artifact["tools"].items())),
     ]
     if weights["metric"]:
@@ -127,22 +128,3 @@ def _artifact_lines(artifact: dict[str, Any]) -> list[tuple[str, str]]:
         images = f"{len(artifact['calibration_images'])} images, " if artifact["calibration_images"] else ""
         lines.append(("calibrated", f"{images}manifest sha256 {artifact['calibration_sha256']}"))
     return lines
-
-
-def _pose_lines(card: dict[str, Any]) -> list[tuple[str, str]]:
-    decoding, names = card["decoding"], card["keypoints"]["names"]
-    return [
-        ("layout", f"{card['layout']} (image and heatmaps)"),
-        ("decoding", f"{decoding['method']}, warp {decoding['warp']}, blur {decoding['blur_kernel']}"),
-        ("keypoints", f"{len(names)}: {', '.join(names)}"),
-    ]
-
-
-def _detection_lines(detection: dict[str, Any]) -> list[tuple[str, str]]:
-    classes, person = detection["classes"], detection["person"]
-    strides = ", ".join(map(str, detection["strides"]))
-    return [
-        ("letterbox", f"upper left, padded with gray {detection['letterbox']}"),
-        ("boxes", f"strides {strides}"),
-        ("finds", f"{classes[person]} (class {person} of {len(classes)})"),
-    ]

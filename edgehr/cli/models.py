@@ -23,7 +23,7 @@ def register(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the models that match."""
     from edgehr.errors import EdgehrError
-    from edgehr.zoo import decoding_name, list_models
+    from edgehr.zoo import list_models
 
     found = list_models(*args.filter)
     if not found:
@@ -32,13 +32,13 @@ def run(args: argparse.Namespace) -> None:
         print_json([card.to_dict() for card in found])
         return
     print_table(
-        ["NAME", "OF", "KEYPOINTS", "DECODING", "WEIGHTS", "PUBLISHED METRIC"],
+        ["NAME", "OF", "FINDS", "DECODING", "WEIGHTS", "PUBLISHED METRIC"],
         [
             [
                 card.name,
                 card.category,
-                len(card.keypoints.names) or "-",
-                decoding_name(card),
+                card.spec.finds,
+                card.spec.decoding_name,
                 card.weights.origin,
                 card.weights.metric or "-",
             ]

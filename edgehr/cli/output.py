@@ -55,5 +55,19 @@ def progress_bar(label: str, total: int | None, unit: str = "") -> Iterator[Call
         yield advance
 
 
+@contextmanager
+def counting_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress as `progress_bar` does; yields a function of the amount done since it was last called."""
+    with progress_bar(label, total) as advance:
+        done = 0
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            advance(done, None)
+
+        yield count
+
+
 def _no_progress(done: int, total: int | None) -> None:
     """Stands in where there is nothing to show progress with."""

@@ -41,18 +41,21 @@ def _count(text: str) -> int:
 def run(args: argparse.Namespace) -> None:
     """Measure, write the page, print the table."""
     from edgehr.dependencies import need_packages
-    from edgehr.evaluation.annotations import Annotations
 
     paths = [args.reference, *args.others]
     _check(args, paths)
     need_packages("faster_coco_eval", extra="eval")
-    annotations = Annotations.read(args.annotations)
-    folder = args.images or annotations.images_beside
-    if args.people:
-        annotations = annotations.first(args.people)
     from edgehr.converters.report.measure import measure
 
-    report = measure(paths, annotations, folder, threads=args.threads, rounds=args.rounds, bar=progress_bar)
+    report = measure(
+        paths,
+        args.annotations,
+        args.images,
+        max_samples=args.people or 0,
+        threads=args.threads,
+        rounds=args.rounds,
+        bar=progress_bar,
+    )
     if args.out:
         from edgehr.converters.report.page import write_page
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
+from edgehr.cli.output import SubParsers, counting_bar, print_json, print_table
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.card import ModelCard
-    from edgehr.converters.compare import Difference
-    from edgehr.evaluation.annotations import PeopleImage
-    from edgehr.evaluation.keypoint_agreement import Agreement
+    from edgehr.evaluation.base import Agreement, Evaluator, ImageSample
     from edgehr.runtimes import Runtime
 
-# Heatmaps are compared on so many crops at most, keypoints on all people.
-MOST_CROPS = 32
+# Outputs are compared on so many inputs at most, results on all images.
+MAX_INPUTS = 32
 
 
 def register(commands: SubParsers) -> None:
@@ -31,7 +30,7 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("b", metavar="B", help="what is compared with it")
     parser.add_argument("--checkpoint-of", metavar="NAME", help="the model of a checkpoint, if no artifact says so")
     parser.add_argument(
-        "--annotations", type=Path, metavar="FILE", help="COCO keypoints .json: compare on its people, with AP too"
+        "--annotations", type=Path, metavar="FILE", help="COCO .json: compare on its people or images, with AP too"
     )
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="the annotations' images; without annotations, compare on these"
@@ -40,35 +39,39 @@ def register(commands: SubParsers) -> None:
     parser.add_argument(
         "--max-difference", type=float, metavar="X", help="fail above X standard deviations of A's output"
     )
-    parser.add_argument("--min-agreement", type=float, metavar="X", help="fail below a mean OKS of X (0 to 1)")
+    parser.add_argument("--min-agreement", type=float, metavar="X", help="fail below a mean OKS or IoU of X (0 to 1)")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Compare and print."""
-    from edgehr.converters.compare import compare
-    from edgehr.converters.crops import crops_of
-    from edgehr.dependencies import need_packages
+    from edgehr.converters.compare import compare, network_inputs
     from edgehr.evaluation.overlap import refuse_calibrated
 
-    if args.annotations:
-        need_packages("faster_coco_eval", extra="eval")
     card, models = _open(args)
-    images, source = _people(args, card)
+    evaluator = Evaluator.for_card(card) if _has_evaluator(card) else None
+    images, source = _images(args, evaluator)
     if args.annotations:
         refuse_calibrated([model.artifact for model in models], [image.path for image in images])
-    difference = compare(card, models[0], models[1], crops_of(card, images[:MOST_CROPS])[:MOST_CROPS])
-    wanted = args.annotations is not None or args.min_agreement is not None
-    agreed = _agreement(card, models, images, with_ap=args.annotations is not None, wanted=wanted)
+    difference = compare(card, models[0], models[1], network_inputs(card, images[:MAX_INPUTS])[:MAX_INPUTS])
+    agreed = _agreement(args, evaluator, models, images)
     weights = [_weights(name, runtime) for name, runtime in zip((args.a, args.b), models, strict=True)]
     if args.json:
         named = {"a": args.a, "b": args.b, "weights_a": weights[0], "weights_b": weights[1], "compared_on": source}
         print_json({**named, **difference.to_dict(), "agreement": agreed.to_dict() if agreed else None})
     else:
         print(f"A  {args.a} ({weights[0]})\nB  {args.b} ({weights[1]})\non {source}\n")
-        _print(difference, agreed)
-    _judge(args, difference, agreed)
+        print_table(*difference.table())
+        if agreed:
+            print()
+            print_table(["AGREEMENT", "B WITH A", ""], agreed.rows)
+    # NaN breaks any limit.
+    if args.max_difference is not None and not difference.relative <= args.max_difference:
+        raise EdgehrError(f"the difference, {difference.relative:.2g}, is above {args.max_difference:g}")
+    if args.min_agreement is not None and agreed and evaluator and not agreed.similarity >= args.min_agreement:
+        name = evaluator.similarity_name
+        raise EdgehrError(f"the agreement, a {name} of {agreed.similarity:.4f}, is below {args.min_agreement:g}")
 
 
 def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
@@ -87,70 +90,49 @@ def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
     return card, [opened[args.a], opened[args.b]]
 
 
-def _people(args: argparse.Namespace, card: ModelCard) -> tuple[list[PeopleImage], str]:
-    """What to compare on, and that in words."""
-    from edgehr.converters.crops import comparison_windows, describe
-    from edgehr.evaluation.annotations import Annotations
-    from edgehr.evaluation.keypoint_ap import check_annotations
+def _has_evaluator(card: ModelCard) -> bool:
+    from edgehr.tasks.base import Task
+
+    return bool(Task.for_card(card).evaluator)
+
+
+def _images(args: argparse.Namespace, evaluator: Evaluator | None) -> tuple[Sequence[ImageSample], str]:
+    """Give what to compare on, and that in words."""
+    from edgehr.converters.compare import comparison_windows, describe
 
     if not args.annotations:
         windows = comparison_windows(args.images)
         return windows, describe([box for image in windows for box in image.boxes], args.images)
-    annotations = Annotations.read(args.annotations)
-    check_annotations(card, annotations)
-    people = annotations.ground_truth(args.images or annotations.images_beside)
-    count = sum(len(image.boxes) for image in people)
-    return people, f"{count} people in {len(people)} images of {args.annotations}, ground-truth boxes"
+    if evaluator is None:
+        raise EdgehrError("--annotations goes with models of a task that has a measure of accuracy")
+    evaluator.check_installed()
+    dataset = evaluator.read(args.annotations, args.images)
+    count = f"{len(dataset)} people in {len(dataset.images)}" if dataset.boxes else f"{len(dataset.images)}"
+    words = f", {dataset.boxes.replace(' ', '-')} boxes" if dataset.boxes else ""
+    return dataset.images, f"{count} images of {args.annotations}{words}"
 
 
 def _agreement(
-    card: ModelCard, models: list[Runtime], images: list[PeopleImage], *, with_ap: bool, wanted: bool
+    args: argparse.Namespace, evaluator: Evaluator | None, models: list[Runtime], images: Sequence[ImageSample]
 ) -> Agreement | None:
-    """Agreement of the models, each decoded by its own card; None where it is undefined and nobody asked for it."""
-    from edgehr.evaluation.keypoint_agreement import agreement, check_comparable, estimate_all
+    """Measure the agreement of the models, each read by its own card; None where it is undefined and nobody asked."""
+    from edgehr.evaluation.base import Evaluator
 
-    cards = [card if model.artifact is None else model.artifact.card for model in models]
-    if not wanted and not card.keypoints.sigmas:
+    wanted = args.annotations is not None or args.min_agreement is not None
+    if evaluator is None or not (wanted or evaluator.has_similarity):
+        if wanted:
+            raise EdgehrError("--min-agreement goes with models of a task that has a measure of agreement")
         return None
-    check_comparable(*cards)
-    with progress_bar("comparing", 2 * sum(len(image.boxes) for image in images)) as advance:
-        done = 0
-
-        def count(people: int) -> None:
-            nonlocal done
-            done += people
-            advance(done, None)
-
-        found = [estimate_all(model, own, images, count) for model, own in zip(models, cards, strict=True)]
-    return agreement(card, images, *found, with_ap=with_ap)
-
-
-def _print(difference: Difference, agreed: Agreement | None) -> None:
-    print_table(
-        ["", "HEATMAPS (std of A)", "KEYPOINTS (heatmap pixels)"],
-        [
-            ["mean", f"{difference.relative_mean:.2e}", f"{difference.keypoints_mean:.3f}"],
-            ["largest", f"{difference.relative:.2e}", f"{difference.keypoints_largest:.3f}"],
-            ["compared", difference.crops, difference.keypoints],
-        ],
-    )
-    if agreed is None:
-        return
-    left = f"; {agreed.left_out} left out, in whom A sees none" if agreed.left_out else ""
-    seen = f"{agreed.people} people, {agreed.keypoints} keypoints that A scores above 0.2{left}"
-    rows: list[list[Any]] = [["mean OKS", f"{agreed.oks:.4f}", seen]]
-    if agreed.ap is not None:
-        rows.append(["AP", f"{100 * agreed.ap.ap:.1f}", "COCO AP with A's keypoints as the truth"])
-    print()
-    print_table(["AGREEMENT", "B WITH A", ""], rows)
-
-
-def _judge(args: argparse.Namespace, difference: Difference, agreed: Agreement | None) -> None:
-    """Fail where a limit is broken; NaN breaks any."""
-    if args.max_difference is not None and not difference.relative <= args.max_difference:
-        raise EdgehrError(f"the difference, {difference.relative:.2g}, is above {args.max_difference:g}")
-    if args.min_agreement is not None and agreed is not None and not agreed.oks >= args.min_agreement:
-        raise EdgehrError(f"the agreement, a mean OKS of {agreed.oks:.4f}, is below {args.min_agreement:g}")
+    cards = [evaluator.card if model.artifact is None else model.artifact.card for model in models]
+    for card in cards:
+        evaluator.check_comparable(card)
+    count = sum(max(len(image.boxes), 1) for image in images)
+    with counting_bar("comparing", 2 * count) as progress:
+        found = [
+            Evaluator.for_card(card).predict(model, images, progress=progress)
+            for card, model in zip(cards, models, strict=True)
+        ]
+    return evaluator.agreement(images, *found, with_metric=args.annotations is not None)
 
 
 def _weights(name: str, runtime: Runtime) -> str:

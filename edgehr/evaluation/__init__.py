@@ -1,1 +1,1 @@
-"""Accuracy on annotated images, through the same tasks and runtimes that applications use."""
+"""Accuracy on annotated images, through the same tasks and runtimes that applications use: one file a metric."""

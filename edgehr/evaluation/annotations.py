@@ -1,4 +1,4 @@
-"""People in annotated images: COCO keypoint files and COCO detection files."""
+"""COCO annotation files: people with keypoints, objects with boxes, and detected boxes."""
 
 from __future__ import annotations
 
@@ -10,43 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from edgehr.errors import EdgehrError
+from edgehr.evaluation.base import ImageSample
 
 NUMBERS = (int, float)
-
-
-@dataclass(frozen=True)
-class PeopleImage:
-    """One image and the boxes in it to estimate poses in.
-
-    Attributes:
-        image_id: The annotation file's number of the image.
-        path: The image file.
-        boxes: (N, 4) float32 xyxy pixels.
-        box_scores: (N,) float32; 1 for annotated boxes.
-        areas: (N,) float32 square pixels, for OKS: the annotated areas of the people; of boxes that are no annotation,
-            the boxes' own.
-    """
-
-    image_id: int
-    path: Path
-    boxes: NDArray[np.float32]
-    box_scores: NDArray[np.float32]
-    areas: NDArray[np.float32]
-
-    @classmethod
-    def with_boxes(cls, image_id: int, path: Path, boxes: ArrayLike, scores: ArrayLike | None = None) -> PeopleImage:
-        """An image with boxes (N, 4) xyxy that are no annotations; their scores (N,) are 1 unless given."""
-        array = np.array(boxes, np.float32)
-        sides = array[:, 2:] - array[:, :2]
-        known = np.ones(len(array)) if scores is None else scores
-        return cls(image_id, path, array, np.array(known, np.float32), sides.prod(axis=1))
-
-    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> PeopleImage:
-        """The image with some of its boxes."""
-        return replace(self, boxes=self.boxes[chosen], box_scores=self.box_scores[chosen], areas=self.areas[chosen])
 
 
 @dataclass(frozen=True)
@@ -97,8 +65,8 @@ class Annotations:
         }
         return cls(path, checked, category, count // 3)
 
-    def ground_truth(self, images: Path) -> list[PeopleImage]:
-        """The images with the annotated boxes, clipped to the image, of everybody who has a labeled keypoint.
+    def ground_truth(self, images: Path) -> list[ImageSample]:
+        """Give the images with the annotated boxes, clipped to the image, of everybody who has a labeled keypoint.
 
         Crowds are left out, as COCO's evaluation leaves them out. Raises EdgehrError where an image is missing.
         """
@@ -106,15 +74,15 @@ class Annotations:
         found = []
         for image, path in self._files(images, people):
             areas = np.array([person["area"] for person, _ in people[image]], np.float32)
-            found.append(replace(PeopleImage.with_boxes(image, path, [box for _, box in people[image]]), areas=areas))
+            found.append(replace(ImageSample.with_boxes(image, path, [box for _, box in people[image]]), areas=areas))
         return found
 
     def people(self) -> dict[int, list[dict[str, Any]]]:
-        """Annotations by number of the image, in the order of its boxes in `ground_truth`."""
+        """Give annotations by number of the image, in the order of its boxes in `ground_truth`."""
         return {image: [person for person, _ in people] for image, people in self._people().items()}
 
     def _people(self) -> dict[int, list[tuple[dict[str, Any], list[float]]]]:
-        """Everybody to evaluate, by image, with the part of the box, xyxy, that is in the image."""
+        """Collect who is evaluated, by image, with the part of the box, xyxy, that is in the image."""
         sizes = {image["id"]: (image["width"], image["height"]) for image in self.data["images"]}
         found: dict[int, list[tuple[dict[str, Any], list[float]]]] = {}
         for person in filter(_is_evaluated, self.data["annotations"]):
@@ -125,8 +93,8 @@ class Annotations:
                 found.setdefault(person["image_id"], []).append((person, box))
         return found
 
-    def detected(self, images: Path, detections: Path) -> list[PeopleImage]:
-        """The images with the boxes of a COCO detection file.
+    def detected(self, images: Path, detections: Path) -> list[ImageSample]:
+        """Give the images with the boxes of a COCO detection file.
 
         Raises:
             EdgehrError: The file is no such file, none of its boxes belongs to these images, or an image is missing.
@@ -148,12 +116,12 @@ class Annotations:
         if not boxes:
             raise EdgehrError(f"{detections}: none of its boxes of this category belongs to an image of {self.path}")
         return [
-            PeopleImage.with_boxes(image, path, boxes[image], scores[image])
+            ImageSample.with_boxes(image, path, boxes[image], scores[image])
             for image, path in self._files(images, boxes)
         ]
 
     def first(self, people: int) -> Annotations:
-        """The annotations of the first images, in the file's order, that hold at least so many people to evaluate."""
+        """Keep the first images, in the file's order, that hold at least so many people to evaluate."""
         counts = Counter(person["image_id"] for person in self.data["annotations"] if _is_evaluated(person))
         kept, found = [], 0
         for image in self.data["images"]:
@@ -167,26 +135,69 @@ class Annotations:
 
     @property
     def images_beside(self) -> Path:
-        """Where the images are if nobody says: `images/` beside the file, or else the file's own folder."""
-        beside = self.path.parent / "images"
-        return beside if beside.is_dir() else self.path.parent
+        """Find the images if nobody says where: `images/` beside the file, or else the file's own folder."""
+        return images_beside(self.path)
 
     def _files(self, folder: Path, wanted: Container[int]) -> list[tuple[int, Path]]:
-        """Number and file of the wanted images; raises EdgehrError where one is missing."""
-        files = [(image["id"], folder / image["file_name"]) for image in self.data["images"] if image["id"] in wanted]
-        for _, path in files:
-            if not path.is_file():
-                raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")
-        return files
+        return image_paths([image for image in self.data["images"] if image["id"] in wanted], folder)
+
+
+@dataclass(frozen=True)
+class BoxAnnotations:
+    """A checked COCO file of objects with boxes.
+
+    Attributes:
+        path: The file.
+        data: What COCO's evaluation takes: images, annotations with boxes, and categories.
+        class_names: Name of each category, by its number.
+    """
+
+    path: Path
+    data: dict[str, Any]
+    class_names: dict[int, str]
+
+    @classmethod
+    def read(cls, path: Path) -> BoxAnnotations:
+        """Read and check a file.
+
+        Raises:
+            EdgehrError: It is not a COCO file with boxes and named categories.
+        """
+        data = _read_json(path)
+        try:
+            images = {image["id"]: _image(image) for image in data["images"]}
+            objects = [_object(entry, images) for entry in data["annotations"]]
+            names = {int(category["id"]): str(category["name"]) for category in data["categories"]}
+        except _WrongError as error:
+            raise EdgehrError(f"{path}: not a COCO file: {error}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise EdgehrError(f"{path}: not a COCO file: {type(error).__name__} {error}") from None
+        checked = {"images": list(images.values()), "annotations": objects, "categories": data["categories"]}
+        return cls(path, checked, names)
+
+
+def images_beside(path: Path) -> Path:
+    """Find the images of an annotation file if nobody says where: `images/` beside it, or else its own folder."""
+    beside = path.parent / "images"
+    return beside if beside.is_dir() else path.parent
+
+
+def image_paths(images: list[dict[str, Any]], folder: Path) -> list[tuple[int, Path]]:
+    """List number and file of images; raises EdgehrError where one is missing."""
+    files = [(image["id"], folder / image["file_name"]) for image in images]
+    for _, path in files:
+        if not path.is_file():
+            raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")
+    return files
 
 
 def _is_evaluated(person: dict[str, Any]) -> bool:
-    """COCO's evaluation leaves out crowds and people without a labeled keypoint."""
+    """Tell who is evaluated: COCO leaves out crowds and people without a labeled keypoint."""
     return bool(person["num_keypoints"] and not person["iscrowd"])
 
 
 class _WrongError(Exception):
-    """What is wrong with an annotation file."""
+    """Says what is wrong with an annotation file."""
 
 
 def _read_json(path: Path) -> Any:
@@ -207,20 +218,26 @@ def _image(image: Any) -> dict[str, Any]:
     return dict(image)
 
 
-def _person(person: Any, images: dict[int, Any]) -> dict[str, Any]:
-    """An annotation with all that COCO's evaluation reads."""
+def _object(entry: Any, images: dict[int, Any]) -> dict[str, Any]:
+    """Check what every annotation has, and copy it with all that COCO's evaluation of boxes reads."""
     for name in ("id", "image_id", "category_id"):
-        if not isinstance(person.get(name), int):
+        if not isinstance(entry.get(name), int):
             raise _WrongError(f"an annotation has no {name}")
-    number = person["id"]
-    if person["image_id"] not in images:
-        raise _WrongError(f"annotation {number} is of image {person['image_id']}, which is not listed")
-    box, keypoints = person.get("bbox"), person["keypoints"]
+    number = entry["id"]
+    if entry["image_id"] not in images:
+        raise _WrongError(f"annotation {number} is of image {entry['image_id']}, which is not listed")
+    box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, NUMBERS) for value in box):
         raise _WrongError(f"annotation {number} has no bbox of four numbers")
+    area = entry.get("area")
+    return {**entry, "iscrowd": int(entry.get("iscrowd", 0)), "area": box[2] * box[3] if area is None else area}
+
+
+def _person(person: Any, images: dict[int, Any]) -> dict[str, Any]:
+    """Check an annotation with keypoints, and copy it with all that COCO's evaluation reads."""
+    checked, number, keypoints = _object(person, images), person["id"], person["keypoints"]
     if not isinstance(keypoints, list) or len(keypoints) % 3 or not all(isinstance(v, NUMBERS) for v in keypoints):
         raise _WrongError(f"annotation {number} has keypoints that are not x, y, visibility")
     if not isinstance(person.get("area"), NUMBERS):
         raise _WrongError(f"annotation {number} has no area, which OKS needs")
-    labeled = sum(value > 0 for value in keypoints[2::3])
-    return {**person, "iscrowd": int(person.get("iscrowd", 0)), "num_keypoints": labeled}
+    return {**checked, "num_keypoints": sum(value > 0 for value in keypoints[2::3])}

@@ -6,7 +6,7 @@ taken as the truth. Both models get the same boxes, and no mirrored image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import PeopleImage
-from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, CocoMetrics, as_results, estimate, score
-from edgehr.runtimes.base import Runtime
-from edgehr.tasks import Poses
+from edgehr.evaluation.base import Agreement, ImageSample
+from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
 from edgehr.tasks.pose.oks import oks
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import PoseSpec
 
 _CATEGORY = 1
-_COCO_MOST = 20
+_COCO_MAX_DETECTIONS = 20
 
 
 @dataclass(frozen=True)
-class Agreement:
+class KeypointAgreement(Agreement):
     """Two models' agreement on people.
 
     Attributes:
@@ -42,43 +41,36 @@ class Agreement:
     people: int
     keypoints: int
     left_out: int
-    ap: CocoMetrics | None = None
+    ap: KeypointMetrics | None = None
+
+    @property
+    def similarity(self) -> float:
+        """Return the mean OKS."""
+        return self.oks
+
+    @property
+    def metric(self) -> KeypointMetrics | None:
+        """Return AP with the first model's keypoints as the truth."""
+        return self.ap
+
+    @property
+    def rows(self) -> list[list[object]]:
+        """Give the mean OKS and, where it was asked for, AP."""
+        left = f"; {self.left_out} left out, in whom A sees none" if self.left_out else ""
+        seen = f"{self.people} people, {self.keypoints} keypoints that A scores above {KEYPOINT_THRESHOLD:g}{left}"
+        rows: list[list[object]] = [["mean OKS", f"{self.oks:.4f}", seen]]
+        if self.ap is not None:
+            rows.append(["AP", f"{100 * self.ap.ap:.1f}", "COCO AP with A's keypoints as the truth"])
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; NaN, which JSON lacks, becomes None."""
+        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
         oks = None if self.oks != self.oks else self.oks
         return {**vars(self), "oks": oks, "ap": None if self.ap is None else self.ap.to_dict()}
 
 
-def check_comparable(first: ModelCard, second: ModelCard) -> None:
-    """Refuse two models whose keypoints cannot be compared by OKS.
-
-    Raises:
-        EdgehrError: They are not for pose, have other keypoints, or keypoints without OKS constants.
-    """
-    for card in (first, second):
-        if card.task != "pose":
-            raise EdgehrError(f"{card.name} is a model for {card.task}: only pose models can be compared")
-    if first.keypoints.names != second.keypoints.names:
-        raise EdgehrError(f"{first.name} and {second.name} find other keypoints: they cannot be compared")
-    if not first.keypoints.sigmas:
-        raise EdgehrError(f"{first.name}: its keypoints have no OKS constants, so agreement is not defined for them")
-
-
-def estimate_all(
-    runtime: Runtime, card: ModelCard, images: Sequence[PeopleImage], progress: Callable[[int], None] | None = None
-) -> list[Poses]:
-    """The poses in the boxes of each image, decoded as the card says; `progress` gets each image's number of boxes."""
-    found = []
-    for image in images:
-        found.append(estimate(runtime, card, image))
-        if progress:
-            progress(len(image.boxes))
-    return found
-
-
-def similarities(card: ModelCard, image: PeopleImage, first: Poses, second: Poses) -> NDArray[np.float64]:
-    """OKS of the second model's poses with the first's, for each person of an image.
+def similarities(card: ModelCard, image: ImageSample, first: Poses, second: Poses) -> NDArray[np.float64]:
+    """Compute the OKS of the second model's poses with the first's, for each person of an image.
 
     As in COCO's keypoint evaluation, with the first model's keypoints of a score above 0.2 in the place of the labeled
     ones, the card's constants of the keypoints, and the person's annotated area; where the boxes are no annotations,
@@ -91,22 +83,22 @@ def similarities(card: ModelCard, image: PeopleImage, first: Poses, second: Pose
     known = seen.any(axis=1)
     result = np.full(len(first), np.nan)
     one, two, areas = first.keypoints[known], second.keypoints[known], image.areas[known]
-    result[known] = oks(one, two, areas, card.keypoints.sigmas, seen[known])
+    result[known] = oks(one, two, areas, card.spec_as(PoseSpec).keypoints.sigmas, seen[known])
     return result
 
 
 def agreement(
     card: ModelCard,
-    images: Sequence[PeopleImage],
+    images: Sequence[ImageSample],
     first: Sequence[Poses],
     second: Sequence[Poses],
     *,
     with_ap: bool = True,
-) -> Agreement:
+) -> KeypointAgreement:
     """Compare the poses that two models found in the same boxes.
 
     Args:
-        card: The first model's card; see `check_comparable`.
+        card: The first model's card, whose keypoints have OKS constants.
         images: The images with their boxes.
         first: The reference's poses, image by image.
         second: The other's.
@@ -120,7 +112,7 @@ def agreement(
     found = [similarities(card, *three) for three in zip(images, first, second, strict=True)]
     known = [~np.isnan(values) for values in found]
     people = int(sum(each.sum() for each in known))
-    return Agreement(
+    return KeypointAgreement(
         oks=float(np.concatenate([v[k] for v, k in zip(found, known, strict=True)]).mean()) if people else float("nan"),
         people=people,
         keypoints=int(sum((poses.scores > KEYPOINT_THRESHOLD).sum() for poses in first)),
@@ -131,11 +123,11 @@ def agreement(
 
 def _ap(
     card: ModelCard,
-    images: Sequence[PeopleImage],
+    images: Sequence[ImageSample],
     first: Sequence[Poses],
     second: Sequence[Poses],
     known: Sequence[NDArray[np.bool_]],
-) -> CocoMetrics:
+) -> KeypointMetrics:
     truth: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for image, one, two, chosen in zip(images, first, second, known, strict=True):
@@ -147,11 +139,12 @@ def _ap(
         "annotations": truth,
         "categories": [{"id": _CATEGORY, "name": "evaluated"}],
     }
-    return score(described, results, card, most=max(_COCO_MOST, *(len(image.boxes) for image in images)))
+    largest = max(_COCO_MAX_DETECTIONS, *(len(image.boxes) for image in images))
+    return keypoint_ap(described, results, card, max_detections=largest)
 
 
-def _as_annotations(image: PeopleImage, poses: Poses, before: int) -> list[dict[str, Any]]:
-    """Poses as COCO annotations, numbered on from those before."""
+def _as_annotations(image: ImageSample, poses: Poses, before: int) -> list[dict[str, Any]]:
+    """Write poses as COCO annotations, numbered on from those before."""
     seen = poses.scores > KEYPOINT_THRESHOLD
     points = np.where(seen[..., None], poses.keypoints, 0)
     labeled = np.concatenate([points, 2 * seen[..., None]], axis=-1)

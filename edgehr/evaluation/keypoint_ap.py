@@ -1,32 +1,28 @@
-"""COCO keypoint AP and AR of a model on annotated images."""
+"""COCO keypoint AP and AR of poses (the evaluation library is faster-coco-eval)."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import io
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.errors import EdgehrError, MissingDependencyError
-from edgehr.evaluation.annotations import Annotations, PeopleImage
-from edgehr.runtimes.base import Runtime
-from edgehr.tasks import Poses, Task
+from edgehr.evaluation.base import ImageSample, Metrics
+from edgehr.evaluation.coco import run_coco
 from edgehr.tasks.image.boxes import Windows
-from edgehr.tasks.image.reading import read_image
 from edgehr.tasks.pose.oks import oks_nms
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import PoseSpec
 
 # mmpose's rule for the score of a pose: the box's score times the mean of its keypoint scores above this.
 KEYPOINT_THRESHOLD = 0.2
 
 
 @dataclass(frozen=True)
-class CocoMetrics:
+class KeypointMetrics(Metrics):
     """COCO keypoint metrics, 0 to 1; NaN where nobody is of that size.
 
     Attributes:
@@ -49,47 +45,42 @@ class CocoMetrics:
     people: int
     images: int
 
-    def to_dict(self) -> dict[str, float | None]:
-        """Plain JSON types; NaN, which JSON lacks, becomes None."""
+    @property
+    def figures(self) -> dict[str, float]:
+        """Give COCO's figures by name."""
+        values = (self.ap, self.ap50, self.ap75, self.ap_medium, self.ap_large, self.ar)
+        return dict(zip(("AP", "AP50", "AP75", "AP(M)", "AP(L)", "AR"), values, strict=True))
+
+    @property
+    def counted(self) -> str:
+        """Say how many people were evaluated."""
+        return f"{self.people} people in {self.images} images"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
         return {name: None if value != value else value for name, value in asdict(self).items()}
 
 
-def estimate(runtime: Runtime, card: ModelCard, image: PeopleImage, *, flip: bool = False) -> Poses:
-    """Estimate the poses in the boxes of one image, with the mirrored image averaged in where `flip` is set."""
-    task = Task.for_card(card)
-    batch, context = task.preprocess(read_image(image.path), image.boxes)
-    outputs: dict[str, NDArray[Any]] = runtime.infer_batch(batch)
-    if flip:
-        mirrored = runtime.infer_batch(task.mirror(batch))
-        outputs = task.average_flipped(outputs, mirrored)
-    return task.postprocess(outputs, context)
-
-
-def predict(
-    runtime: Runtime, card: ModelCard, image: PeopleImage, category: int, *, flip: bool = False, suppress: bool = False
+def as_results(
+    poses: Poses, card: ModelCard, image: ImageSample, category: int, *, suppress: bool = False
 ) -> list[dict[str, Any]]:
-    """Estimate the poses of one image and give them as COCO results.
+    """Write the poses in the boxes of one image as COCO results.
 
     Args:
-        runtime: The model.
-        card: What it expects and returns.
-        image: An image with boxes.
+        poses: One a box.
+        card: The model that found them.
+        image: The image.
         category: The category to give them.
-        flip: Average in the mirrored image.
         suppress: Drop near-equal poses (for detected boxes, several of which may hold the same person).
     """
-    return as_results(estimate(runtime, card, image, flip=flip), card, image, category, suppress=suppress)
-
-
-def as_results(
-    poses: Poses, card: ModelCard, image: PeopleImage, category: int, *, suppress: bool = False
-) -> list[dict[str, Any]]:
-    """Give the poses in the boxes of one image as COCO results; arguments as for `predict`."""
-    scores = _pose_scores(poses, image.box_scores)
+    seen = poses.scores > KEYPOINT_THRESHOLD
+    means = (poses.scores * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    scores: NDArray[np.float32] = means * image.box_scores
     kept: Iterable[int] = range(len(poses))
     if suppress:
         windows = Windows.from_boxes(poses.boxes, card.input.width / card.input.height)
-        kept = oks_nms(poses.keypoints, windows.size.prod(axis=1), scores, card.keypoints.sigmas)
+        sigmas = card.spec_as(PoseSpec).keypoints.sigmas
+        kept = oks_nms(poses.keypoints, windows.size.prod(axis=1), scores, sigmas)
     return [
         {
             "image_id": image.image_id,
@@ -101,97 +92,21 @@ def as_results(
     ]
 
 
-def _pose_scores(poses: Poses, box_scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    seen = poses.scores > KEYPOINT_THRESHOLD
-    means = (poses.scores * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    result: NDArray[np.float32] = means * box_scores
-    return result
-
-
-def check_annotations(card: ModelCard, annotations: Annotations) -> None:
-    """Refuse annotations that a model's keypoints cannot be compared with.
-
-    Raises:
-        EdgehrError: Another number of keypoints, or no OKS constants for them.
-    """
-    names = len(card.keypoints.names)
-    if names != annotations.keypoints:
-        raise EdgehrError(
-            f"{card.name} returns {names} keypoints, but the people in {annotations.path} have {annotations.keypoints}"
-        )
-    if not card.keypoints.sigmas:
-        raise EdgehrError(f"{card.name}: its keypoints have no OKS constants, so COCO AP is not defined for them")
-
-
-def evaluate(
-    runtime: Runtime,
-    card: ModelCard,
-    annotations: Annotations,
-    images: list[PeopleImage],
-    *,
-    flip: bool = False,
-    suppress: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> CocoMetrics:
-    """Compute COCO AP and AR (the evaluation library is faster-coco-eval).
-
-    Args:
-        runtime: The model.
-        card: What it expects and returns.
-        annotations: The truth.
-        images: Its images with boxes, annotated or detected.
-        flip: Average in the mirrored images.
-        suppress: Drop near-equal poses, for detected boxes.
-        progress: Called after each image with the number of boxes in it.
-
-    Raises:
-        EdgehrError: The annotations do not suit the model.
-        MissingDependencyError: The evaluation library is not installed.
-    """
-    _library()  # its absence is said now, not after the work
-    check_annotations(card, annotations)
-    results: list[dict[str, Any]] = []
-    for image in images:
-        results += predict(runtime, card, image, annotations.category, flip=flip, suppress=suppress)
-        if progress:
-            progress(len(image.boxes))
-    return replace(score(annotations.data, results, card), images=len(images))
-
-
-def score(truth: dict[str, Any], results: list[dict[str, Any]], card: ModelCard, most: int = 20) -> CocoMetrics:
+def keypoint_ap(
+    truth: dict[str, Any], results: list[dict[str, Any]], card: ModelCard, max_detections: int = 20
+) -> KeypointMetrics:
     """Compute COCO AP and AR of results.
 
     Args:
         truth: `images`, `annotations` and `categories` of a COCO keypoint file.
         results: COCO keypoint results.
         card: The model, for the OKS constants of its keypoints.
-        most: Results of one image that count, the best; 20 is COCO's rule.
+        max_detections: Results of one image that count, the best; 20 is COCO's rule.
 
     Raises:
         MissingDependencyError: The evaluation library is not installed.
     """
-    coco, evaluation = _library()
-    with contextlib.redirect_stdout(io.StringIO()):  # the library prints its own table
-        known = coco(copy.deepcopy(truth))
-        sigmas = np.array(card.keypoints.sigmas)
-        run = evaluation(known, known.loadRes(results), "keypoints", kpt_oks_sigmas=sigmas, print_function=_quiet)
-        run.params.maxDets = [most]
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
-    # The library gives -1 where there is nobody to find.
-    figures = (float(value) if value >= 0 else float("nan") for value in run.stats[:6])
-    ap, ap50, ap75, medium, large, ar = figures
-    return CocoMetrics(ap, ap50, ap75, medium, large, ar, len(results), len(truth["images"]))
-
-
-def _library() -> tuple[Any, Any]:
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError:
-        raise MissingDependencyError("evaluation needs faster-coco-eval: pip install 'edgehr[eval]'") from None
-    return COCO, COCOeval_faster
-
-
-def _quiet(*_: object) -> None:
-    """The evaluation library's printer."""
+    sigmas = np.array(card.spec_as(PoseSpec).keypoints.sigmas)
+    figures = run_coco(truth, results, "keypoints", [max_detections], kpt_oks_sigmas=sigmas)
+    ap, ap50, ap75, medium, large, ar = figures[:6]
+    return KeypointMetrics(ap, ap50, ap75, medium, large, ar, len(results), len(truth["images"]))

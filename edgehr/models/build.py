@@ -32,7 +32,7 @@ def build(card: ModelCard) -> Network:
     check_size(card.input.height, card.input.width)
     builder, parameters = ARCHITECTURES.get(card.architecture), dict(card.parameters)
     try:
-        network = builder(len(card.keypoints.names), **parameters)
+        network = builder(card.spec.num_outputs, **parameters)
     except (TypeError, KeyError, ValueError, RuntimeError) as error:
         raise EdgehrError(f"{card.architecture} cannot be built from {parameters}: {error}") from None
     return network.eval().requires_grad_(False)

@@ -17,6 +17,7 @@ from edgehr.models.build import load
 from edgehr.models.network import name_outputs
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.tasks.base import Task
 
 
 class TorchRuntime(Runtime):
@@ -38,11 +39,11 @@ class TorchRuntime(Runtime):
         if threads is not None:
             torch.set_num_threads(threads)
         self._one_at_a_time = threading.Lock()
-        spec, joints = card.input, len(card.keypoints.names)
+        spec = card.input
         float32 = np.dtype(np.float32)
         super().__init__(
             [TensorSpec(spec.name, (None, 3, spec.height, spec.width), float32)],
-            [TensorSpec(card.outputs[0].name, (None, joints, spec.height // 4, spec.width // 4), float32)],
+            [TensorSpec(name, (None, *shape), float32) for name, shape in Task.for_card(card).output_shapes().items()],
             path=path,
             artifact=Artifact(card, "fp32", sha256_file(path), {"torch": torch.__version__}),
             precision="fp32",

@@ -1,6 +1,6 @@
 """The model zoo: a card for each known model, and its weights."""
 
-from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, decoding_name, find_card, get_card, list_models
+from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, find_card, get_card, list_models
 from edgehr.zoo.detectors import DEFAULT_DETECTOR
 from edgehr.zoo.fetch import cached_path, fetch, find_weights, is_published
 
@@ -9,7 +9,6 @@ __all__ = [
     "DEFAULT_MODEL",
     "all_cards",
     "cached_path",
-    "decoding_name",
     "fetch",
     "find_card",
     "find_weights",

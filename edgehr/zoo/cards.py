@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgehr.card import Decoding, InputSpec, KeypointSet, ModelCard, OutputSpec, WeightsInfo
+from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.errors import EdgehrError
+from edgehr.tasks.pose.spec import Decoding, KeypointSet, PoseSpec
 from edgehr.zoo.detectors import detector_cards
 
 DEFAULT_MODEL = "litehrnet-18-wider-naive-coco-256x192"
@@ -73,16 +74,11 @@ def list_models(*words: str) -> list[ModelCard]:
     categories = {card.category for card in all_cards()}
     found = []
     for card in all_cards():
-        facts = (card.name, card.task, card.architecture, card.dataset, decoding_name(card), card.weights.origin)
+        facts = (card.name, card.task, card.architecture, card.dataset, card.spec.decoding_name, card.weights.origin)
         text = " ".join(facts).lower()
         if all(word == card.category if word in categories else word in text for word in map(str.lower, words)):
             found.append(card)
     return found
-
-
-def decoding_name(card: ModelCard) -> str:
-    """Name what turns a model's output into results: the decoding of heatmaps, or ``boxes``."""
-    return card.decoding.method if card.task == "pose" else "boxes"
 
 
 @cache
@@ -120,8 +116,10 @@ def _card(row: dict[str, str]) -> ModelCard:
         dataset=row["dataset"],
         input=InputSpec(int(row["height"]), int(row["width"])),
         outputs=(_HEATMAPS,),
-        decoding=Decoding(row["decoding"], int(row["blur_kernel"]), row["warp"], row["shift_flipped"] == "1"),
-        keypoints=keypoint_set(row["keypoints"]),
+        spec=PoseSpec(
+            keypoint_set(row["keypoints"]),
+            Decoding(row["decoding"], int(row["blur_kernel"]), row["warp"], row["shift_flipped"] == "1"),
+        ),
         weights=_weights(row),
         category=_CATEGORIES.get(row["keypoints"], "body"),
     )

@@ -14,7 +14,8 @@ import csv
 from functools import cache
 from pathlib import Path
 
-from edgehr.card import DetectionSpec, InputSpec, ModelCard, OutputSpec, WeightsInfo
+from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
+from edgehr.tasks.detection.spec import DetectionSpec
 
 DEFAULT_DETECTOR = "yolox-nano-coco-416x416"
 
@@ -49,9 +50,8 @@ def _card(row: dict[str, str]) -> ModelCard:
         dataset=row["dataset"],
         input=InputSpec(int(row["height"]), int(row["width"]), row["color"], mean, std, row["input"]),
         outputs=(OutputSpec(row["output"], _MEANING),),
-        detection=DetectionSpec(
+        spec=DetectionSpec(
             classes=tuple(row["classes"].split(",")),
-            person=int(row["person"]),
             strides=tuple(int(stride) for stride in row["strides"].split(",")),
             letterbox=int(row["letterbox"]),
         ),

@@ -15,8 +15,8 @@ from benchmarks.quant_report import Row, markdown
 from edgehr.calib.crops import CalibrationSet
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.results import Column
-from edgehr.evaluation.keypoint_agreement import Agreement
-from edgehr.evaluation.keypoint_ap import CocoMetrics
+from edgehr.evaluation.keypoint_agreement import KeypointAgreement
+from edgehr.evaluation.keypoint_ap import KeypointMetrics
 from edgehr.runtimes import load
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
@@ -26,7 +26,7 @@ from tests.made_once import KeptExports
 
 
 def column(size: int, ap: float, *, oks: float | None = None, truth: float = 0.95, tool: str = "onnx") -> Column:
-    alike = None if oks is None else Agreement(oks, 10, 100, 0, CocoMetrics(truth, 1, 1, 1, 1, 1, 10, 5))
+    alike = None if oks is None else KeypointAgreement(oks, 10, 100, 0, KeypointMetrics(truth, 1, 1, 1, 1, 1, 10, 5))
     nodes = [Node("one", "Conv", 90, oks is not None), Node("two", "Conv", 10, False)]
     return Column(
         label="",
@@ -36,7 +36,7 @@ def column(size: int, ap: float, *, oks: float | None = None, truth: float = 0.9
         size_bytes=size,
         operators=1,
         coverage=Coverage(tuple(nodes)),
-        accuracy=CocoMetrics(ap, 1, 1, 1, 1, 1, 10, 5),
+        accuracy=KeypointMetrics(ap, 1, 1, 1, 1, 1, 10, 5),
         agreement=alike,
         similarity=np.ones(10),
         latency=Latency(1.0, 1.0, 1),

@@ -18,7 +18,7 @@ from edgehr.calib.sources import POOL, spread
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes import load
-from edgehr.tasks import Task
+from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import get_card
 from tests.calib.pictures import MIDDLE, folder, picture, video

@@ -18,7 +18,7 @@ from edgehr.calib.quantizer.network import Network
 from edgehr.calib.quantizer.placement import NOWHERE
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
-from edgehr.tasks import Task
+from edgehr.tasks.base import Task
 from tests.calib.pictures import MIDDLE, folder, picture, video
 from tests.calib.small_pose import CARD, calibrated, small_pose
 
@@ -77,7 +77,7 @@ def test_without_annotations_the_float_network_is_the_truth(pictures: Path, netw
     judge = Judge(calibrated(CalibrationSet.of(pictures)))
     maps = network.run(judge.inputs)
     judge.set_reference(maps)
-    assert judge.truth == "the float network's own keypoints"
+    assert judge.truth == "the float network's own results"
     same = judge.loss(maps)
     assert (same.ap, same.oks, same.error) == pytest.approx((0, 0, 0))
     noisy = judge.loss(maps + np.random.default_rng(0).normal(0, maps.std(), maps.shape).astype(np.float32))
@@ -109,11 +109,12 @@ def test_annotations_of_other_keypoints_are_no_truth(pictures: Path, network: Ne
     for person in data["annotations"]:
         person["keypoints"] = person["keypoints"][:15]
     file.write_text(json.dumps(data))
-    assert Judge(calibrated(CalibrationSet.of(file, images=pictures))).truth == "the float network's own keypoints"
+    assert Judge(calibrated(CalibrationSet.of(file, images=pictures))).truth == "the float network's own results"
 
 
 def test_keypoints_without_oks_constants_are_refused(pictures: Path) -> None:
-    card = replace(CARD, keypoints=replace(CARD.keypoints, sigmas=()))
+    keypoints = replace(CARD.spec.keypoints, sigmas=())
+    card = replace(CARD, spec=replace(CARD.spec, keypoints=keypoints))
     with pytest.raises(EdgehrError, match="no OKS constants"):
         Judge(replace(calibrated(CalibrationSet.of(pictures)), card=card))
 

@@ -12,9 +12,8 @@ import onnx
 import pytest
 
 from edgehr.converters import convert as convert_module
-from edgehr.converters.compare import compare
+from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.convert import convert, default_path
-from edgehr.converters.crops import comparison_batch
 from edgehr.converters.onnx import simplify as simplify_module
 from edgehr.converters.onnx import stages
 from edgehr.converters.onnx.graph import weight_precision

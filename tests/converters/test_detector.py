@@ -15,10 +15,8 @@ from onnx import TensorProto, helper
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
 from edgehr.converters import convert as convert_module
-from edgehr.converters.compare import compare
-from edgehr.converters.compare_boxes import BoxDifference, compare_boxes
+from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.convert import convert
-from edgehr.converters.crops import comparison_batch
 from edgehr.converters.onnx.targets import OnnxTarget, TensorRTTarget
 from edgehr.converters.source import OnnxOrigin, open_origin
 from edgehr.errors import CheckpointError, EdgehrError
@@ -27,6 +25,7 @@ from edgehr.runtimes import load
 from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.sidecar import read_sidecar
+from edgehr.tasks.detection.task import BoxDifference
 from edgehr.zoo import DEFAULT_DETECTOR, get_card
 
 CARD = get_card(DEFAULT_DETECTOR)
@@ -72,7 +71,7 @@ def test_the_artifact_carries_its_card(detector_ir: Path, weights: Path, tmp_pat
         artifact = describe(path)["artifact"]
         card = ModelCard.from_dict(artifact["card"])
         assert card.name == CARD.name
-        assert card.detection == CARD.detection
+        assert card.spec == CARD.spec
         assert card.weights.origin == "published"  # another export of the weights that the card names
         assert artifact["weights_sha256"] == card.weights.sha256
         assert "torch" not in artifact["tools"]
@@ -84,7 +83,7 @@ def test_bundles_and_plans(weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (no build for this platform)")
     bundle = tmp_path / "detector.trtbundle"
     convert(CARD, weights, "trt-bundle", out=bundle)
-    assert Bundle.read(bundle).artifact.card.detection == CARD.detection
+    assert Bundle.read(bundle).artifact.card.spec == CARD.spec
     plan = tmp_path / "detector.plan"
     report = convert(CARD, weights, TensorRTTarget(library="tensorrt_rtx"), precision="fp16", out=plan)
     assert any("compared with the given ONNX" in note for note in report.notes)
@@ -92,7 +91,7 @@ def test_bundles_and_plans(weights: Path, tmp_path: Path) -> None:
     assert sidecar.precisions == {"fp16": 113}
     assert sidecar.inputs == {"images": [1, 3, 416, 416]}
     assert sidecar.outputs == {"output": [1, 3549, 85]}
-    assert sidecar.artifact.card.detection == CARD.detection
+    assert sidecar.artifact.card.spec == CARD.spec
 
 
 @pytest.mark.slow
@@ -178,12 +177,11 @@ def test_nobody_seen_is_said_and_comparable(tmp_path: Path) -> None:
     onnx.save(graph(), path)
     origin = open_origin(CARD, path)
     assert isinstance(origin, OnnxOrigin)
-    difference = compare_boxes(CARD, origin.reference, origin.reference, comparison_batch(CARD)[:2])
+    difference = compare(CARD, origin.reference, origin.reference, comparison_batch(CARD)[:2])
+    assert isinstance(difference, BoxDifference)
     assert difference.boxes == 0
     assert difference.to_dict()["boxes_mean"] is None
-    assert "nobody is seen" in str(difference)
-    with pytest.raises(EdgehrError, match="only pose models"):
-        compare(CARD, origin.reference, origin.reference, comparison_batch(CARD)[:1])
+    assert "nothing is found" in str(difference)
 
 
 def test_a_detector_is_compared_on_whole_windows() -> None:

@@ -186,7 +186,7 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     everything = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "all.onnx").kept
     assert everything is not None
     assert everything.rows == []
-    assert everything.result["truth"] == "the float network's own keypoints"
+    assert everything.result["truth"] == "the float network's own results"
     assert everything.result["drop"] > 1
 
     # So small a network on so few people may need most of its weights in float.

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from edgehr.converters.convert import convert
-from edgehr.evaluation.annotations import Annotations
-from edgehr.evaluation.keypoint_ap import evaluate
+from edgehr.evaluation.base import Evaluator
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 
@@ -29,9 +28,9 @@ def reference_weights(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def torch_ap(people: Path, reference_weights: Path, sample_card: Any) -> float:
-    annotations = Annotations.read(people / "person_keypoints.json")
-    images = annotations.ground_truth(people / "images")
-    metrics = evaluate(TorchRuntime(sample_card, reference_weights), sample_card, annotations, images)
+    evaluator = Evaluator.for_card(sample_card)
+    dataset = evaluator.read(people / "person_keypoints.json")
+    metrics = evaluator.evaluate(TorchRuntime(sample_card, reference_weights), dataset)
     assert (metrics.people, metrics.images) == (379, 126)
     assert metrics.ap50 > metrics.ap > 0.600
     return metrics.ap
@@ -44,11 +43,11 @@ def test_converted_models_keep_the_accuracy(
     path = tmp_path / f"reference{suffix}"
     report = convert(sample_card, reference_weights, target, out=path)
     assert "user weights" in report.weights
-    annotations = Annotations.read(people / "person_keypoints.json")
-    images = annotations.ground_truth(people / "images")
+    evaluator = Evaluator.for_card(sample_card)
+    dataset = evaluator.read(people / "person_keypoints.json")
     with load(path) as runtime:
-        metrics = evaluate(runtime, sample_card, annotations, images)
-        flipped = evaluate(runtime, sample_card, annotations, images, flip=True)
+        metrics = evaluator.evaluate(runtime, dataset)
+        flipped = evaluator.evaluate(runtime, dataset, flip=True)
     assert metrics.ap == pytest.approx(torch_ap, abs=0.001)
     assert metrics.ap >= 0.600
     assert flipped.ap >= 0.635

@@ -8,7 +8,8 @@ import pytest
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
-from edgehr.evaluation.keypoint_ap import check_annotations, evaluate
+from edgehr.evaluation.base import Evaluator
+from edgehr.evaluation.keypoints import KeypointEvaluator
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.tasks.pose.oks import oks, oks_nms
 from edgehr.zoo import get_card
@@ -129,9 +130,9 @@ def test_a_missing_image_or_file_is_named(dataset: Path) -> None:
 
 def test_models_with_other_keypoints_are_refused(dataset: Path) -> None:
     annotations = Annotations.read(dataset / "a.json")
-    check_annotations(get_card("litehrnet-18-coco-256x192"), annotations)
+    KeypointEvaluator(get_card("litehrnet-18-coco-256x192")).check_annotations(annotations)
     with pytest.raises(EdgehrError, match=r"returns 16 keypoints.*have 17"):
-        check_annotations(get_card("hrnet-w32-mpii-256x256"), annotations)
+        Evaluator.for_card(get_card("hrnet-w32-mpii-256x256")).read(dataset / "a.json")
 
 
 def test_other_categories_are_evaluated_and_absent_sizes_are_no_figure(dataset: Path) -> None:
@@ -152,15 +153,15 @@ def test_other_categories_are_evaluated_and_absent_sizes_are_no_figure(dataset: 
     runtime = Truth(
         [TensorSpec("image", (1, 3, 256, 256), float32)], [TensorSpec("heatmaps", (1, 17, 64, 64), float32)]
     )
-    annotations = Annotations.read(dataset / "a.json")
-    metrics = evaluate(runtime, card, annotations, annotations.ground_truth(dataset))
+    evaluator = Evaluator.for_card(card)
+    metrics = evaluator.evaluate(runtime, evaluator.read(dataset / "a.json", dataset))
     assert metrics.ap == 1
     assert metrics.to_dict()["ap_medium"] is None
 
 
 def test_oks_is_one_for_the_same_pose_and_falls_with_distance() -> None:
     keypoints = np.random.default_rng(0).uniform(0, 100, (17, 2)).astype(np.float32)
-    sigmas = get_card("litehrnet-18-coco-256x192").keypoints.sigmas
+    sigmas = get_card("litehrnet-18-coco-256x192").spec.keypoints.sigmas
     moved = keypoints + np.array([[[0.0, 0.0]], [[3.0, 0.0]], [[300.0, 0.0]]], np.float32)
     same, near, far = oks(keypoints, moved, 5000.0, sigmas)
     assert same == 1
@@ -176,5 +177,5 @@ def test_doubles_are_suppressed() -> None:
     pose = rng.uniform(0, 100, (17, 2)).astype(np.float32)
     keypoints = np.stack([pose, pose + 0.5, pose + 60])
     areas = np.full(3, 1e4, np.float32)
-    sigmas = get_card("litehrnet-18-coco-256x192").keypoints.sigmas
+    sigmas = get_card("litehrnet-18-coco-256x192").spec.keypoints.sigmas
     assert oks_nms(keypoints, areas, np.array([0.5, 0.9, 0.1], np.float32), sigmas) == [1, 2]

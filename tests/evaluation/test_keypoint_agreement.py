@@ -12,25 +12,27 @@ import cv2
 import numpy as np
 import pytest
 
-from edgehr.card import KeypointSet
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations, PeopleImage
-from edgehr.evaluation.keypoint_agreement import agreement, check_comparable, estimate_all, similarities
+from edgehr.evaluation.annotations import Annotations
+from edgehr.evaluation.base import ImageSample
+from edgehr.evaluation.keypoint_agreement import agreement, similarities
+from edgehr.evaluation.keypoints import KeypointEvaluator
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
-from edgehr.tasks import Poses
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import KeypointSet, PoseSpec
 from edgehr.zoo import get_card
 
 CARD = get_card("litehrnet-18-coco-256x192")
-SIGMAS = CARD.keypoints.sigmas
+SIGMAS = CARD.spec.keypoints.sigmas
 
 
-def people(image_id: int, count: int, rng: np.random.Generator) -> tuple[PeopleImage, Poses]:
+def people(image_id: int, count: int, rng: np.random.Generator) -> tuple[ImageSample, Poses]:
     """People of different sizes, keypoints anywhere in their boxes, one in three of them not seen."""
     corner, sides = rng.uniform(0, 200, (count, 2)), rng.uniform(60, 150, (count, 2))
     boxes = np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
     keypoints = (corner[:, None] + rng.uniform(0, 1, (count, 17, 2)) * sides[:, None]).astype(np.float32)
     scores = np.where(rng.uniform(size=(count, 17)) < 1 / 3, 0.1, 0.8).astype(np.float32)
-    image = PeopleImage.with_boxes(image_id, Path("none.jpg"), boxes)
+    image = ImageSample.with_boxes(image_id, Path("none.jpg"), boxes)
     return replace(image, areas=(0.6 * image.areas).astype(np.float32)), Poses(boxes, keypoints, scores)
 
 
@@ -116,14 +118,15 @@ def test_crowded_images_count_in_full() -> None:
 
 
 def test_other_keypoints_or_none_with_constants_are_refused() -> None:
-    check_comparable(CARD, CARD.with_size(384, 288))
+    evaluator = KeypointEvaluator(CARD)
+    evaluator.check_comparable(CARD.with_size(384, 288))
     with pytest.raises(EdgehrError, match="find other keypoints"):
-        check_comparable(CARD, get_card("hrnet-w32-mpii-256x256"))
-    bare = replace(CARD, keypoints=KeypointSet(CARD.keypoints.names))
+        evaluator.check_comparable(get_card("hrnet-w32-mpii-256x256"))
+    bare = replace(CARD, spec=PoseSpec(KeypointSet(CARD.spec.keypoints.names)))
     with pytest.raises(EdgehrError, match="no OKS constants"):
-        check_comparable(bare, bare)
-    with pytest.raises(EdgehrError, match="model for detection"):
-        check_comparable(CARD, get_card("yolox-nano-coco-416x416"))
+        KeypointEvaluator(bare).check_comparable(bare)
+    with pytest.raises(EdgehrError, match="model for pose, yolox-nano-coco-416x416 for detection"):
+        evaluator.check_comparable(get_card("yolox-nano-coco-416x416"))
 
 
 def test_through_runtimes_with_the_annotated_areas(tmp_path: Path) -> None:
@@ -153,7 +156,8 @@ def test_through_runtimes_with_the_annotated_areas(tmp_path: Path) -> None:
     images = Annotations.read(tmp_path / "a.json").ground_truth(tmp_path)
     assert images[0].areas.tolist() == [9000]
     counted: list[int] = []
-    one, two = (estimate_all(Spot(column), CARD, images, counted.append) for column in (20, 23))
+    evaluator = KeypointEvaluator(CARD)
+    one, two = (evaluator.predict(Spot(column), images, progress=counted.append) for column in (20, 23))
     assert counted == [1, 1]
     distance = 3 * 240 / 64
     expected = np.mean(np.exp(-(distance**2) / (2 * 9000 * (2 * np.array(SIGMAS)) ** 2)))

@@ -17,7 +17,7 @@ from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 from tests.examples.puppet import write_curls
 
-NAMES = get_card("litehrnet-18-coco-256x192").keypoints.names
+NAMES = get_card("litehrnet-18-coco-256x192").spec.keypoints.names
 FPS = 25.0
 
 

@@ -103,7 +103,7 @@ def test_people_come_as_the_estimator_finds_them(
             assert len(answer["people"]) == len(poses)
             for index, person in enumerate(answer["people"]):
                 assert person["box"] == pytest.approx(poses.boxes[index].tolist(), abs=0.5)
-                assert tuple(person["keypoints"]) == estimator.card.keypoints.names
+                assert tuple(person["keypoints"]) == estimator.card.spec.keypoints.names
                 points = [[point["x"], point["y"]] for point in person["keypoints"].values()]
                 np.testing.assert_allclose(points, poses.keypoints[index], atol=0.5)
                 scores = [point["score"] for point in person["keypoints"].values()]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from edgehr.card import ModelCard
-from edgehr.converters.crops import comparison_batch
+from edgehr.converters.compare import comparison_batch
 from edgehr.models.backbones.layers import ConvModule
 from edgehr.models.build import load
 from edgehr.models.checkpoints.loading import load_weights

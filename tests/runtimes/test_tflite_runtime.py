@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from edgehr.calib.crops import CalibrationSet
-from edgehr.converters.crops import comparison_batch
+from edgehr.converters.compare import comparison_batch
 from edgehr.converters.tflite import precision as tflite_precision
 from edgehr.converters.tflite.metadata import embed
 from edgehr.runtimes import load

@@ -9,6 +9,7 @@ import pytest
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.models.backbones.layers import check_size
+from edgehr.tasks.pose.spec import PoseSpec
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, all_cards, find_card, get_card
 
 # Not top-down heatmaps (bottom-up: ae, cid, dekr), another head (udp-regress), or faces, which are not here yet.
@@ -16,7 +17,7 @@ NOT_SUPPORTED = ("ae_", "cid_", "dekr_")
 
 
 def pose_cards() -> list[ModelCard]:
-    return [card for card in all_cards() if card.task == "pose"]
+    return [card for card in all_cards() if isinstance(card.spec, PoseSpec)]
 
 
 def figures(metrics: str) -> set[float]:
@@ -37,8 +38,8 @@ def test_decoding_follows_the_name() -> None:
     for card in pose_cards():
         words = card.name.split("-")
         expected = next((word for word in ("dark", "udp") if word in words), "msra")
-        assert card.decoding.method == expected, card.name
-        assert card.decoding.shift_flipped == (card.decoding.warp == "affine"), card.name
+        assert card.spec.decoding.method == expected, card.name
+        assert card.spec.decoding.shift_flipped == (card.spec.decoding.warp == "affine"), card.name
 
 
 def test_every_supported_checkpoint_of_mmpose_has_its_card(shared: Path) -> None:
@@ -72,9 +73,9 @@ def test_published_models_name_their_metric_and_license() -> None:
 
 
 def test_flip_pairs_swap_left_and_right() -> None:
-    for card in all_cards():
-        names = card.keypoints.names
-        for first, second in card.keypoints.flip_pairs:
+    for card in pose_cards():
+        names = card.spec.keypoints.names
+        for first, second in card.spec.keypoints.flip_pairs:
             words = {names[first].lower(), names[second].lower()}
             sided = [word for word in words if "left" in word or "right" in word]
             assert not sided or {w.replace("left", "X").replace("right", "X") for w in words} == {
@@ -83,7 +84,7 @@ def test_flip_pairs_swap_left_and_right() -> None:
 
 
 def test_coco_is_coco() -> None:
-    keypoints = get_card("hrnet-w32-coco-256x192").keypoints
+    keypoints = get_card("hrnet-w32-coco-256x192").spec.keypoints
     assert keypoints.names[0] == "nose"
     assert keypoints.names[-1] == "right_ankle"
     assert len(keypoints.skeleton) == 19
@@ -92,14 +93,12 @@ def test_coco_is_coco() -> None:
 
 def test_the_detector_is_coco_s_and_published_with_a_whole_hash() -> None:
     card = get_card(DEFAULT_DETECTOR)
-    assert card.detection is not None
-    assert len(set(card.detection.classes)) == len(card.detection.classes) == 80
-    assert card.detection.classes[card.detection.person] == "person"
-    assert (card.detection.classes[16], card.detection.classes[79]) == ("dog", "toothbrush")
+    assert len(set(card.spec.classes)) == len(card.spec.classes) == 80
+    assert card.spec.class_id("person") == 0
+    assert (card.spec.classes[16], card.spec.classes[79]) == ("dog", "toothbrush")
     assert len(card.weights.sha256) == 64
     assert card.weights.url.startswith("https://github.com/Megvii-BaseDetection/YOLOX/releases/download/")
     assert card.weights.url.endswith(f"/{card.weights.file}")
-    assert card.keypoints.names == ()
 
 
 def test_the_sample_model_is_marked_as_such() -> None:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.card import KeypointSet
 from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import KeypointSet
 
 MIN_SCORE = 0.3
 

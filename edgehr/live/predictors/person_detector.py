@@ -12,6 +12,7 @@ from edgehr.errors import EdgehrError
 from edgehr.live.predictors.base import Predictor
 from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.detection.spec import PERSON
 from edgehr.tasks.detection.task import NMS, THRESHOLD, DetectionTask
 
 
@@ -56,7 +57,11 @@ class PersonDetector(Predictor[DetectionTask, Detections]):
         card: ModelCard | None = None,
     ) -> None:
         super().__init__(
-            model, lambda card: DetectionTask(card, threshold, nms), device=device, threads=threads, card=card
+            model,
+            lambda card: DetectionTask(card, threshold, nms, classes=(PERSON,)),
+            device=device,
+            threads=threads,
+            card=card,
         )
         spec, size = self.runtime.inputs[0], (self.card.input.height, self.card.input.width)
         if spec.shape[1:] != (3, *size):

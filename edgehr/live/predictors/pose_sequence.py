@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from edgehr.card import ModelCard
 from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.live.timing import StageTimes
-from edgehr.live.tracking.boxes import Boxes, areas, keypoint_boxes, overlaps
+from edgehr.live.tracking.boxes import Boxes, keypoint_boxes
 from edgehr.live.tracking.tracker import Tracker, oks_sigmas
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.image.boxes import areas, overlaps
 from edgehr.tasks.image.reading import as_bgr
 from edgehr.tasks.pose.oks import oks_nms
 from edgehr.tasks.pose.poses import Poses
@@ -60,7 +61,7 @@ class PoseSequence:
         times: StageTimes,
     ) -> None:
         self._runtime, self._task = runtime, PoseTask(card)
-        self._tracker = Tracker(card.keypoints.sigmas, smooth=smooth)
+        self._tracker = Tracker(self._task.spec.keypoints.sigmas, smooth=smooth)
         windows = None if independent else WINDOWS_PER_FRAME
         self._single = None if detects else SinglePerson(runtime, card, windows_per_frame=windows)
         self._independent = independent
@@ -134,7 +135,7 @@ def estimate_in_boxes(
         outputs = runtime.infer_batch(batch)
     with times.measure("decode"):
         poses = task.postprocess(outputs, context)
-    return without_duplicates(poses[poses.scores.mean(axis=1) >= MIN_MEAN_SCORE], task.card.keypoints.sigmas)
+    return without_duplicates(poses[poses.scores.mean(axis=1) >= MIN_MEAN_SCORE], task.spec.keypoints.sigmas)
 
 
 def without_duplicates(poses: Poses, sigmas: ArrayLike) -> Poses:

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.live.tracking.boxes import keypoint_boxes, overlaps
+from edgehr.live.tracking.boxes import keypoint_boxes
 from edgehr.runtimes.base import Runtime
-from edgehr.tasks import Poses, Task
+from edgehr.tasks.image.boxes import overlaps
 from edgehr.tasks.image.reading import as_bgr
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.task import PoseTask
 
 MAX_REFINEMENTS = 2
 # Overlap of the next box with the last above which a closer look would give the same.
@@ -42,7 +44,7 @@ class SinglePerson:
 
     def __init__(self, runtime: Runtime, card: ModelCard, windows_per_frame: int | None = None) -> None:
         self._runtime = runtime
-        self._task = Task.for_card(card)
+        self._task = PoseTask(card)
         self._windows_per_frame = windows_per_frame
         self._box: Box | None = None
         self._tried = 0

@@ -1,4 +1,4 @@
-"""Boxes of people from their keypoints, and the overlap of boxes."""
+"""Boxes of people from their keypoints."""
 
 from __future__ import annotations
 
@@ -37,19 +37,3 @@ def keypoint_boxes(poses: Poses, width: int, height: int) -> tuple[Boxes, NDArra
     low, high = np.clip(low - margin, 0, limit), np.clip(high + margin, 0, limit)
     boxes = np.concatenate([low, high], axis=1).astype(np.float32)
     return boxes, enough & ((high - low).min(axis=1, initial=np.inf) >= 2)
-
-
-def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
-    """Compute the intersection over union of each pair: (N, 4) and (M, 4) xyxy -> (N, M), 0 to 1."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    union = areas(boxes)[:, None] + areas(others)[None] - shared
-    result: NDArray[np.float32] = shared / np.maximum(union, np.float32(1e-9))
-    return result
-
-
-def areas(boxes: Boxes) -> NDArray[np.float32]:
-    """Compute the areas of boxes: (N, 4) xyxy -> (N,) square pixels."""
-    result: NDArray[np.float32] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    return result

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgehr.live.tracking.boxes import areas, overlaps
 from edgehr.live.tracking.smoothing import OneEuroFilter
+from edgehr.tasks.image.boxes import areas, overlaps
 from edgehr.tasks.pose.oks import oks
 from edgehr.tasks.pose.poses import Poses
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,12 @@ from edgehr.errors import TensorError
 
 @dataclass(frozen=True)
 class Detections:
-    """N people found in one image, the most certain first.
+    """N objects found in one image, the most certain first.
 
     Attributes:
         boxes: (N, 4) float32 xyxy, image pixels, inside the image.
         scores: (N,) float32, 0 to 1 (certain).
+        class_ids: (N,) int64, the number of each object's class; all 0 unless given.
 
     Raises:
         TensorError: The shapes do not fit each other.
@@ -24,17 +25,28 @@ class Detections:
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 1 or self.boxes.shape != (len(self.scores), 4):
             raise TensorError(
                 f"detections need boxes (N, 4) and scores (N,), got {self.boxes.shape} and {self.scores.shape}"
             )
+        if not self.class_ids.size and len(self.scores):
+            object.__setattr__(self, "class_ids", np.zeros(len(self.scores), np.int64))
+        if self.class_ids.shape != self.scores.shape:
+            raise TensorError(
+                f"detections of {len(self.scores)} objects need as many class_ids, got {self.class_ids.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __getitem__(self, chosen: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Detections:
+        """Pick some of the objects."""
+        return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen])
+
     @classmethod
     def none(cls) -> Detections:
-        """Nobody."""
+        """Return the result of an image in which nothing is found."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))

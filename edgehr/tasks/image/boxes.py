@@ -94,3 +94,19 @@ def fraction_of_window(keypoints: NDArray[Any], grid: tuple[int, int], warp: str
     cells = np.asarray(grid, np.float32)
     result: Floats = (keypoints / (cells - 1 if warp == "udp" else cells)).astype(np.float32)
     return result
+
+
+def overlaps(boxes: Floats, others: Floats) -> NDArray[np.float32]:
+    """Compute the intersection over union of each pair: (N, 4) and (M, 4) xyxy -> (N, M), 0 to 1."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    union = areas(boxes)[:, None] + areas(others)[None] - shared
+    result: NDArray[np.float32] = shared / np.maximum(union, np.float32(1e-9))
+    return result
+
+
+def areas(boxes: Floats) -> NDArray[np.float32]:
+    """Compute areas: (N, 4) xyxy -> (N,) square pixels."""
+    result: NDArray[np.float32] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return result

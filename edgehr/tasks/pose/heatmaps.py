@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.card import Decoding
 from edgehr.errors import TensorError
+from edgehr.tasks.pose.spec import Decoding
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]

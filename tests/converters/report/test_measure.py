@@ -16,8 +16,9 @@ from edgehr.converters.report.pictures import pictures
 from edgehr.converters.report.results import QualityReport
 from edgehr.converters.report.table import percent, table
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations, PeopleImage
-from edgehr.tasks import Poses
+from edgehr.evaluation.annotations import Annotations
+from edgehr.evaluation.base import ImageSample
+from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 from tests.converters.report.small_graphs import (
     CARD,
@@ -99,7 +100,7 @@ def test_both_skeletons_are_drawn_where_they_are(tmp_path: Path) -> None:
     """On black, one along the left of the box and one along its right; a person nobody saw is not shown."""
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((200, 200, 3), np.uint8))
     box = np.array([[50, 50, 150, 150]] * 2, np.float32)
-    image = PeopleImage.with_boxes(1, tmp_path / "a.png", box)
+    image = ImageSample.with_boxes(1, tmp_path / "a.png", box)
     heights = np.linspace(60, 140, 17)
 
     def standing(x: float) -> Poses:
@@ -107,7 +108,7 @@ def test_both_skeletons_are_drawn_where_they_are(tmp_path: Path) -> None:
         return Poses(box, np.stack([line, line]).astype(np.float32), np.ones((2, 17), np.float32))
 
     poses = [standing(x) for x in (70, 130)]
-    (picture,) = pictures("b", CARD.keypoints, [(image, *poses)], np.array([np.nan, 0.25]))
+    (picture,) = pictures("b", CARD.spec.keypoints, [(image, *poses)], np.array([np.nan, 0.25]))
     assert picture.oks == 0.25
     drawn = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
     scale = 384 / 140  # the box and a fifth of it around, 30 to 170

@@ -17,8 +17,8 @@ from edgehr.converters.report.layer_error import LayerError
 from edgehr.converters.report.page import page, write_page
 from edgehr.converters.report.results import Column, Picture, QualityReport
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.keypoint_agreement import Agreement
-from edgehr.evaluation.keypoint_ap import CocoMetrics
+from edgehr.evaluation.keypoint_agreement import KeypointAgreement
+from edgehr.evaluation.keypoint_ap import KeypointMetrics
 from edgehr.runtimes import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
 from tests.converters.report.small_graphs import CARD
@@ -48,7 +48,7 @@ class Parsed(HTMLParser):
 
 def report(label: str = "int8.onnx") -> QualityReport:
     """Two artifacts with every figure, made up."""
-    accuracy = CocoMetrics(0.6, 0.9, 0.7, 0.5, float("nan"), 0.65, 3, 2)
+    accuracy = KeypointMetrics(0.6, 0.9, 0.7, 0.5, float("nan"), 0.65, 3, 2)
     coverage = Coverage((Node("one", "Conv", 90, True), Node("two", "Conv", 10, False), Node("s", "Sigmoid", 0, False)))
     first = Column(
         "fp32.onnx",
@@ -69,7 +69,7 @@ def report(label: str = "int8.onnx") -> QualityReport:
         artifact=Artifact(CARD, "int8", "1" * 64, {"onnx": "1.0"}, "2" * 64),
         size_bytes=1_200_000,
         coverage=coverage,
-        agreement=Agreement(0.95, 2, 30, 1, accuracy),
+        agreement=KeypointAgreement(0.95, 2, 30, 1, accuracy),
         similarity=np.array([0.9, np.nan, 1.0]),
         compared_with="fp32.onnx",
         errors=(LayerError("one", "Conv", 90, True, 31.25), LayerError(f"two{HOSTILE}", "Conv", 10, False, 12.5)),

@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import save_file
 
-from edgehr.converters.crops import comparison_batch
+from edgehr.converters.compare import comparison_batch
 from edgehr.converters.onnx.float16 import overflowing_nodes, to_fp16
 from edgehr.converters.onnx.qdq import fold_integer_biases, is_quantized
 from edgehr.models.build import load as load_network
@@ -179,13 +179,12 @@ def test_nodes_that_would_overflow_stay_in_float32(batch: int) -> None:
 def test_fp16_keeps_the_accuracy(shared: Path, sample_card: Any, sample_onnx: Path, tmp_path: Path) -> None:
     """The very graph that TensorRT gets, run by ONNX Runtime."""
     from edgehr.converters.onnx.graph import embed
-    from edgehr.evaluation.annotations import Annotations
-    from edgehr.evaluation.keypoint_ap import evaluate
+    from edgehr.evaluation.base import Evaluator
     from edgehr.runtimes import Artifact, load
 
     people = shared / "data" / "coco-val2017-people"
-    annotations = Annotations.read(people / "person_keypoints.json")
-    images = annotations.ground_truth(people / "images")
+    evaluator = Evaluator.for_card(sample_card)
+    dataset = evaluator.read(people / "person_keypoints.json")
     model = onnx.load(sample_onnx)
     del model.metadata_props[:]
     half, _ = to_fp16(model, comparison_batch(sample_card))
@@ -194,5 +193,5 @@ def test_fp16_keeps_the_accuracy(shared: Path, sample_card: Any, sample_onnx: Pa
     figures = []
     for path in (sample_onnx, tmp_path / "half.onnx"):
         with load(path) as runtime:
-            figures.append(100 * evaluate(runtime, sample_card, annotations, images).ap)
+            figures.append(100 * evaluator.evaluate(runtime, dataset).headline)
     assert figures[1] == pytest.approx(figures[0], abs=0.15)  # 0.1 more here: chance, in a network of other sums

@@ -11,21 +11,20 @@ import numpy as np
 import pytest
 
 from edgehr.calib.crops import CalibrationSet
-from edgehr.converters.compare import Difference, compare
+from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.conversion_report import Report
 from edgehr.converters.convert import _check_difference, convert
-from edgehr.converters.crops import comparison_batch
 from edgehr.converters.tflite import precision as tflite_precision
 from edgehr.converters.tflite.metadata import embed
 from edgehr.converters.tflite.target import TFLiteTarget
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations
-from edgehr.evaluation.keypoint_ap import evaluate
+from edgehr.evaluation.base import Evaluator
 from edgehr.files import sha256_file
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 from edgehr.runtimes.tflite.delegates import check_delegate
 from edgehr.runtimes.tflite.graph import read_graph
+from edgehr.tasks.difference import OutputDifference
 from edgehr.zoo import find_weights, get_card
 
 pytestmark = pytest.mark.slow
@@ -72,7 +71,7 @@ def check_form(path: Path, height: int = 256, width: int = 192) -> set[str]:
     return {operator.name for operator in graph.operators}
 
 
-def difference(path: Path, reference: TorchRuntime, card: Any) -> Difference:
+def difference(path: Path, reference: TorchRuntime, card: Any) -> OutputDifference:
     with load(path) as converted:
         return compare(card, reference, converted, comparison_batch(card))
 
@@ -183,12 +182,11 @@ def test_accuracy_of_the_reference_weights(
     path = trained_tflite("litehrnet-18-wider-naive-coco-256x192")
     half = tmp_path / "half.tflite"
     half.write_bytes(_described(tflite_precision.half_weights(path.read_bytes()), sample_card))
-    annotations = Annotations.read(people / "person_keypoints.json")
-    images = annotations.ground_truth(people / "images")
+    evaluator = Evaluator.for_card(sample_card)
+    dataset = evaluator.read(people / "person_keypoints.json")
     for file, most in ((path, 0.001), (half, 0.002)):
         with load(file) as runtime:
-            assert runtime.artifact is not None
-            found = evaluate(runtime, runtime.artifact.card, annotations, images).ap
+            found = Evaluator.for_card(runtime.card).evaluate(runtime, dataset).headline
         assert abs(found - 0.6002) <= most
 
 
@@ -225,16 +223,13 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
 def test_empty_and_mixed_up_heatmaps_do_not_pass_as_quantized() -> None:
     for correlation in (0.0, 0.3, float("nan")):
         report = Report("some model", "", Path("a"), "tflite", precision="int8")
-        report.difference = Difference(
+        report.difference = OutputDifference(
             largest=1,
             mean=0.1,
             reference_std=1,
             relative=1,
             relative_mean=0.1,
             correlation=correlation,
-            keypoints_largest=0,
-            keypoints_mean=0,
-            keypoints=5,
             crops=10,
         )
         with pytest.raises(EdgehrError, match="correlate with PyTorch's by"):

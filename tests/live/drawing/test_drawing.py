@@ -5,7 +5,7 @@ from edgehr.live.drawing.poses import LEFT, MIDDLE, RIGHT, sides
 from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import all_cards, get_card
 
-KEYPOINTS = get_card("litehrnet-18-coco-256x192").keypoints
+KEYPOINTS = get_card("litehrnet-18-coco-256x192").spec.keypoints
 
 
 def poses(score: float) -> Poses:
@@ -46,11 +46,11 @@ def test_points_far_outside_or_many_people_do_no_harm() -> None:
 
 def test_sides_are_known_for_every_keypoint_set_with_left_and_right() -> None:
     for card in all_cards():
-        found = sides(card.keypoints)
-        for first, second in card.keypoints.flip_pairs:
+        found = sides(card.spec.keypoints)
+        for first, second in card.spec.keypoints.flip_pairs:
             both = {found[first], found[second]}
-            named = any("left" in card.keypoints.names[i].lower() for i in (first, second))
-            assert not named or both == {"left", "right"}, (card.name, card.keypoints.names[first])
+            named = any("left" in card.spec.keypoints.names[i].lower() for i in (first, second))
+            assert not named or both == {"left", "right"}, (card.name, card.spec.keypoints.names[first])
 
 
 def test_labels_fit_small_pictures() -> None:

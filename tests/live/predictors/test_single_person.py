@@ -117,6 +117,6 @@ def test_finds_the_people_in_the_shipped_photographs(sample_ir: Path) -> None:
             poses = SinglePerson(runtime, card)(cv2.imread(str(path)))
             assert len(poses) == 1
             for name, x, y in expected[path.name]:
-                index = card.keypoints.names.index(name)
+                index = card.spec.keypoints.names.index(name)
                 assert np.linalg.norm(poses.keypoints[0, index] - [x, y]) < 25, (path.name, name)
                 assert poses.scores[0, index] > 0.3, (path.name, name)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgehr.live.tracking.boxes import keypoint_boxes, overlaps
+from edgehr.live.tracking.boxes import keypoint_boxes
 from edgehr.live.tracking.smoothing import OneEuroFilter
 from edgehr.live.tracking.tracker import CONFIRMED_AFTER, MAX_AGE_S, Tracker
+from edgehr.tasks.image.boxes import overlaps
 from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 
-SIGMAS = get_card("litehrnet-18-coco-256x192").keypoints.sigmas
+SIGMAS = get_card("litehrnet-18-coco-256x192").spec.keypoints.sigmas
 RANDOM = np.random.default_rng(3)
 SHAPES = RANDOM.uniform(0, 1, (3, 17, 2)).astype(np.float32) * [60, 160]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgehr.card import Decoding
 from edgehr.errors import TensorError
 from edgehr.tasks.image.boxes import fraction_of_window
 from edgehr.tasks.pose.heatmaps import average_flipped, decode
+from edgehr.tasks.pose.spec import Decoding
 from tests.tasks.pose.reference import METHODS
 
 WARP = {"msra": "affine", "dark": "affine", "udp": "udp"}

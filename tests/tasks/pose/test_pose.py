@@ -8,8 +8,10 @@ import pytest
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
-from edgehr.tasks import Poses, PoseTask, Task
+from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import as_bgr
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.task import PoseTask
 from edgehr.zoo import get_card
 
 
@@ -44,8 +46,8 @@ def test_bgr_networks_get_bgr(card: ModelCard, photograph: Any) -> None:
 
 
 def test_a_peak_comes_back_at_its_place_in_the_image(card: ModelCard, photograph: Any) -> None:
-    for decoding in (card.decoding, replace(card.decoding, method="udp", warp="udp")):
-        task = PoseTask(replace(card, decoding=decoding))
+    for decoding in (card.spec.decoding, replace(card.spec.decoding, method="udp", warp="udp")):
+        task = PoseTask(replace(card, spec=replace(card.spec, decoding=decoding)))
         _, context = task.preprocess(photograph, [[100, 50, 300, 450], [0, 0, 80, 40]])
         heatmaps = np.zeros((2, 17, 64, 48), np.float32)
         heatmaps[:, :, 32, 24] = 1
@@ -76,8 +78,10 @@ def test_outputs_that_do_not_fit_are_refused(card: ModelCard, photograph: Any) -
 
 
 def test_other_tasks_are_refused(card: ModelCard) -> None:
-    with pytest.raises(EdgehrError, match="detection"):
+    with pytest.raises(EdgehrError, match="which has no DetectionSpec"):
         Task.for_card(replace(card, task="detection"))
+    with pytest.raises(EdgehrError, match="unknown task 'posture': expected one of pose, detection"):
+        Task.for_card(replace(card, task="posture"))
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3), (20, 30, 4)])

@@ -1,0 +1,257 @@
+"""Evaluator: how the models of a task are judged on annotated images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+from edgehr.registry import load_attribute
+from edgehr.runtimes.base import Runtime
+from edgehr.tasks.base import Task
+from edgehr.tasks.image.reading import read_image
+
+# Called with the number of samples (people, images) that were done since the last call.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ImageSample:
+    """One image and the boxes in it to look at.
+
+    Attributes:
+        image_id: The annotation file's number of the image.
+        path: The image file.
+        boxes: (N, 4) float32 xyxy pixels; none for a task that looks at whole images.
+        box_scores: (N,) float32; 1 for annotated boxes.
+        areas: (N,) float32 square pixels, for OKS: the annotated areas of the people; of boxes that are no annotation,
+            the boxes' own.
+    """
+
+    image_id: int
+    path: Path
+    boxes: NDArray[np.float32]
+    box_scores: NDArray[np.float32]
+    areas: NDArray[np.float32]
+
+    @classmethod
+    def with_boxes(cls, image_id: int, path: Path, boxes: ArrayLike, scores: ArrayLike | None = None) -> ImageSample:
+        """Make an image with boxes (N, 4) xyxy that are no annotations; their scores (N,) are 1 unless given."""
+        array = np.array(boxes, np.float32).reshape(-1, 4)
+        sides = array[:, 2:] - array[:, :2]
+        known = np.ones(len(array)) if scores is None else scores
+        return cls(image_id, path, array, np.array(known, np.float32), sides.prod(axis=1))
+
+    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> ImageSample:
+        """Return the image with some of its boxes."""
+        return replace(self, boxes=self.boxes[chosen], box_scores=self.box_scores[chosen], areas=self.areas[chosen])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images to evaluate on, and what is true of them.
+
+    Attributes:
+        images: The images.
+        truth: What the evaluator's metric compares results with.
+        source: What they are from, in words.
+        boxes: Where the boxes are from, in words: ``ground truth``; empty for a task that takes none.
+        detected: Whether the boxes are a detector's, several of which may hold the same object.
+    """
+
+    images: Sequence[ImageSample]
+    truth: Any
+    source: str
+    boxes: str = ""
+    detected: bool = False
+
+    def __len__(self) -> int:
+        """Count the boxes, or the images of a task that takes none."""
+        return sum(len(image.boxes) for image in self.images) if self.boxes else len(self.images)
+
+
+@dataclass(frozen=True)
+class Metrics(ABC):
+    """Figures of accuracy, all 0 to 1."""
+
+    @property
+    @abstractmethod
+    def figures(self) -> dict[str, float]:
+        """Give the figures by the names that the field has for them, the one that is quoted first; NaN for none."""
+
+    @property
+    @abstractmethod
+    def counted(self) -> str:
+        """Say in words what was evaluated: ``379 people in 126 images``."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
+
+    @property
+    def headline(self) -> float:
+        """Return the figure that is quoted."""
+        return next(iter(self.figures.values()))
+
+
+@dataclass(frozen=True)
+class Agreement(ABC):
+    """How far two models agree on the same images, whatever the truth is."""
+
+    @property
+    @abstractmethod
+    def similarity(self) -> float:
+        """Return the mean similarity of their results, 0 to 1; NaN where nothing is compared."""
+
+    @property
+    @abstractmethod
+    def metric(self) -> Metrics | None:
+        """Return the metric with the first model's results as the truth; None where it was not asked for."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> list[list[object]]:
+        """Give rows to print: a figure's name, its value, and what it is taken of."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
+
+
+class Evaluator(ABC):
+    """Judges the models of a task: against annotations, and against each other.
+
+    Args:
+        card: The model.
+
+    Attributes:
+        similarity_name: What the similarity of two models' results is called.
+        blindness: What a model does that finds nothing to compare, in words.
+    """
+
+    similarity_name = "similarity"
+    blindness = "finds nothing"
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+        self.task: Any = Task.for_card(card)
+
+    @staticmethod
+    def for_card(card: ModelCard) -> Evaluator:
+        """Return the evaluator of a card's task.
+
+        Raises:
+            EdgehrError: The task is unknown, or has none.
+        """
+        address = Task.for_card(card).evaluator
+        if not address:
+            raise EdgehrError(f"{card.name}: there is no measure of accuracy for {card.task}")
+        evaluator: Evaluator = load_attribute(address)(card)
+        return evaluator
+
+    @abstractmethod
+    def read(
+        self, annotations: Path, images: Path | None = None, detections: Path | None = None, max_samples: int = 0
+    ) -> Dataset:
+        """Read annotations that suit the model.
+
+        Args:
+            annotations: The annotation file.
+            images: The folder of its images; by default where such files have them.
+            detections: A file of boxes to take in place of the annotated ones, for a task that takes boxes.
+            max_samples: Stop after the images that hold so many samples; 0 takes all.
+
+        Raises:
+            EdgehrError: A file is missing or not what it should be, or does not suit the model.
+        """
+
+    @property
+    def has_similarity(self) -> bool:
+        """Tell whether the similarity of results is defined for this model."""
+        return True
+
+    def check_comparable(self, other: ModelCard) -> None:
+        """Refuse another model whose results cannot be compared with this one's.
+
+        Raises:
+            EdgehrError: It is for another task, or finds other things.
+        """
+        if other.task != self.card.task:
+            raise EdgehrError(
+                f"{self.card.name} is a model for {self.card.task}, {other.name} for {other.task}: "
+                "they cannot be compared"
+            )
+
+    def check_installed(self) -> None:  # noqa: B027 - not every metric needs a library
+        """Raise MissingDependencyError where the library that computes the metric is not installed."""
+
+    def predict(
+        self, runtime: Runtime, images: Sequence[ImageSample], *, flip: bool = False, progress: Progress | None = None
+    ) -> list[Any]:
+        """Run a model on images and return the task's result for each.
+
+        Args:
+            runtime: The model.
+            images: The images.
+            flip: Average in the mirrored images.
+            progress: Told of each image's number of samples.
+        """
+        found = []
+        for image in images:
+            boxes = image.boxes if self.task.takes_boxes else None
+            found.append(self.task.predict(runtime, read_image(image.path), boxes, flip=flip))
+            if progress:
+                progress(len(image.boxes) if self.task.takes_boxes else 1)
+        return found
+
+    @abstractmethod
+    def score(self, dataset: Dataset, results: Sequence[Any]) -> Metrics:
+        """Compare results, one an image, with the truth.
+
+        Raises:
+            MissingDependencyError: The evaluation library is not installed.
+        """
+
+    def evaluate(
+        self, runtime: Runtime, dataset: Dataset, *, flip: bool = False, progress: Progress | None = None
+    ) -> Metrics:
+        """Run a model on a data set and compare its results with the truth."""
+        self.check_installed()  # its absence is said now, not after the work
+        return self.score(dataset, self.predict(runtime, dataset.images, flip=flip, progress=progress))
+
+    def of_crops(self, source: Path, images: Path | None, crops: Sequence[ImageSample]) -> Dataset | None:
+        """Give what the annotations say of single crops, each of which counts as an image of its own.
+
+        Args:
+            source: The annotation file that the crops were taken from.
+            images: The folder of its images; by default where such files have them.
+            crops: A box each.
+
+        Returns:
+            None where the annotations do not suit the model, or do not know all crops.
+        """
+        return None
+
+    @abstractmethod
+    def similarities(self, image: ImageSample, first: Any, second: Any) -> NDArray[np.float64]:
+        """Compute the similarity of two results for one image: (N,) of its N samples, 0 to 1; NaN for none."""
+
+    @abstractmethod
+    def agreement(
+        self, images: Sequence[ImageSample], first: Sequence[Any], second: Sequence[Any], *, with_metric: bool = True
+    ) -> Agreement:
+        """Compare the results of two models on the same images, the first's taken for the truth.
+
+        Args:
+            images: The images.
+            first: The reference's results, image by image.
+            second: The other's.
+            with_metric: Compute the metric of the field too, which takes longer.
+        """

@@ -1,0 +1,158 @@
+"""Task: what a model is for, in one place.
+
+A task owns its part of the card, what goes into a network and what comes out of it, how real inputs for comparison and
+calibration are made, how far two models are apart, and which evaluator judges them. The rest of edgehr asks the task.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgehr.card import ModelCard, TaskSpec
+from edgehr.errors import EdgehrError, TensorError
+from edgehr.registry import TASKS
+from edgehr.runtimes.base import Runtime
+from edgehr.tasks.difference import OutputDifference, output_difference
+from edgehr.tasks.image.reading import Image
+
+Outputs = Mapping[str, NDArray[Any]]
+
+
+class Task(ABC):
+    """Pre- and post-processing of a model, and what conversion and calibration have to know of it.
+
+    `edgehr.registry.TASKS` has the tasks by name; one of your own joins with ``TASKS.register(name, YourTask)``.
+
+    Args:
+        card: A card of this task.
+
+    Attributes:
+        spec_type: The task's part of a card.
+        takes_boxes: Whether it looks at boxes in an image, or at the whole of it.
+        evaluator: The class that judges it on annotated images, ``module:Class``; empty where there is none.
+    """
+
+    spec_type: ClassVar[type[TaskSpec]]
+    takes_boxes: ClassVar[bool] = False
+    evaluator: ClassVar[str] = ""
+
+    def __init__(self, card: ModelCard) -> None:
+        card.spec_as(self.spec_type)
+        self.card = card
+        self._channels_last = card.layout == "nhwc"
+
+    @staticmethod
+    def for_card(card: ModelCard) -> Any:
+        """Return the task that a card asks for.
+
+        Raises:
+            EdgehrError: It is unknown to this version.
+        """
+        return TASKS.get(card.task)(card)
+
+    @abstractmethod
+    def preprocess(self, image: NDArray[Any], boxes: ArrayLike | None = None) -> tuple[NDArray[np.float32], Any]:
+        """Make a network's input of an image.
+
+        Args:
+            image: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4).
+            boxes: (N, 4) xyxy in image pixels to look at, for a task that takes boxes; None for the whole image.
+
+        Returns:
+            The batch, and what `postprocess` takes with the outputs.
+        """
+
+    @abstractmethod
+    def postprocess(self, outputs: Outputs, context: Any) -> Any:
+        """Turn what the network returned into the task's result, in image pixels.
+
+        Args:
+            outputs: By name.
+            context: What `preprocess` returned with the batch.
+        """
+
+    @abstractmethod
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Give the shape of each output for one input, in the card's layout."""
+
+    @property
+    def setting(self) -> dict[str, str]:
+        """Give in words what results depend on besides the model, for lists of figures."""
+        return {}
+
+    def infer(self, runtime: Runtime, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Run a model on a batch. A task whose models are several graphs with work between them does that work here."""
+        return runtime.infer_batch(batch)
+
+    def predict(
+        self, runtime: Runtime, image: NDArray[Any], boxes: ArrayLike | None = None, *, flip: bool = False
+    ) -> Any:
+        """Go the whole way from an image to the task's result.
+
+        Args:
+            runtime: The model.
+            image: As for `preprocess`.
+            boxes: As for `preprocess`.
+            flip: Average in the mirrored image (flip test).
+
+        Raises:
+            EdgehrError: The task has no flip test, or the model fails.
+        """
+        batch, context = self.preprocess(image, boxes)
+        outputs = self.infer(runtime, batch)
+        if flip:
+            outputs = self.average_flipped(outputs, self.infer(runtime, self.mirror(batch)))
+        return self.postprocess(outputs, context)
+
+    def network_inputs(self, image: Image, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Make real inputs, one a box, to compare models on and to calibrate with.
+
+        A task that takes no boxes gets each as a picture of its own.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            boxes: (N, 4) xyxy pixels.
+        """
+        if self.takes_boxes:
+            return self.preprocess(image, boxes)[0]
+        height, width = image.shape[:2]
+        corners = np.clip(boxes, 0, [width, height, width, height]).astype(int)
+        return np.concatenate([self.preprocess(image[y1:y2, x1:x2])[0] for x1, y1, x2, y2 in corners])
+
+    def compare(self, outputs: Outputs, others: Outputs) -> OutputDifference:
+        """Measure how far what a second model returned for the same inputs is from what the first did.
+
+        Args:
+            outputs: Of the first model, in the card's layout.
+            others: Of the second.
+
+        Raises:
+            EdgehrError: They are not of the same shape.
+        """
+        return OutputDifference(**output_difference(outputs, others))
+
+    def mirror(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Exchange left and right of a batch."""
+        return np.ascontiguousarray(batch[:, :, ::-1] if self._channels_last else batch[..., ::-1])
+
+    def average_flipped(self, outputs: Outputs, flipped: Outputs) -> dict[str, NDArray[Any]]:
+        """Merge the outputs for a batch with those for its mirror image.
+
+        Raises:
+            EdgehrError: The task has no flip test.
+        """
+        raise EdgehrError(f"{self.card.name}: there is no flip test for {self.card.task}")
+
+    # For tasks.
+
+    def _output(self, outputs: Outputs) -> NDArray[Any]:
+        """Pick the first output; raises TensorError where it is not there."""
+        name = self.card.outputs[0].name
+        if name not in outputs:
+            raise TensorError(f"{self.card.name} returns {name!r}, got {', '.join(map(repr, outputs)) or 'nothing'}")
+        return outputs[name]

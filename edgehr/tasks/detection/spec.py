@@ -1,0 +1,62 @@
+"""DetectionSpec: what the detection task has to know of a model, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgehr.card import ModelCard, TaskSpec
+from edgehr.errors import EdgehrError
+
+PERSON = "person"  # what COCO calls people
+
+
+@dataclass(frozen=True)
+class DetectionSpec(TaskSpec):
+    """The classes of a YOLOX detector, and how pictures go in and boxes come out.
+
+    Attributes:
+        classes: Names, in the order of the network's class scores.
+        strides: Pixels between the places at which each of the network's grids looks for objects, finest grid first.
+        letterbox: Gray level (0-255) right of and below a picture that does not fill the input.
+    """
+
+    classes: tuple[str, ...]
+    strides: tuple[int, ...] = (8, 16, 32)
+    letterbox: int = 114
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise EdgehrError("a detector needs classes, the card names none")
+        if not self.strides or not all(isinstance(stride, int) and stride > 0 for stride in self.strides):
+            raise EdgehrError(f"strides must be positive whole numbers, got {self.strides}")
+        if not 0 <= self.letterbox <= 255:
+            raise EdgehrError(f"letterbox must be a gray level of 0 to 255, got {self.letterbox}")
+
+    @property
+    def num_outputs(self) -> int:
+        """Count the values of one candidate: four of its box, one for an object, one a class."""
+        return 5 + len(self.classes)
+
+    @property
+    def finds(self) -> str:
+        """Say how many classes the model tells apart."""
+        return self.classes[0] if len(self.classes) == 1 else f"{len(self.classes)} classes"
+
+    @property
+    def decoding_name(self) -> str:
+        """Name what outputs become."""
+        return "boxes"
+
+    def class_id(self, name: str) -> int:
+        """Return the number of a class; raises EdgehrError where the detector does not know it."""
+        if name not in self.classes:
+            raise EdgehrError(f"the detector knows no class {name!r}, but {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+    def lines(self, card: ModelCard) -> list[tuple[str, str]]:
+        """Give labels and values for `edgehr inspect`."""
+        return [
+            ("letterbox", f"upper left, padded with gray {self.letterbox}"),
+            ("boxes", f"strides {', '.join(map(str, self.strides))}"),
+            ("classes", f"{len(self.classes)}: {', '.join(self.classes)}"),
+        ]
