@@ -22,13 +22,13 @@ from torch import nn
 from benchmarks.operators import profile
 from benchmarks.peak_memory import open_float32
 from benchmarks.tflite import plain as plain_tflite
+from edgehr.calib.quantizer.graph import Graph
 from edgehr.card import ModelCard
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.openvino.ir import PASSIVE, to_ir
 from edgehr.converters.report.latency import interleaved
-from edgehr.converters.tflite.from_torch import to_tflite
-from edgehr.converters.tflite.rewrite import rewrite
+from edgehr.converters.tflite.writer import write_float
 from edgehr.models.build import build, load
 from edgehr.models.deploy.forms import FORMS
 from edgehr.models.deploy.rewrite import deploy
@@ -61,17 +61,16 @@ def main() -> None:
 
 
 def _write(network: nn.Module, card: ModelCard, target: str, path: Path) -> None:
-    """Export as the converters do; the plain TFLite file is what `litert_torch.convert` alone makes."""
-    if target == "tflite":
-        if path.stem == "plain":
-            path.write_bytes(plain_tflite(network, (1, 3, card.input.height, card.input.width)))
-        else:
-            path.write_bytes(rewrite(to_tflite(network, card.with_layout("nhwc"), 1)))
+    """Export as the converters do; the plain TFLite file is litert-torch's where that is installed."""
+    if target == "tflite" and path.stem == "plain":
+        path.write_bytes(plain_tflite(network, card))
         return
     model, failure = simplify(export_onnx(network, card, 1))
     if failure:
         raise SystemExit(failure)
-    if target == "onnx":
+    if target == "tflite":
+        path.write_bytes(write_float(Graph(model), card.with_layout("nhwc")))
+    elif target == "onnx":
         path.write_bytes(model.SerializeToString())
     else:
         import openvino as ov

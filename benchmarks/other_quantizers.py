@@ -86,9 +86,9 @@ def _nncf(preset: str) -> Quantize:
 
 def _ai_edge_quantizer(source: Path, artifact: Artifact, crops: Crops, path: Path) -> None:
     from edgehr.converters.tflite.metadata import embed
-    from edgehr.converters.tflite.precision import full_integer
+    from edgehr.converters.tflite.static_int8 import quantize_static
 
-    content = full_integer(source.read_bytes(), crops, artifact.card.input.name, integer_io=True)
+    content = quantize_static(source.read_bytes(), crops, artifact.card.input.name, integer_io=True)
     path.write_bytes(embed(content, artifact))
 
 

@@ -37,7 +37,7 @@ CALIBRATION, EVALUATION = "coco-train2017-people", "coco-val2017-people"
 ANNOTATIONS = "person_keypoints.json"
 ROUNDS = 10  # timed inferences; latency is not in the table
 # Packages whose versions the table names.
-TOOLS = ("onnxruntime", "openvino", "nncf", "ai-edge-quantizer", "ai-edge-litert", "litert-torch", "torch")
+TOOLS = ("onnxruntime", "openvino", "nncf", "ai-edge-quantizer", "ai-edge-litert", "torch")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Compare TFLite files with what `litert_torch.convert` alone makes of a network: size, operators, latency.
 
-Latency does not depend on weights, so networks without sample weights keep their initial ones.
+The project needs litert-torch for nothing else: where it is not installed, the deploy form is compared with what edgehr
+writes of the network as it was trained. Latency does not depend on weights, so networks without sample weights keep
+their initial ones.
 """
 
 from __future__ import annotations
@@ -22,10 +24,8 @@ from edgehr.converters.compare import comparison_batch
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.quiet import quiet
-from edgehr.converters.tflite import precision as tflite_precision
-from edgehr.converters.tflite.from_torch import to_tflite
-from edgehr.converters.tflite.rewrite import rewrite
-from edgehr.converters.tflite.writer import write_tflite
+from edgehr.converters.tflite.static_int8 import quantize_static
+from edgehr.converters.tflite.writer import write_float, write_int8
 from edgehr.models import Network, build
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes.tflite.graph import read_graph
@@ -37,12 +37,20 @@ OLD = Path(".venv-tflite-runtime/bin/python")
 SCRIPT = Path(__file__).with_name("tflite_latency.py")
 
 
-def plain(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
-    """Convert a network with nothing but the converter."""
-    with quiet():
-        import litert_torch
+def graph_of(network: torch.nn.Module, card: ModelCard) -> Graph:
+    return Graph(simplify(export_onnx(network.eval(), card, 1))[0])
 
-        content: bytes = litert_torch.convert(network.eval(), (torch.zeros(shape),)).model_content()
+
+def plain(network: torch.nn.Module, card: ModelCard) -> bytes:
+    """Convert a network as it was trained, with nothing but litert-torch where that is here."""
+    try:
+        with quiet():
+            import litert_torch
+
+            shape = (1, 3, card.input.height, card.input.width)
+            content: bytes = litert_torch.convert(network.eval(), (torch.zeros(shape),)).model_content()
+    except ImportError:
+        content = write_float(graph_of(network, card), card)
     return content
 
 
@@ -50,10 +58,8 @@ def int8(network: Network, card: ModelCard) -> bytes:
     """Convert as `edgehr convert --precision int8` does, but quantize on a few photographs: latency is the same."""
     crops, recipe = comparison_batch(card), recipe_for(card, "tflite")
     recipe = replace(recipe, fit_crops=len(crops))
-    form, _ = deploy(network, recipe.form)
-    model, _ = simplify(export_onnx(form, card, 1))
-    quantized = quantize_on(Graph(model), crops, recipe, lambda what: None)
-    return rewrite(write_tflite(quantized, card.with_layout("nhwc")))
+    quantized = quantize_on(graph_of(deploy(network, recipe.form)[0], card), crops, recipe, lambda what: None)
+    return write_int8(quantized, card.with_layout("nhwc"))
 
 
 def main() -> None:
@@ -61,23 +67,22 @@ def main() -> None:
         for model in MODELS:
             card = get_card(model)
             network = build(card)
-            files = {"plain": plain(network, (1, 3, card.input.height, card.input.width))}
-            files["edgehr fp32"] = rewrite(to_tflite(deploy(network)[0], card.with_layout("nhwc"), 1))
-            files["edgehr fp16"] = tflite_precision.half_weights(files["edgehr fp32"])
-            files["edgehr dynamic-int8"] = tflite_precision.dynamic_range(files["edgehr fp32"])
+            files, graph = {"plain": plain(network, card)}, graph_of(deploy(network)[0], card)
+            for precision in ("fp32", "fp16", "dynamic-int8"):
+                files[f"edgehr {precision}"] = write_float(graph, card.with_layout("nhwc"), precision)
             files["edgehr int8"] = int8(network, card)
             samples = np.ascontiguousarray(comparison_batch(card).transpose(0, 2, 3, 1))[:, None]
-            files["ai-edge-quantizer int8"] = tflite_precision.full_integer(
+            files["ai-edge-quantizer int8"] = quantize_static(
                 files["edgehr fp32"], samples, card.input.name, integer_io=False
             )
             paths = {label: Path(name, label) for label in files}
             for label, content in files.items():
                 paths[label].write_bytes(content)
-                graph = read_graph(paths[label])
-                rank = max(len(t.shape) for operator in graph.operators for t in operator.outputs)
-                transposes = sum(operator.name == "TRANSPOSE" for operator in graph.operators)
+                operators = read_graph(paths[label]).operators
+                rank = max(len(t.shape) for operator in operators for t in operator.outputs)
+                transposes = sum(operator.name == "TRANSPOSE" for operator in operators)
                 print(
-                    f"  {label:<24} {len(content) / 1e6:7.1f} MB  {len(graph.operators):5} operators  "
+                    f"  {label:<24} {len(content) / 1e6:7.1f} MB  {len(operators):5} operators  "
                     f"{transposes:4} transposes  rank {rank}"
                 )
             pythons = {"ai_edge_litert": Path(sys.executable), "tflite_runtime": OLD}

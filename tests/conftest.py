@@ -138,6 +138,19 @@ def sample_tflite(converted: Callable[..., Path], sample_card: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sample_graph(sample_card: Any, kept_exports: KeptExports) -> Any:
+    """The sample model in the deploy form of TFLite as a `Graph` of batch one. Tests that use it are slow."""
+    from edgehr.calib.quantizer.graph import Graph
+    from edgehr.models.build import load
+    from edgehr.models.deploy.forms import FORMS
+    from edgehr.models.deploy.rewrite import deploy
+    from edgehr.zoo import find_weights
+
+    network, _ = deploy(load(sample_card, find_weights(sample_card)), FORMS["tflite"])
+    return Graph(kept_exports.simplified(network, sample_card, 1)[0])
+
+
+@pytest.fixture(scope="session")
 def trained(shared: Path) -> dict[str, Path]:
     """Weights that were really trained, by the name of their card."""
     return {

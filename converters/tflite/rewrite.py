@@ -20,7 +20,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from edgehr.converters.tflite.builder import make_code, make_operator
+from edgehr.converters.tflite.builder import make_operator, make_operator_code
 from edgehr.converters.tflite.metadata import operator_name, pack
 
 MOST_COPIES = 4  # of one tensor in one concatenation
@@ -177,7 +177,7 @@ class _Rewriting:
         for number, code in enumerate(self._model.operatorCodes):
             if flatbuffer_utils.get_builtin_code_from_operator_code(code) == builtin:
                 return number
-        self._model.operatorCodes.append(make_code(kind))
+        self._model.operatorCodes.append(make_operator_code(kind))
         return len(self._model.operatorCodes) - 1
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgehr.calib.quantizer.graph import Graph
 from edgehr.converters.conversion_report import Listener, Report
 from edgehr.converters.int8 import int8_model
+from edgehr.converters.onnx.stages import simplified_graph
 from edgehr.converters.target import Job, Target
-from edgehr.converters.tflite import precision as tflite_precision
-from edgehr.converters.tflite.from_torch import to_tflite
 from edgehr.converters.tflite.metadata import embed, operator_counts, read_precision
-from edgehr.converters.tflite.rewrite import rewrite
-from edgehr.converters.tflite.writer import write_tflite
+from edgehr.converters.tflite.static_int8 import quantize_static
+from edgehr.converters.tflite.writer import write_float, write_int8
 from edgehr.errors import EdgehrError
 from edgehr.runtimes.artifact import Artifact
 
@@ -32,7 +32,7 @@ class TFLiteTarget(Target):
     """
 
     name, suffix = "tflite", ".tflite"
-    tools = ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert")
+    tools = ("onnx", "onnxsim", "ai-edge-quantizer", "ai-edge-litert")
     precisions = ("fp32", "fp16", "dynamic-int8", "int8")
     channels_last: bool = True
     native_io: bool = False
@@ -56,26 +56,21 @@ class TFLiteTarget(Target):
         return replace(artifact, card=artifact.card.with_layout("nhwc" if self.channels_last else "nchw"))
 
     def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
-        """Bring the network into its deploy form, convert it, and lower its precision."""
-        card = job.card.with_layout("nhwc" if self.channels_last else "nchw")
+        """Bring the network into its deploy form, export it, and write it in the wanted precision."""
+        card, batch = job.card.with_layout("nhwc" if self.channels_last else "nchw"), job.batch or 1
         if job.precision == "int8" and not self.native_io:
-            return int8_model(
-                job, self, report, listener, lambda network: rewrite(write_tflite(network, card, job.batch or 1))
-            )
+            return int8_model(job, self, report, listener, lambda network: write_int8(network, card, batch))
         network = self.network(job, report, listener)
-        with report.stage("convert to TFLite", listener) as stage:
-            content = rewrite(to_tflite(network, card, job.batch or 1))
+        model, failure = simplified_graph(job, network, batch, report, listener)
+        if failure:
+            report.notes.append(f"kept the unsimplified graph: {failure}")
+        with report.stage("write the operators of TFLite", listener) as stage:
+            content = write_float(Graph(model), card, "fp32" if self.native_io else job.precision)
             stage.detail = f"{sum(operator_counts(content).values())} operators"
-        if job.precision == "fp32":
-            return content
-        with report.stage(f"quantize to {job.precision}", listener) as stage:
-            if job.precision == "fp16":
-                content, stage.detail = tflite_precision.half_weights(content), "float16 weights"
-            elif job.precision == "dynamic-int8":
-                content, stage.detail = tflite_precision.dynamic_range(content), "INT8 weights"
-            elif self.calibration is not None:
-                samples = self.calibration.batches(card, job.batch or 1)
-                content = tflite_precision.full_integer(content, samples, card.input.name, integer_io=True)
+        if self.native_io and self.calibration is not None:
+            with report.stage("quantize to int8", listener) as stage:
+                samples = self.calibration.batches(card, batch)
+                content = quantize_static(content, samples, card.input.name, integer_io=True)
                 stage.detail, self.recipe = f"every operator, calibrated on {self.calibration}", EVERYTHING
         return content
 

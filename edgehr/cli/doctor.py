@@ -14,7 +14,7 @@ from edgehr import __version__
 from edgehr.cli.output import SubParsers, print_json
 
 RUNTIMES = (("onnxruntime", "onnxruntime"), ("openvino", "openvino"))
-WORKSTATION = ("torch", "onnx", "onnxscript", "onnxsim", "safetensors", "litert-torch")
+WORKSTATION = ("torch", "onnx", "onnxscript", "onnxsim", "safetensors", "ai-edge-quantizer")
 JETSON_RELEASE = Path("/etc/nv_tegra_release")
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from edgehr.calib.crops import CalibrationSet
 from edgehr.converters.compare import comparison_batch
-from edgehr.converters.tflite import precision as tflite_precision
 from edgehr.converters.tflite.metadata import embed
+from edgehr.converters.tflite.static_int8 import quantize_static
+from edgehr.converters.tflite.writer import write_float
 from edgehr.runtimes import load
 from tests.conftest import ROOT
 
@@ -51,10 +52,17 @@ def crops(sample_card: Any) -> np.ndarray:
     [("fp32", 0.999999), ("fp16", 0.999999), ("dynamic-int8", 0.9), ("int8", 0.9), ("int8-io", 0.9)],
 )
 def test_every_precision_loads_and_agrees_with_litert(
-    precision: str, least: float, sample_tflite: Path, crops: np.ndarray, tmp_path: Path, shared: Path, sample_card: Any
+    precision: str,
+    least: float,
+    sample_tflite: Path,
+    sample_graph: Any,
+    crops: np.ndarray,
+    tmp_path: Path,
+    shared: Path,
+    sample_card: Any,
 ) -> None:
     path = tmp_path / "model.tflite"
-    path.write_bytes(_in(precision, sample_tflite, shared, sample_card))
+    path.write_bytes(_in(precision, sample_tflite, sample_graph, shared, sample_card))
     np.save(tmp_path / "in.npy", crops)
     done = old("-c", INFER, path, tmp_path / "in.npy", tmp_path / "out.npy")
     assert done.returncode == 0, done.stderr
@@ -97,18 +105,16 @@ def test_damage_gives_one_line_and_no_crash(sample_tflite: Path, tmp_path: Path)
         assert f"{name}.tflite" in lines[0]
 
 
-def _in(precision: str, float_file: Path, shared: Path, card: Any) -> bytes:
+def _in(precision: str, float_file: Path, graph: Any, shared: Path, card: Any) -> bytes:
     content = float_file.read_bytes()
     if precision == "fp32":
         return content
-    if precision == "fp16":
-        made = tflite_precision.half_weights(content)
-    elif precision == "dynamic-int8":
-        made = tflite_precision.dynamic_range(content)
+    if precision in ("fp16", "dynamic-int8"):
+        made = write_float(graph, card.with_layout("nhwc"), precision)
     else:
         source = shared / "data" / "coco-train2017-people" / "person_keypoints.json"
         samples = CalibrationSet.of(source, most=16).batches(card.with_layout("nhwc"))
-        made = tflite_precision.full_integer(content, samples, "image", integer_io=precision == "int8-io")
+        made = quantize_static(content, samples, "image", integer_io=precision == "int8-io")
     with load(float_file) as runtime:
         assert runtime.artifact is not None
         return embed(made, runtime.artifact)

@@ -20,9 +20,8 @@ from edgehr.calib.quantizer.ranges import BOTH_ENDS
 from edgehr.calib.recipes import Recipe
 from edgehr.converters import int8
 from edgehr.converters.convert import convert
-from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.converters.tflite.target import TFLiteTarget
-from edgehr.converters.tflite.writer import write_tflite
+from edgehr.converters.tflite.writer import write_int8
 from edgehr.models.build import load as load_network
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes import load
@@ -61,7 +60,7 @@ def test_real_crops_give_what_was_simulated(
     model, _ = kept_exports.simplified(network, card, 1)
     quantized = quantize(model, Calibrated(card, "ab" * 32, people, RECIPES[name]))
     batch = read_crops(people, card, 2)
-    content = rewrite(write_tflite(quantized, card.with_layout("nhwc")))
+    content = write_int8(quantized, card.with_layout("nhwc"))
     found, simulated = run(content, batch), quantized.run(batch)
     exact = Network(Graph(model), NOWHERE).run(batch)
     # A value that lies between two steps may fall to either side, and all layers behind it carry that on: in the end

@@ -14,9 +14,10 @@ from edgehr.calib.crops import CalibrationSet
 from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.conversion_report import Report
 from edgehr.converters.convert import _check_difference, convert
-from edgehr.converters.tflite import precision as tflite_precision
 from edgehr.converters.tflite.metadata import embed
+from edgehr.converters.tflite.static_int8 import quantize_static
 from edgehr.converters.tflite.target import TFLiteTarget
+from edgehr.converters.tflite.writer import write_float
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
 from edgehr.files import sha256_file
@@ -92,9 +93,9 @@ def test_fp32_is_the_same_function(sample_tflite: Path, reference: Any, sample_c
     assert found.keypoints_largest == 0
 
 
-def test_half_weights(content: bytes, tmp_path: Path, reference: Any, sample_card: Any) -> None:
+def test_half_weights(content: bytes, sample_graph: Any, tmp_path: Path, reference: Any, sample_card: Any) -> None:
     path = tmp_path / "half.tflite"
-    path.write_bytes(_described(tflite_precision.half_weights(content), sample_card))
+    path.write_bytes(_described(write_float(sample_graph, sample_card.with_layout("nhwc"), "fp16"), sample_card))
     assert check_form(path) <= OPERATORS | {"DEQUANTIZE"}
     assert len(path.read_bytes()) < 0.6 * len(content)
     assert difference(path, reference, sample_card).keypoints_mean < 0.05
@@ -102,9 +103,11 @@ def test_half_weights(content: bytes, tmp_path: Path, reference: Any, sample_car
         assert runtime.precision == "fp16"
 
 
-def test_dynamic_range(content: bytes, tmp_path: Path, reference: Any, sample_card: Any) -> None:
+def test_dynamic_range(content: bytes, sample_graph: Any, tmp_path: Path, reference: Any, sample_card: Any) -> None:
     path = tmp_path / "dynamic.tflite"
-    path.write_bytes(_described(tflite_precision.dynamic_range(content), sample_card))
+    path.write_bytes(
+        _described(write_float(sample_graph, sample_card.with_layout("nhwc"), "dynamic-int8"), sample_card)
+    )
     assert check_form(path) <= OPERATORS
     assert len(path.read_bytes()) < 0.4 * len(content)
     assert difference(path, reference, sample_card).correlation > 0.8
@@ -119,9 +122,7 @@ def test_full_integer(
     path = tmp_path / "int8.tflite"
     crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=16)
     samples = crops.batches(sample_card.with_layout("nhwc"))
-    path.write_bytes(
-        _described(tflite_precision.full_integer(content, samples, "image", integer_io=integer_io), sample_card)
-    )
+    path.write_bytes(_described(quantize_static(content, samples, "image", integer_io=integer_io), sample_card))
     assert check_form(path) <= OPERATORS | {"QUANTIZE", "DEQUANTIZE"}
     graph = read_graph(path)
     kind = "int8" if integer_io else "float32"
@@ -175,13 +176,13 @@ def test_hrnet_has_the_same_form(tmp_path: Path, shared: Path) -> None:
 
 
 def test_accuracy_of_the_reference_weights(
-    shared: Path, tmp_path: Path, sample_card: Any, trained_tflite: Callable[[str], Path]
+    shared: Path, tmp_path: Path, sample_card: Any, trained: dict[str, Path], trained_tflite: Callable[[str], Path]
 ) -> None:
     """AP of PyTorch is 60.02 (tests/evaluation); float32 may be 0.1 from that, float16 0.2."""
     people = shared / "data" / "coco-val2017-people"
     path = trained_tflite("litehrnet-18-wider-naive-coco-256x192")
     half = tmp_path / "half.tflite"
-    half.write_bytes(_described(tflite_precision.half_weights(path.read_bytes()), sample_card))
+    convert(sample_card, trained["litehrnet-18-wider-naive-coco-256x192"], "tflite", precision="fp16", out=half)
     evaluator = Evaluator.for_card(sample_card)
     dataset = evaluator.read(people / "person_keypoints.json")
     for file, most in ((path, 0.001), (half, 0.002)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from edgehr.calib.quantizer.placement import NOWHERE
 from edgehr.calib.quantizer.reconstruct import reconstruct
 from edgehr.converters.tflite.metadata import pack, read_precision
 from edgehr.converters.tflite.rewrite import rewrite
-from edgehr.converters.tflite.writer import write_tflite
+from edgehr.converters.tflite.tensors import Tensors
+from edgehr.converters.tflite.writer import write, write_float, write_int8
 from edgehr.errors import EdgehrError
 from edgehr.runtimes.formats import format_of
 from edgehr.runtimes.tflite.graph import read_graph
@@ -62,14 +62,14 @@ def run(content: bytes, batch: NDArray[np.float32], *, last: bool = True) -> NDA
 def test_the_file_computes_what_was_simulated(*, ends: bool, dynamic: bool) -> None:
     network, batch = quantized(ends=ends, dynamic=dynamic), crops(4, seed=1)
     simulated = network.run(batch)
-    assert relative(run(write_tflite(network, CARD), batch), simulated) < 0.01
+    assert relative(run(write_int8(network, CARD), batch), simulated) < 0.01
     exact = Network(network.graph, NOWHERE).run(batch)
     assert 1e-3 < relative(simulated, exact) < 0.2  # it is quantized, and still that network
 
 
 def test_kernels_with_dynamic_ranges_take_float_and_weights_of_8_bits(tmp_path: Path) -> None:
     network, path = quantized(dynamic=True), tmp_path / "a.tflite"
-    path.write_bytes(rewrite(write_tflite(network, CARD)))
+    path.write_bytes(write_int8(network, CARD))
     kinds = Counter(
         (operator.name, *(tensor.dtype for tensor in (*operator.inputs, *operator.outputs) if tensor))
         for operator in read_graph(path).operators
@@ -87,27 +87,32 @@ def test_kernels_with_dynamic_ranges_take_float_and_weights_of_8_bits(tmp_path: 
 def test_what_passes_a_convolution_is_carried_around_it() -> None:
     graph, batch = Graph(gated_model()), crops(4, seed=1)
     network = quantized(carry_around(graph, ["node_filtered"], shut=False), ends=False)
-    content = rewrite(write_tflite(network, CARD))
+    content = write_int8(network, CARD)
     assert relative(run(content, batch), network.run(batch)) < 0.01
 
 
-def test_a_network_without_quantizers_is_written_in_float() -> None:
-    graph, batch = Graph(small_model()), crops(2)
-    everything = frozenset(operator.name for operator in graph.convolutions)
-    network = Network(graph, replace(NOWHERE, in_float=everything, integer=frozenset()))
-    assert relative(run(write_tflite(network, CARD), batch), network.run(batch)) < 1e-5
+@pytest.mark.parametrize(("weights", "size", "least", "most"), [
+    ("fp32", 1.0, 0, 1e-5), ("fp16", 0.75, 1e-5, 1e-2), ("dynamic-int8", 0.6, 1e-3, 0.2),
+])  # fmt: skip
+def test_a_float_network(weights: str, size: float, least: float, most: float, tmp_path: Path) -> None:
+    graph, batch, path = Graph(small_model()), crops(2), tmp_path / "a.tflite"
+    content = write_float(graph, CARD, weights)
+    assert len(content) <= size * len(write_float(graph, CARD))
+    assert least <= relative(run(content, batch), Network(graph, NOWHERE).run(batch)) < most
+    path.write_bytes(content)
+    assert read_precision(path) == weights
 
 
 def test_channels_may_come_first() -> None:
     network, batch = quantized(), crops(2)
-    first = run(write_tflite(network, CARD.with_layout("nchw")), batch, last=False)
-    assert np.array_equal(first, run(write_tflite(network, CARD), batch))
+    first = run(write_int8(network, CARD.with_layout("nchw")), batch, last=False)
+    assert np.array_equal(first, run(write_int8(network, CARD), batch))
 
 
 def test_several_images_at_a_time(tmp_path: Path) -> None:
     network = quantized()
     path = tmp_path / "a.tflite"
-    path.write_bytes(rewrite(write_tflite(network, CARD, 2)))
+    path.write_bytes(write_int8(network, CARD, 2))
     interpreter = Interpreter(str(path), num_threads=1)
     interpreter.allocate_tensors()
     batch = crops(2)
@@ -116,19 +121,19 @@ def test_several_images_at_a_time(tmp_path: Path) -> None:
     )
     interpreter.invoke()
     output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).transpose(0, 3, 1, 2)
-    assert relative(output, run(write_tflite(network, CARD), batch)) < 1e-3
+    assert relative(output, run(write_int8(network, CARD), batch)) < 1e-3
 
 
-def test_a_tensor_that_has_no_channels_is_refused() -> None:
+def test_a_tensor_of_no_fixed_shape_is_refused() -> None:
     network = quantized()
-    network.graph.shapes[network.graph.input] = [1, 3, 32]
-    with pytest.raises(EdgehrError, match="3 dimensions cannot be written channels last"):
-        write_tflite(network, CARD)
+    network.graph.shapes[network.graph.input] = [0, 3, 32, 24]
+    with pytest.raises(EdgehrError, match="image: a tensor whose shape is not fixed"):
+        write_int8(network, CARD)
 
 
 def test_rewriting_changes_no_bit_and_leaves_no_nearest_resize(tmp_path: Path) -> None:
     network, batch = quantized(), crops(2)
-    before = write_tflite(network, CARD)
+    before = write(Tensors(network.graph, network, 1, "fp32"), CARD)
     after = rewrite(before)
     assert np.array_equal(run(before, batch), run(after, batch))
     names = {}
@@ -147,7 +152,7 @@ def test_rewriting_changes_no_bit_and_leaves_no_nearest_resize(tmp_path: Path) -
 
 def test_equal_vectors_are_in_the_file_once() -> None:
     network, batch = quantized(), crops(2)
-    content = write_tflite(network, CARD)
+    content = write_int8(network, CARD)
     model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     usual = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     assert len(pack(model)) < len(usual)
