@@ -26,4 +26,4 @@ def need_torch() -> None:
 
 def need_tflite_converter() -> None:
     """Raise MissingDependencyError where what converts to TFLite is not installed."""
-    need_packages("litert_torch", "ai_edge_litert", "ai_edge_quantizer", extra="convert-tflite")
+    need_packages("ai_edge_litert", "ai_edge_quantizer", extra="convert-tflite")
