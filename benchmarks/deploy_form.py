@@ -32,11 +32,11 @@ from edgehr.converters.tflite.writer import write_float
 from edgehr.models.build import build, load
 from edgehr.models.deploy.forms import FORMS
 from edgehr.models.deploy.rewrite import deploy
-from edgehr.runtimes.formats import format_of
+from edgehr.runtimes.formats import FORMATS, format_of
 from edgehr.zoo import find_card
 
 THREADS, PAUSE_S, SHOWN = 2, 0.02, 8
-SUFFIXES = {"openvino": ".xml", "onnx": ".onnx", "tflite": ".tflite"}
+TARGETS = ("openvino", "onnx", "tflite")
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--model", default="litehrnet-18-coco-256x192")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--targets", nargs="+", choices=SUFFIXES, default=list(SUFFIXES))
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
     parser.add_argument("artifacts", nargs="*", type=Path)
     args = parser.parse_args() if __name__ == "__main__" else parser.parse_args([])
     card = find_card(args.model)
@@ -53,10 +53,11 @@ def main() -> None:
     print(f"matrix products of float32 reach {peak / 1e9:.0f} GFLOP/s with {THREADS} threads")
     with tempfile.TemporaryDirectory() as name:
         for target in args.targets:
-            files = {form: Path(name, form + SUFFIXES[target]) for form in ("plain", "deploy")}
+            suffix = FORMATS.get(target).suffixes[0]
+            files = {form: Path(name, form + suffix) for form in ("plain", "deploy")}
             _write(network, card, target, files["plain"])
             _write(deploy(network, FORMS[target])[0], card, target, files["deploy"])
-            files |= {path.name: path for path in args.artifacts if path.suffix == SUFFIXES[target]}
+            files |= {path.name: path for path in args.artifacts if format_of(path).name == target}
             _report(f"{card.name}, {target}, batch 1, {THREADS} threads", files, args.rounds, peak)
 
 

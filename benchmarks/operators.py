@@ -9,17 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
+from edgehr.runtimes.formats import format_of
+
 RUNS, WARM_UP = 40, 10
 Profile = list[tuple[str, int, float]]  # type, how many, milliseconds of one inference
 
 
 def profile(path: Path, threads: int) -> Profile:
     """Sum the time of each type of operator, longest first; nothing for TFLite, which has no profiler in Python."""
-    makers = {".xml": _openvino, ".onnx": _onnxruntime}
-    if path.suffix not in makers:
+    profilers = {"openvino": _openvino, "onnx": _onnxruntime}
+    name = format_of(path).name
+    if name not in profilers:
         return []
     times: dict[str, list[float]] = defaultdict(list)
-    for kind, each in makers[path.suffix](path, threads):
+    for kind, each in profilers[name](path, threads):
         times[kind].append(float(np.median(each)))
     return sorted(((kind, len(each), sum(each)) for kind, each in times.items()), key=lambda row: -row[2])
 

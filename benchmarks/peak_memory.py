@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from edgehr.runtimes import Runtime, load
+from edgehr.runtimes.formats import format_of
 
 RUNS = 10
 
 
 def open_float32(path: Path, threads: int) -> Runtime:
     """Open an artifact; OpenVINO would compute in bfloat16 where the CPU can."""
-    return load(path, threads=threads, precision="fp32" if path.suffix == ".xml" else None)
+    return load(path, threads=threads, precision="fp32" if format_of(path).name == "openvino" else None)
 
 
 def main() -> None:
