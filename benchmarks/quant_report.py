@@ -20,9 +20,8 @@ from edgehr.card import ModelCard
 from edgehr.cli.output import progress_bar
 from edgehr.converters.convert import convert
 from edgehr.converters.report.measure import measure
-from edgehr.converters.report.results import Column
+from edgehr.converters.report.results import MeasuredArtifact
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations
 from edgehr.files import atomic_write
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.zoo import get_card
@@ -67,11 +66,11 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Data:
-    """The calibration set, and the people to evaluate with the folder of their images."""
+    """The calibration set, the annotations to evaluate on, and how many of their people at least; 0 takes all."""
 
     calibration: CalibrationSet
-    people: Annotations
-    images: Path
+    annotations: Path
+    people: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,31 +111,26 @@ def report(
     calibration = CalibrationSet.of(shared / "data" / CALIBRATION / ANNOTATIONS, most=crops)
     held_out = shared / "data" / EVALUATION / ANNOTATIONS
     refuse_held_out(calibration, held_out)
-    annotations = Annotations.read(held_out)
-    images = annotations.images_beside
-    data = Data(calibration, annotations.first(people) if people else annotations, images)
-    rows: dict[tuple[str, str], dict[str, Column]] = {}
+    data = Data(calibration, held_out, people or 0)
+    rows: dict[tuple[str, str], dict[str, MeasuredArtifact]] = {}
     for model in models:
         name, weights = MODELS[model]
         for key in formats:
             paths = _make(get_card(name), shared / "weights" / weights, key, data, out / model, fresh=fresh)
-            for by, column in _measure(paths, data).items():
-                rows.setdefault((FORMATS[key].label, by), {})[model] = column
+            measured = measure(
+                list(paths.values()), data.annotations, max_samples=data.people, rounds=ROUNDS, bar=progress_bar
+            )
+            for by, each in zip(paths, measured.artifacts, strict=True):
+                rows.setdefault((FORMATS[key].label, by), {})[model] = each
     described = {
         model: f"`{MODELS[model][0]}` with {MODELS[model][1]}, decode {get_card(MODELS[model][0]).spec.decoding.method}"
         for model in models
     }
-    return markdown([Row(*labels, columns) for labels, columns in rows.items()], _setting(data), described)
-
-
-def _setting(data: Data) -> str:
-    images = data.people.ground_truth(data.images)
-    people = sum(len(image.boxes) for image in images)
-    return (
-        f"{people} people in {len(images)} images of {EVALUATION}, ground-truth boxes, no flip, decoded as the cards "
-        f"say; calibrated on {data.calibration} of {CALIBRATION}. Agreement and size are beside float32 of the same "
-        "format."
+    setting = (
+        f"{measured.reference.accuracy.counted} of {EVALUATION}, ground-truth boxes, no flip, decoded as the cards "
+        f"say; calibrated on {calibration} of {CALIBRATION}. Agreement and size are beside float32 of the same format."
     )
+    return markdown([Row(*labels, artifacts) for labels, artifacts in rows.items()], setting, described)
 
 
 def _check(shared: Path, models: Sequence[str], formats: Sequence[str]) -> None:
@@ -207,11 +201,6 @@ def _is_old(path: Path) -> bool:
     return path.stat().st_mtime < max(file.stat().st_mtime for file in sources)
 
 
-def _measure(paths: Mapping[str, Path], data: Data) -> dict[str, Column]:
-    found = measure(list(paths.values()), data.people, data.images, rounds=ROUNDS, bar=progress_bar)
-    return dict(zip(paths, found.columns, strict=True))
-
-
 def _say(what: str) -> None:
     print(f"{what} ...", file=sys.stderr, flush=True)
 
@@ -222,7 +211,7 @@ class Row:
 
     form: str
     by: str
-    columns: Mapping[str, Column]
+    artifacts: Mapping[str, MeasuredArtifact]
 
 
 def markdown(rows: Sequence[Row], people: str, models: Mapping[str, str]) -> str:
@@ -251,27 +240,20 @@ def _lines(rows: Sequence[Row], models: Sequence[str]) -> list[list[str]]:
             reference = row
         cells = [row.form, row.by]
         for model in models:
-            cells += _accuracy(row.columns[model])
-        sizes = [f"{row.columns[m].size_bytes / reference.columns[m].size_bytes:.2f}" for m in models]
-        lines.append([*cells, ", ".join(sizes), ", ".join(_share(row.columns[model]) for model in models)])
+            agreement = row.artifacts[model].agreement
+            cells.append(f"{100 * row.artifacts[model].accuracy.headline:.2f}")
+            cells.append(f"{agreement.similarity:.3f}" if agreement else "")
+            cells.append(f"{100 * agreement.metric.headline:.1f}" if agreement and agreement.metric else "")
+        sizes = [f"{row.artifacts[m].size_bytes / reference.artifacts[m].size_bytes:.2f}" for m in models]
+        shares = [row.artifacts[model].coverage for model in models]
+        listed = [f"{each.int8_share:.1%}".replace("%", " %") if each else "-" for each in shares]
+        lines.append([*cells, ", ".join(sizes), ", ".join(listed)])
     return lines
 
 
-def _accuracy(column: Column) -> list[str]:
-    agreement = column.agreement
-    if agreement is None:
-        return [f"{100 * column.accuracy.ap:.2f}", "", ""]
-    truth = "" if agreement.ap is None else f"{100 * agreement.ap.ap:.1f}"
-    return [f"{100 * column.accuracy.ap:.2f}", f"{agreement.oks:.3f}", truth]
-
-
-def _share(column: Column) -> str:
-    return f"{column.coverage.int8_share:.1%}".replace("%", " %") if column.coverage else "-"
-
-
 def _versions(rows: Sequence[Row]) -> str:
-    columns = [column for row in rows for column in row.columns.values()]
-    known = {name: number for column in columns for name, number in column.artifact.tools.items()}
+    tools = [artifact.artifact.tools for row in rows for artifact in row.artifacts.values()]
+    known = {name: number for each in tools for name, number in each.items()}
     return ", ".join(f"{name} {known[name]}" for name in ("edgehr", *TOOLS) if name in known)
 
 

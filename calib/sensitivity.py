@@ -7,8 +7,7 @@ float, as few as will do. How many that is the whole network tells, quantized an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -26,19 +25,13 @@ from edgehr.calib.quantizer.network import Network
 from edgehr.calib.quantizer.placement import NOWHERE, Placement, multiply_adds_in_int8
 from edgehr.calib.recipes import Recipe
 from edgehr.errors import EdgehrError
+from edgehr.progress import ProgressBar, no_bar
 
 METHOD = 1  # of what is measured here: another number and nothing that was kept before is used
 MOST_TRIALS = 8  # of whole networks, minutes each
 FINE_ENOUGH = 0.01  # share of the multiply-adds that is not worth another trial
 
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int, "int | None"], None]]]
 TOOLS = ("torch", "onnx")
-
-
-@contextmanager
-def no_bar(_label: str, _total: int) -> Iterator[Callable[[int, int | None], None]]:
-    """Shows nothing."""
-    yield lambda _done, _total: None
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class MaxDrop:
     """
 
     most: float
-    bar: Bar = no_bar
+    bar: ProgressBar = no_bar
 
 
 @dataclass(frozen=True)
@@ -135,11 +128,11 @@ class _Search:
         """All blocks, the most harmful for each multiply-add first."""
         alone, measured = Alone(self._graph, self._by), []
         blocks = find_blocks(self._graph, self._first)
-        with self._bar("measuring blocks", len(blocks)) as advance:
+        with self._bar("measuring blocks", len(blocks)) as progress:
             for block in blocks:
                 loss = self._cached({"block": block.convolutions}, partial(alone, block))
                 measured.append(Measured(block, loss))
-                advance(len(measured), None)
+                progress.advance()
         return sorted(measured, key=lambda each: -each.loss.error / each.block.macs)
 
     def _fewest(self, ranked: list[Measured], whole: Loss) -> tuple[int, Loss]:

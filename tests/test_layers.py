@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 BASE = {"errors", "card", "registry"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "progress": set(),
     "registry": {"errors"},
     "card": {"errors", "registry"},
     "files": {"errors"},
@@ -27,9 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes", "tasks"},
-    "calib": BASE | {"files", "tasks", "evaluation", "live", "models", "runtimes"},
+    "calib": BASE | {"files", "progress", "tasks", "evaluation", "live", "models", "runtimes"},
     "converters": BASE
-    | {"dependencies", "files", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
+    | {"dependencies", "files", "progress", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
 }
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}
 

@@ -1,13 +1,19 @@
-"""Interleaved timing: machines drift, so alternatives are measured in turns and compared within one run."""
+"""Latency, and what it was taken on. Machines drift, so alternatives are timed in turns and compared within one run."""
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+_PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "tflite": "ai-edge-litert", "tensorrt": "tensorrt"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Latency:
 
     @classmethod
     def of(cls, times: NDArray[np.float64], images: int = 1) -> Latency:
-        """From the times of inferences of so many images each."""
+        """Sum up the times, milliseconds, of inferences of so many images each."""
         p50, p90 = np.percentile(times / images, (50, 90))
         return cls(float(p50), float(p90), len(times))
 
@@ -63,3 +69,23 @@ def interleaved(
         if progress:
             progress()
     return {name: np.array(values) for name, values in times.items()}
+
+
+def machine() -> str:
+    """Name the processor, its usable cores and the system."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
+    processor = (names and names[0]) or platform.processor() or "unknown processor"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{processor}, {cores} cores, {platform.system()} {platform.machine()}"
+
+
+def runtime_version(backend: str) -> str:
+    """Name a backend with the version of its package, if that can be told."""
+    try:
+        return f"{backend} {version(_PACKAGES[backend])}"
+    except (PackageNotFoundError, KeyError):
+        return backend

@@ -1,4 +1,4 @@
-"""Where quantization noise comes in: each layer's error against the float network."""
+"""Error of each layer against the float network: where quantization noise comes in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgehr.runtimes.coverage import Coverage
 from edgehr.runtimes.formats import format_of
 
 # Of a layer without any error: rounding of float32 alone gives less.
-_MOST_DB = 150.0
+MAX_DB = 150.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LayerError:
 def layer_errors(
     reference: tuple[Path, Coverage],
     other: tuple[Path, Coverage],
-    crops: Iterable[NDArray[np.float32]],
+    inputs: Iterable[NDArray[np.float32]],
     progress: Callable[[], None] | None = None,
 ) -> list[LayerError]:
     """Compare the layers that two artifacts of one kind have by the same name.
@@ -49,8 +49,8 @@ def layer_errors(
     Args:
         reference: The float artifact, and its coverage.
         other: The quantized one.
-        crops: Inputs in the layout of both, (3, H, W) or (H, W, 3) float32 each.
-        progress: Called after each crop.
+        inputs: In the layout of both, (3, H, W) or (H, W, 3) float32 each.
+        progress: Called after each input.
 
     Returns:
         In the order of the other's layers; without those whose outputs have other shapes, so nothing where the
@@ -65,8 +65,8 @@ def layer_errors(
     probes = [format_of(path).open_probe(path, names) for path in (reference[0], other[0])]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     alike = set(names)
-    for crop in crops:
-        true, found = (probe(crop) for probe in probes)
+    for each in inputs:
+        true, found = (probe(each) for probe in probes)
         for name in list(alike):
             if name not in true or name not in found or true[name].shape != found[name].shape:
                 alike.discard(name)
@@ -89,5 +89,5 @@ def _power(array: NDArray[Any]) -> float:
 
 def _decibels(signal: float, noise: float) -> float:
     if not noise:
-        return _MOST_DB
-    return float(np.clip(10 * np.log10(max(signal, np.finfo(float).tiny) / noise), -_MOST_DB, _MOST_DB))
+        return MAX_DB
+    return float(np.clip(10 * np.log10(max(signal, np.finfo(float).tiny) / noise), -MAX_DB, MAX_DB))

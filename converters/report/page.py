@@ -1,39 +1,21 @@
-"""The report as one HTML file that needs nothing else: no network, no scripts."""
+"""Write the report as one HTML file that needs nothing else: no network, no scripts."""
 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from edgehr.converters.report import plots
-from edgehr.converters.report.layer_error import LayerError
-from edgehr.converters.report.pictures import OTHER, REFERENCE
+from edgehr.converters.report.pictures import COLORS
 from edgehr.converters.report.results import Picture, QualityReport
 from edgehr.converters.report.table import percent, table
 from edgehr.errors import MissingDependencyError
 from edgehr.files import atomic_write
-from edgehr.runtimes.coverage import FloatGroup
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_WORST = 12
-
-
-@dataclass(frozen=True)
-class _Float:
-    """What stays in float in one artifact: label, groups with their share of the multiply-adds in words."""
-
-    label: str
-    groups: list[tuple[FloatGroup, str]]
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A picture with its data URI."""
-
-    picture: Picture
-    uri: str
+_NOISIEST = 12
 
 
 def write_page(report: QualityReport, path: Path) -> None:
@@ -49,7 +31,7 @@ def write_page(report: QualityReport, path: Path) -> None:
 
 
 def page(report: QualityReport) -> str:
-    """The page as text. Raises MissingDependencyError where jinja2 or matplotlib is not installed."""
+    """Make the page as text. Raises MissingDependencyError where jinja2 or matplotlib is not installed."""
     check_packages()
     import jinja2
     from markupsafe import Markup
@@ -67,10 +49,7 @@ def page(report: QualityReport) -> str:
         version=version("edgehr"),
         rows=table(report),
         plots=drawn,
-        floats=_floats(report),
-        worst=_worst(report),
-        pictures=_pictures(report),
-        colors={"reference": REFERENCE, "other": OTHER},
+        **_template_values(report),
     )
 
 
@@ -86,30 +65,24 @@ def check_packages() -> None:
         raise MissingDependencyError(f"the page needs {error.name}: pip install 'edgehr[report]'") from None
 
 
-def _floats(report: QualityReport) -> list[_Float]:
-    """Of quantized artifacts only: in others, everything is in float."""
-    found = []
-    for column in report.columns:
-        coverage = column.coverage
-        if column.quantized and coverage is not None:
-            macs = max(coverage.macs, 1)
-            found.append(_Float(column.label, [(group, percent(group.macs / macs)) for group in coverage.in_float]))
-    return found
-
-
-def _worst(report: QualityReport) -> list[tuple[str, str, list[LayerError]]]:
-    """Of each artifact with known errors: its label, what it is compared with, and its noisiest layers."""
-    return [
-        (column.label, column.compared_with, sorted(column.errors, key=lambda error: error.sqnr_db)[:_WORST])
-        for column in report.columns
-        if column.errors
-    ]
-
-
-def _pictures(report: QualityReport) -> dict[str, list[_Shown]]:
-    """The pictures by the artifact they are of."""
-    found: dict[str, list[_Shown]] = {}
+def _template_values(report: QualityReport) -> dict[str, Any]:
+    """Prepare what the template shows of each artifact."""
+    pictures: dict[str, list[tuple[Picture, str]]] = {}
     for picture in report.pictures:
         uri = f"data:image/jpeg;base64,{base64.b64encode(picture.jpeg).decode()}"
-        found.setdefault(picture.label, []).append(_Shown(picture, uri))
-    return found
+        pictures.setdefault(picture.label, []).append((picture, uri))
+    return {
+        # In artifacts that are not quantized, everything is in float.
+        "floats": [
+            (each.label, [(part, percent(part.macs / max(each.coverage.macs, 1))) for part in each.coverage.in_float])
+            for each in report.artifacts
+            if each.quantized and each.coverage is not None
+        ],
+        "noisiest": [
+            (each.label, each.compared_with, sorted(each.errors, key=lambda error: error.sqnr_db)[:_NOISIEST])
+            for each in report.artifacts
+            if each.errors
+        ],
+        "pictures": pictures,
+        "colors": COLORS,
+    }

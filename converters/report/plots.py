@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
-from edgehr.converters.report.results import Column, QualityReport
+from edgehr.converters.report.results import QualityReport
 from edgehr.converters.report.table import NONE
 
 # Told apart with color-blind eyes too (Okabe and Ito), on white and on black.
@@ -23,66 +24,50 @@ _WIDTH = 10.0  # inches, of which the page shows as many as fit
 
 
 def overview(report: QualityReport) -> str:
-    """Bars of size, latency, accuracy, agreement and coverage, as SVG."""
+    """Draw bars of size, latency, accuracy, agreement and INT8 coverage."""
     panels = [panel for panel in _panels(report) if any(value is not None for value in panel[1])]
-    columns = report.columns
+    labels = [each.label for each in report.artifacts]
     rows = -(-len(panels) // _PANELS_PER_ROW)
     with drawing("overview") as pyplot:
-        height = rows * (0.75 + 0.3 * len(columns))
-        figure, axes = pyplot.subplots(
-            rows, _PANELS_PER_ROW, figsize=(_WIDTH, height), squeeze=False, layout="constrained"
-        )
-        for place, axis in enumerate(axes.flat):
-            if place < len(panels):
-                _bars(axis, *panels[place], [column.label for column in columns], first=place % _PANELS_PER_ROW == 0)
-            else:
-                axis.set_axis_off()
-        told = "; ".join(f"{title}: {_listed(values, show, columns)}" for title, values, show in panels)
-        return as_svg(figure, f"Bars. {told}")
+        size = (_WIDTH, rows * (0.75 + 0.3 * len(labels)))
+        figure, axes = pyplot.subplots(rows, _PANELS_PER_ROW, figsize=size, squeeze=False, layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.1)
+        for axis in axes.flat[len(panels) :]:
+            axis.set_axis_off()
+        for number, (axis, panel) in enumerate(zip(axes.flat, panels, strict=False)):
+            _bars(axis, *panel, labels if number % _PANELS_PER_ROW == 0 else [""] * len(labels))
+        told = []
+        for title, values, spec in panels:
+            pairs = zip(labels, values, strict=True)
+            known = ", ".join(f"{label} {value:{spec}}" for label, value in pairs if value is not None)
+            told.append(f"{title}: {known}")
+        return as_svg(figure, f"Bars. {'; '.join(told)}")
 
 
-Panel = tuple[str, list[float | None], Callable[[float], str]]
-
-
-def _panels(report: QualityReport) -> list[Panel]:
-    """Title, value of each column, and how a value is written."""
-    columns = report.columns
-    agreed = [column.agreement for column in columns]
-    own = [each.metric if each else None for each in agreed]
+def _panels(report: QualityReport) -> list[tuple[str, list[float | None], str]]:
+    """List the title of each panel, its value for each artifact, and the format of a value."""
+    artifacts, metric = report.artifacts, report.metric
+    agreed = [each.agreement for each in artifacts]
+    relative = [each.metric if each else None for each in agreed]
+    shares = [100 * each.coverage.int8_share if each.coverage else None for each in artifacts]
     return [
-        ("size, MB", [column.size_bytes / 1e6 for column in columns], "{:.2f}".format),
-        ("latency p50, ms", [column.latency.p50_ms for column in columns], "{:.1f}".format),
-        ("AP", [100 * column.accuracy.headline for column in columns], "{:.1f}".format),
-        ("mean OKS with first", [each.similarity if each else None for each in agreed], "{:.3f}".format),
-        (
-            "AP with first as truth",
-            [100 * each.headline if each else None for each in own],
-            "{:.1f}".format,
-        ),
-        (
-            "multiply-adds in INT8, %",
-            [100 * column.coverage.int8_share if column.coverage else None for column in columns],
-            "{:.1f}".format,
-        ),
+        ("size, MB", [each.size_bytes / 1e6 for each in artifacts], ".2f"),
+        ("latency p50, ms", [each.latency.p50_ms for each in artifacts], ".1f"),
+        (metric, [100 * each.accuracy.headline for each in artifacts], ".1f"),
+        (f"mean {report.terms.similarity} with first", [each.similarity if each else None for each in agreed], ".3f"),
+        (f"{metric} with first as truth", [100 * each.headline if each else None for each in relative], ".1f"),
+        ("multiply-adds in INT8, %", shares, ".1f"),
     ]
 
 
-def _bars(
-    axis: Any,
-    title: str,
-    values: Sequence[float | None],
-    show: Callable[[float], str],
-    labels: Sequence[str],
-    *,
-    first: bool,
-) -> None:
-    places = range(len(values))
+def _bars(axis: Any, title: str, values: Sequence[float | None], spec: str, labels: Sequence[str]) -> None:
+    rows = range(len(values))
     known = [0.0 if value is None or value != value else value for value in values]
-    bars = axis.barh(places, known, color=[COLORS[place % len(COLORS)] for place in places], height=0.7)
-    texts = [NONE if value is None or value != value else show(value) for value in values]
+    bars = axis.barh(rows, known, color=[COLORS[row % len(COLORS)] for row in rows], height=0.7)
+    texts = [NONE if value is None or value != value else f"{value:{spec}}" for value in values]
     axis.bar_label(bars, texts, padding=3, color=INK)
     axis.set_title(title, loc="left")
-    axis.set_yticks(places, labels if first else [""] * len(labels))
+    axis.set_yticks(rows, labels)
     axis.invert_yaxis()
     axis.set_xlim(0, 1.3 * max(known, default=0) or 1)
     axis.set_xticks([])
@@ -90,55 +75,46 @@ def _bars(
     axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 
-def _listed(values: Sequence[float | None], show: Callable[[float], str], columns: Sequence[Column]) -> str:
-    pairs = zip(columns, values, strict=True)
-    return ", ".join(f"{column.label} {show(value)}" for column, value in pairs if value is not None)
-
-
 def agreement(report: QualityReport) -> str:
-    """Every person's OKS with the first artifact, in ascending order, as SVG; empty where nobody is compared."""
-    shown = [
-        (place, column, np.sort(column.similarity[~np.isnan(column.similarity)]))
-        for place, column in enumerate(report.columns)
-        if column.agreement is not None and not np.isnan(column.similarity).all()
+    """Draw each sample's similarity with the first artifact, in ascending order; nothing where none is compared."""
+    known = [each.similarity[~np.isnan(each.similarity)] for each in report.artifacts]
+    curves = [
+        (each.label, color, np.sort(values))
+        for each, color, values in zip(report.artifacts, cycle(COLORS), known)
+        if each.agreement is not None and len(values)
     ]
-    if not shown:
+    if not curves:
         return ""
+    terms = report.terms
     with drawing("agreement") as pyplot:
         figure, axis = pyplot.subplots(figsize=(_WIDTH, 3.2), layout="constrained")
-        for place, column, values in shown:
-            share = 100 * (np.arange(len(values)) + 0.5) / len(values)
-            axis.plot(share, values, color=COLORS[place % len(COLORS)], label=column.label)
-        axis.set(
-            xlabel="people, %, from the least agreement", ylabel="OKS with first", xlim=(0, 100), ylim=(None, 1.01)
-        )
+        for label, color, values in curves:
+            axis.plot(100 * (np.arange(len(values)) + 0.5) / len(values), values, color=color, label=label)
+        axis.set_xlabel(f"{terms.samples}, %, from the least agreement")
+        axis.set(ylabel=f"{terms.similarity} with first", xlim=(0, 100), ylim=(None, 1.01))
         _finish(axis)
-        told = (f"{column.label} lowest {values[0]:.3f}, median {np.median(values):.3f}" for _, column, values in shown)
-        return as_svg(figure, f"OKS of each person, sorted: {'; '.join(told)}")
+        told = [f"{label} lowest {values[0]:.3f}, median {np.median(values):.3f}" for label, _, values in curves]
+        return as_svg(figure, f"{terms.similarity} of each {terms.sample}, sorted: {'; '.join(told)}")
 
 
 def noise(report: QualityReport) -> str:
-    """Each layer's signal-to-quantization-noise ratio in the order of the layers, as SVG; empty where none is known."""
-    shown = [(place, column) for place, column in enumerate(report.columns) if column.errors]
-    if not shown:
+    """Draw each layer's signal-to-quantization-noise ratio in the order of the layers; nothing where none is known."""
+    artifacts = [(each, color) for each, color in zip(report.artifacts, cycle(COLORS)) if each.errors]
+    if not artifacts:
         return ""
+    told = []
     with drawing("noise") as pyplot:
         figure, axis = pyplot.subplots(figsize=(_WIDTH, 3.6), layout="constrained")
-        for place, column in shown:
-            color = COLORS[place % len(COLORS)]
-            values = [error.sqnr_db for error in column.errors]
-            axis.plot(range(1, len(values) + 1), values, color=color, linewidth=1, label=column.label)
-            floats = [(number, e.sqnr_db) for number, e in enumerate(column.errors, 1) if not e.int8]
+        for each, color in artifacts:
+            values = [error.sqnr_db for error in each.errors]
+            axis.plot(range(1, len(values) + 1), values, color=color, linewidth=1, label=each.label)
+            floats = [(number, error.sqnr_db) for number, error in enumerate(each.errors, 1) if not error.int8]
             if floats and len(floats) < len(values):
-                axis.plot(*zip(*floats, strict=True), "o", color=color, markersize=4, label=f"{column.label}, in float")
-        axis.set(xlabel="layer, from the image to the heatmaps", ylabel="SQNR, dB", xlim=(0, None))
+                axis.plot(*zip(*floats, strict=True), "o", color=color, markersize=4, label=f"{each.label}, in float")
+            told.append(f"{each.label} median {np.median(values):.1f} dB, lowest {min(values):.1f} dB")
+        axis.set(xlabel="layer, from the image to the output", ylabel="SQNR, dB", xlim=(0, None))
         _finish(axis)
-        told = (
-            f"{column.label} median {np.median([e.sqnr_db for e in column.errors]):.1f} dB, "
-            f"lowest {min(e.sqnr_db for e in column.errors):.1f} dB"
-            for _, column in shown
-        )
-        return as_svg(figure, f"SQNR of {len(shown[0][1].errors)} layers: {'; '.join(told)}")
+        return as_svg(figure, f"SQNR of {len(artifacts[0][0].errors)} layers: {'; '.join(told)}")
 
 
 def _finish(axis: Any) -> None:

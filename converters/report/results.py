@@ -1,4 +1,4 @@
-"""What the conversion report says, as data."""
+"""What a quality report says, as data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.layer_error import LayerError
-from edgehr.evaluation.base import Agreement, Metrics
+from edgehr.evaluation.base import Agreement, Metrics, Terms
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage
 
 
 @dataclass(frozen=True)
-class Column:
-    """One artifact.
+class MeasuredArtifact:
+    """One artifact with its figures.
 
     Attributes:
         label: Short and unique in its report.
@@ -28,11 +28,12 @@ class Column:
         size_bytes: Of all its files.
         operators: How many the file has; None where that cannot be told.
         coverage: Which of them are in INT8; None where that cannot be told.
-        accuracy: COCO AP and AR, ground-truth boxes, no flip.
+        accuracy: The task's metrics on the annotated data.
         agreement: With the first artifact; None for that one itself.
-        similarity: (people,) OKS with the first artifact, NaN where that one sees nobody; all ones for that one itself.
+        similarity: (samples,) of its results with the first artifact's, NaN where that one finds nothing; all ones for
+            that one itself.
         latency: Of one image, in turns with the others.
-        compared_with: Label of the float artifact of the same kind that `errors` are against; empty where none is.
+        compared_with: Label of the float artifact of the same format that `errors` are against; empty where none is.
         errors: Error of each layer.
     """
 
@@ -52,11 +53,11 @@ class Column:
 
     @property
     def quantized(self) -> bool:
-        """Whether something of it is in 8 bits."""
+        """Tell whether something of it is in 8 bits."""
         return self.artifact.precision not in ("fp32", "fp16") or bool(self.coverage and self.coverage.int8_share > 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Return plain JSON types."""
         return {
             "label": self.label,
             "path": str(self.path),
@@ -78,19 +79,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Picture:
-    """A person with the skeletons of two artifacts over each other.
+    """One sample (a person, say) with the results of two artifacts over each other.
 
     Attributes:
         label: Of the second artifact.
-        rank: Which of its people this is, in words: the one that agrees least, ...
-        oks: How far the two agree on that person.
+        rank: Which of its samples this is, in words: the one that agrees least, ...
+        similarity: Of the two results.
         image: Name of the image file.
         jpeg: The picture, encoded.
     """
 
     label: str
     rank: str
-    oks: float
+    similarity: float
     image: str
     jpeg: bytes
 
@@ -102,20 +103,27 @@ class QualityReport:
     Attributes:
         model: Its name.
         setting: What the figures were taken on and how, by name, in words.
-        columns: The artifacts, the reference first.
-        pictures: Of quantized artifacts, a few people from the worst to the best.
+        terms: The task's words for what was measured.
+        artifacts: The artifacts, the reference first.
+        pictures: Of quantized artifacts, a few samples from the worst to the best.
     """
 
     model: str
     setting: dict[str, str]
-    columns: tuple[Column, ...]
+    terms: Terms
+    artifacts: tuple[MeasuredArtifact, ...]
     pictures: tuple[Picture, ...] = ()
 
     @property
-    def reference(self) -> Column:
-        """What the others are compared with."""
-        return self.columns[0]
+    def reference(self) -> MeasuredArtifact:
+        """Return what the others are compared with."""
+        return self.artifacts[0]
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the figure of accuracy that is quoted: ``AP``."""
+        return next(iter(self.reference.accuracy.figures))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, without the pictures."""
-        return {"model": self.model, **self.setting, "artifacts": [column.to_dict() for column in self.columns]}
+        """Return plain JSON types, without the pictures."""
+        return {"model": self.model, **self.setting, "artifacts": [each.to_dict() for each in self.artifacts]}

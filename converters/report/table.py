@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgehr.converters.report.results import Column, QualityReport
+from edgehr.converters.report.results import MeasuredArtifact, QualityReport
 
 NONE = "-"
 
@@ -16,7 +16,7 @@ class Row:
 
     Attributes:
         name: Of the measure.
-        cells: One for each column of the report.
+        cells: One for each artifact of the report.
         meaning: How it is defined, in one sentence.
     """
 
@@ -26,82 +26,106 @@ class Row:
 
 
 def table(report: QualityReport) -> list[Row]:
-    """The rows; where a figure is not known the cell is a dash."""
-    first = report.reference
-    measures: list[tuple[str, Callable[[Column], str], str]] = [
-        ("precision", lambda c: c.artifact.precision, "Of most weights, as read back from the file."),
-        ("runtime", lambda c: c.runtime, "What the figures of this column were taken on."),
-        ("size", lambda c: _size(c, first), "All files of the artifact, and their ratio to the first."),
-        ("AP", lambda c: _accuracy(c, first), "COCO keypoint AP, and its difference to the first."),
-        ("mean OKS with first", _oks, "OKS of its keypoints with the first's, those that the first scores above 0.2."),
-        ("AP with first as truth", _own_ap, "COCO AP, the truth being the first's keypoints of a score above 0.2."),
-        ("latency p50", lambda c: _latency(c, first), "Median of one image, in turns, and its ratio to the first."),
-        ("latency p90", lambda c: f"{c.latency.p90_ms:.2f} ms", "What nine inferences in ten stay under."),
-        ("multiply-adds", _macs, "Of convolutions and matrix products, counted in the file."),
-        ("of them INT8", _share, "Those whose weights are of 8 bits, and whose data are or become so."),
-        ("run in INT8 here", _executed, "Those that the CPU runs by an INT8 primitive, as OpenVINO tells."),
-        ("operators", lambda c: NONE if c.operators is None else str(c.operators), "In the file, quantizers included."),
-        ("stay in float", _float_count, "Operators that compute, and not in INT8."),
-        ("layer SQNR", _noise, "Median and lowest signal-to-quantization-noise ratio of a layer's output."),
-    ]
-    rows = [Row(name, tuple(cell(c) for c in report.columns), meaning) for name, cell, meaning in measures]
+    """Make the rows; where a figure is not known the cell is a dash, and rows of dashes are left out."""
+    measures = [*_files(report), *_accuracy(report), *_latency(report), *_INT8]
+    rows = [Row(name, tuple(cell(each) for each in report.artifacts), meaning) for name, cell, meaning in measures]
     return [row for row in rows if set(row.cells) != {NONE}]
 
 
-def _size(column: Column, first: Column) -> str:
-    return f"{column.size_bytes / 1e6:.2f} MB{_ratio(column.size_bytes, first.size_bytes, column is first)}"
+# A row's name, what it shows of an artifact, and its meaning.
+_Measure = tuple[str, Callable[[MeasuredArtifact], str], str]
 
 
-def _latency(column: Column, first: Column) -> str:
-    return f"{column.latency.p50_ms:.2f} ms{_ratio(column.latency.p50_ms, first.latency.p50_ms, column is first)}"
+def _files(report: QualityReport) -> list[_Measure]:
+    base = report.reference.size_bytes
+
+    def size(each: MeasuredArtifact) -> str:
+        ratio = "" if each is report.reference else f" ({each.size_bytes / base:.2f}x)"
+        return f"{each.size_bytes / 1e6:.2f} MB{ratio}"
+
+    return [
+        ("precision", lambda each: each.artifact.precision, "Of most weights, as read back from the file."),
+        ("runtime", lambda each: each.runtime, "What the figures of this column were taken on."),
+        ("size", size, "All files of the artifact, and their ratio to the first."),
+    ]
 
 
-def _ratio(value: float, base: float, is_base: bool) -> str:
-    return "" if is_base else f" ({value / base:.2f}x)"
+def _accuracy(report: QualityReport) -> list[_Measure]:
+    terms, base = report.terms, report.reference.accuracy.headline
+
+    def accuracy(each: MeasuredArtifact) -> str:
+        difference = "" if each is report.reference else f" ({100 * (each.accuracy.headline - base):+.1f})"
+        return f"{100 * each.accuracy.headline:.1f}{difference}"
+
+    def similarity(each: MeasuredArtifact) -> str:
+        return NONE if each.agreement is None else f"{each.agreement.similarity:.4f}"
+
+    def relative(each: MeasuredArtifact) -> str:
+        metric = each.agreement.metric if each.agreement else None
+        return NONE if metric is None else f"{100 * metric.headline:.1f}"
+
+    return [
+        (report.metric, accuracy, f"{terms.metric}, and its difference to the first."),
+        (f"mean {terms.similarity} with first", similarity, terms.similarity_meaning),
+        (f"{report.metric} with first as truth", relative, terms.relative_meaning),
+    ]
 
 
-def _accuracy(column: Column, first: Column) -> str:
-    difference = "" if column is first else f" ({100 * (column.accuracy.headline - first.accuracy.headline):+.1f})"
-    return f"{100 * column.accuracy.headline:.1f}{difference}"
+def _latency(report: QualityReport) -> list[_Measure]:
+    base = report.reference.latency.p50_ms
+
+    def p50(each: MeasuredArtifact) -> str:
+        ratio = "" if each is report.reference else f" ({each.latency.p50_ms / base:.2f}x)"
+        return f"{each.latency.p50_ms:.2f} ms{ratio}"
+
+    return [
+        ("latency p50", p50, "Median of one image, in turns, and its ratio to the first."),
+        ("latency p90", lambda each: f"{each.latency.p90_ms:.2f} ms", "What nine inferences in ten stay under."),
+    ]
 
 
-def _oks(column: Column) -> str:
-    return NONE if column.agreement is None else f"{column.agreement.similarity:.4f}"
-
-
-def _own_ap(column: Column) -> str:
-    metric = column.agreement.metric if column.agreement else None
-    return f"{100 * metric.headline:.1f}" if metric else NONE
-
-
-def _macs(column: Column) -> str:
-    return NONE if column.coverage is None else f"{column.coverage.macs / 1e6:.1f} M"
-
-
-def _share(column: Column) -> str:
-    return NONE if column.coverage is None else percent(column.coverage.int8_share)
-
-
-def _executed(column: Column) -> str:
-    executed = column.coverage.executed if column.coverage else None
+def _executed(each: MeasuredArtifact) -> str:
+    executed = each.coverage.executed if each.coverage else None
     return NONE if executed is None else percent(executed)
 
 
-def _float_count(column: Column) -> str:
-    if column.coverage is None:
+def _float_count(each: MeasuredArtifact) -> str:
+    if each.coverage is None:
         return NONE
-    return f"{sum(group.count for group in column.coverage.in_float)} of {len(column.coverage.nodes)}"
+    return f"{sum(group.count for group in each.coverage.in_float)} of {len(each.coverage.nodes)}"
 
 
-def _noise(column: Column) -> str:
-    if not column.errors:
+def _noise(each: MeasuredArtifact) -> str:
+    if not each.errors:
         return NONE
-    values = sorted(error.sqnr_db for error in column.errors)
+    values = sorted(error.sqnr_db for error in each.errors)
     return f"{values[len(values) // 2]:.1f}, {values[0]:.1f} dB"
 
 
+_INT8: list[_Measure] = [
+    (
+        "multiply-adds",
+        lambda each: f"{each.coverage.macs / 1e6:.1f} M" if each.coverage else NONE,
+        "Of convolutions and matrix products, counted in the file.",
+    ),
+    (
+        "of them INT8",
+        lambda each: percent(each.coverage.int8_share) if each.coverage else NONE,
+        "Those whose weights are of 8 bits, and whose data are or become so.",
+    ),
+    ("run in INT8 here", _executed, "Those that the CPU runs by an INT8 primitive, as OpenVINO tells."),
+    (
+        "operators",
+        lambda each: NONE if each.operators is None else str(each.operators),
+        "In the file, quantizers included.",
+    ),
+    ("stay in float", _float_count, "Operators that compute, and not in INT8."),
+    ("layer SQNR", _noise, "Median and lowest signal-to-quantization-noise ratio of a layer's output."),
+]
+
+
 def percent(share: float) -> str:
-    """A share in per cent, never rounded up to 100 or down to 0."""
+    """Write a share in per cent, never rounded up to 100 or down to 0."""
     if share != share:
         return NONE
     text = f"{100 * share:.1f}"

@@ -13,9 +13,9 @@ from edgehr.errors import EdgehrError
 if TYPE_CHECKING:
     from edgehr.calib.crops import CalibrationSet
     from edgehr.calib.people import Finder
-    from edgehr.calib.sensitivity import Bar
     from edgehr.card import ModelCard
     from edgehr.converters.target import Target
+    from edgehr.progress import ProgressBar
 
 MOST = 2000
 
@@ -74,8 +74,8 @@ def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSe
         raise EdgehrError(f"--calib-crops must be {FEWEST_CROPS} to {MOST}, got {most}")
     with ExitStack() as stack:
         finder = _finder(args, card, stack)
-        advance = stack.enter_context(progress_bar("choosing calibration crops", None))
-        chosen = CalibrationSet.of(args.calib, args.calib_images, most, finder, advance)
+        progress = stack.enter_context(progress_bar("choosing calibration crops", None))
+        chosen = CalibrationSet.of(args.calib, args.calib_images, most, finder, progress.update)
     if args.held_out:
         refuse_held_out(chosen, args.held_out)
     return chosen
@@ -92,7 +92,7 @@ def parse_drop(text: str) -> float:
     return value
 
 
-def limit_drop(target: Target, most: str, bar: Bar) -> None:
+def limit_drop(target: Target, most: str, bar: ProgressBar) -> None:
     """Let a target keep in float what INT8 would lose too much by.
 
     Args:

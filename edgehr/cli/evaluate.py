@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edgehr.cli.output import SubParsers, counting_bar, print_json, print_table
+from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.tasks.pose.spec import DECODINGS, with_decoding
 
 
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> None:
     evaluator = Evaluator.for_card(card)
     dataset = evaluator.read(args.annotations, args.images, args.detections)
     refuse_calibrated([runtime.artifact], [image.path for image in dataset.images])
-    with runtime, counting_bar("evaluating", len(dataset)) as progress:
-        metrics = evaluator.evaluate(runtime, dataset, flip=args.flip, progress=progress)
+    with runtime, progress_bar("evaluating", len(dataset)) as progress:
+        metrics = evaluator.evaluate(runtime, dataset, flip=args.flip, progress=progress.advance)
     setting = {
         "model": card.name,
         "weights": f"{card.weights.file or args.model} ({card.weights.origin})",

@@ -40,5 +40,5 @@ def fetch_with_progress(card: ModelCard) -> Path:
     """Download the weights of a card, unless they are here, with a progress bar."""
     from edgehr.zoo import fetch
 
-    with progress_bar(card.weights.file, None, "bytes") as advance:
-        return fetch(card, advance)
+    with progress_bar(card.weights.file, None, "bytes") as progress:
+        return fetch(card, progress.update)

@@ -46,7 +46,7 @@ def go_through(
         The summary, in plain JSON types.
     """
     run = DemoRun(source, estimator, server)
-    with progress_bar(source.name, max_frames or source.count or None) as advance:
+    with progress_bar(source.name, max_frames or source.count or None) as progress:
         try:
             with closing(estimator.stream(source, run.times)) as results:
                 for poses in results:
@@ -55,7 +55,7 @@ def go_through(
                         sinks.write(poses.frame, poses)
                     if collect:
                         run.collected.append(_as_json(poses))
-                    advance(run.frames, None)
+                    progress.update(run.frames)
                     if run.frames == max_frames:
                         break
         except (KeyboardInterrupt, StopRequested) as end:

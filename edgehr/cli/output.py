@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from edgehr.progress import Progress
 
 # Commands: argparse's sub-parser collection has no public name.
 SubParsers = Any
@@ -26,7 +28,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 @contextmanager
-def progress_bar(label: str, total: int | None, unit: str = "") -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(label: str, total: int | None, unit: str = "") -> Iterator[Progress]:
     """Show progress on a terminal; elsewhere, and where rich is not installed (devices), show nothing.
 
     Args:
@@ -35,13 +37,13 @@ def progress_bar(label: str, total: int | None, unit: str = "") -> Iterator[Call
         unit: ``bytes`` shows sizes and speed; anything else shows counts.
 
     Yields:
-        A function of the amount done so far and, if it has become known, the total.
+        What the work tells how far it is.
     """
     try:
         from rich import progress as rich
         from rich.console import Console
     except ImportError:
-        yield _no_progress
+        yield Progress()
         return
     amount = [rich.DownloadColumn(), rich.TransferSpeedColumn()] if unit == "bytes" else [rich.MofNCompleteColumn()]
     columns = [rich.TextColumn("{task.description}"), rich.BarColumn(), *amount, rich.TimeRemainingColumn()]
@@ -49,25 +51,11 @@ def progress_bar(label: str, total: int | None, unit: str = "") -> Iterator[Call
     with rich.Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(label, total=total)
 
-        def advance(done: int, known: int | None) -> None:
-            bar.update(task, completed=done, total=known or total)
+        class Shown(Progress):
+            def advance(self, steps: int = 1) -> None:
+                bar.advance(task, steps)
 
-        yield advance
+            def update(self, done: int, total: int | None = None) -> None:
+                bar.update(task, completed=done, total=total)  # a total of None leaves what is known
 
-
-@contextmanager
-def counting_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show progress as `progress_bar` does; yields a function of the amount done since it was last called."""
-    with progress_bar(label, total) as advance:
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            advance(done, None)
-
-        yield count
-
-
-def _no_progress(done: int, total: int | None) -> None:
-    """Stands in where there is nothing to show progress with."""
+        yield Shown()

@@ -1,4 +1,4 @@
-"""`edgehr report`: artifacts of one model beside each other, in the terminal and as a page."""
+"""`edgehr report`: compare artifacts of one model, in the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="compare converted models: size, AP, agreement, latency, INT8 coverage, error by layer",
-        description="Measure artifacts of one model on annotated people: ground-truth boxes, no flip.",
+        help="compare converted models: size, accuracy, agreement, latency, INT8 coverage, error by layer",
+        description="Measure artifacts of one model on annotated images: ground-truth boxes, no flip.",
     )
     parser.add_argument("reference", type=Path, metavar="FP32", help="what the others are compared with")
     parser.add_argument("others", type=Path, nargs="+", metavar="OTHER", help=".onnx, .xml, .tflite or .plan")
-    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO person_keypoints .json")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="COCO .json, as `edgehr eval` takes it"
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="its images; by default images/ beside it")
-    parser.add_argument("--people", type=_count, metavar="N", help="stop after the images that hold the first N people")
+    parser.add_argument(
+        "--people", type=_count, metavar="N", help="stop after the images that hold the first N people (or images)"
+    )
     parser.add_argument("--rounds", type=_count, default=50, metavar="N", help="timed inferences of each (50)")
     parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a page with plots and pictures, .html")
@@ -40,11 +44,8 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write the page, print the table."""
-    from edgehr.dependencies import need_packages
-
     paths = [args.reference, *args.others]
     _check(args, paths)
-    need_packages("faster_coco_eval", extra="eval")
     from edgehr.converters.report.measure import measure
 
     report = measure(
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace, paths: list[Path]) -> None:
-    """Say before the work what would fail after it."""
+    """Raise EdgehrError before the work for what would fail after it."""
     from edgehr.dependencies import need_packages
     from edgehr.files import check_writable
     from edgehr.runtimes.formats import format_of
@@ -94,11 +95,10 @@ def _print(report: QualityReport) -> None:
     for name, value in report.setting.items():
         print(f"{name:<9} {value}")
     print()
-    labels = [column.label for column in report.columns]
-    print_table(["", *labels], [[row.name, *row.cells] for row in table(report)])
-    for column in report.columns:
-        if column.quantized and column.coverage and column.coverage.in_float:
-            macs = max(column.coverage.macs, 1)
-            print(f"\nin float in {column.label}:")
-            rows = [[g.count, g.operator, percent(g.macs / macs) if g.macs else ""] for g in column.coverage.in_float]
+    print_table(["", *(each.label for each in report.artifacts)], [[row.name, *row.cells] for row in table(report)])
+    for each in report.artifacts:
+        if each.quantized and each.coverage and each.coverage.in_float:
+            macs = max(each.coverage.macs, 1)
+            print(f"\nin float in {each.label}:")
+            rows = [[g.count, g.operator, percent(g.macs / macs) if g.macs else ""] for g in each.coverage.in_float]
             print_table(["", "OPERATOR", "MULTIPLY-ADDS"], rows)

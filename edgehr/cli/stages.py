@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edgehr.cli.output import progress_bar
+from edgehr.progress import Progress
 
 if TYPE_CHECKING:
     from edgehr.converters.conversion_report import Listener, Stage
@@ -41,11 +42,11 @@ class Stages:
         return self._listen if self._show else None
 
     @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Callable[[int, int | None], None]]:
-        """A progress bar in the place of the spinner, which the next stage starts again."""
+    def bar(self, label: str, total: int | None) -> Iterator[Progress]:
+        """Show a progress bar in the place of the spinner, which the next stage starts again."""
         self._status.stop()
-        with progress_bar(label, total) as advance:
-            yield advance
+        with progress_bar(label, total) as progress:
+            yield progress
 
     def _listen(self, name: str, stage: Stage | None) -> None:
         if stage is None:

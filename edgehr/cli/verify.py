@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgehr.cli.output import SubParsers, counting_bar, print_json, print_table
+from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> None:
     if args.max_difference is not None and not difference.relative <= args.max_difference:
         raise EdgehrError(f"the difference, {difference.relative:.2g}, is above {args.max_difference:g}")
     if args.min_agreement is not None and agreed and evaluator and not agreed.similarity >= args.min_agreement:
-        name = evaluator.similarity_name
-        raise EdgehrError(f"the agreement, a {name} of {agreed.similarity:.4f}, is below {args.min_agreement:g}")
+        name = evaluator.terms.similarity
+        raise EdgehrError(f"the agreement, a mean {name} of {agreed.similarity:.4f}, is below {args.min_agreement:g}")
 
 
 def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
@@ -127,9 +127,9 @@ def _agreement(
     for card in cards:
         evaluator.check_comparable(card)
     count = sum(max(len(image.boxes), 1) for image in images)
-    with counting_bar("comparing", 2 * count) as progress:
+    with progress_bar("comparing", 2 * count) as progress:
         found = [
-            Evaluator.for_card(card).predict(model, images, progress=progress)
+            Evaluator.for_card(card).predict(model, images, progress=progress.advance)
             for card, model in zip(cards, models, strict=True)
         ]
     return evaluator.agreement(images, *found, with_metric=args.annotations is not None)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -125,6 +125,29 @@ class Agreement(ABC):
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
 
 
+@dataclass(frozen=True)
+class Terms:
+    """The field's words for what an evaluator measures, for tables and plots.
+
+    Attributes:
+        metric: The figure of accuracy that is quoted, in full.
+        similarity: What the similarity of two models' results is called.
+        similarity_meaning: A sentence that says what it is taken of.
+        relative_meaning: A sentence that says what the metric is with a first model's results as the truth.
+        sample: What has a similarity: a person, an object, an image.
+        samples: Several of them.
+        drawn: What pictures show of the results; empty where there are none.
+    """
+
+    metric: str = "Accuracy"
+    similarity: str = "similarity"
+    similarity_meaning: str = "Similarity of its results with the first's."
+    relative_meaning: str = "The same, the truth being the first's results."
+    sample: str = "image"
+    samples: str = "images"
+    drawn: str = ""
+
+
 class Evaluator(ABC):
     """Judges the models of a task: against annotations, and against each other.
 
@@ -132,11 +155,11 @@ class Evaluator(ABC):
         card: The model.
 
     Attributes:
-        similarity_name: What the similarity of two models' results is called.
+        terms: The field's words for what it measures.
         blindness: What a model does that finds nothing to compare, in words.
     """
 
-    similarity_name = "similarity"
+    terms: ClassVar[Terms] = Terms()
     blindness = "finds nothing"
 
     def __init__(self, card: ModelCard) -> None:
@@ -255,3 +278,20 @@ class Evaluator(ABC):
             second: The other's.
             with_metric: Compute the metric of the field too, which takes longer.
         """
+
+    def draw_pair(
+        self, image: ImageSample, number: int, first: Any, second: Any, colors: tuple[str, str]
+    ) -> NDArray[np.uint8] | None:
+        """Draw the results of two models for one sample of an image over each other.
+
+        Args:
+            image: The image.
+            number: Of the sample, as `similarities` counts them.
+            first: The reference's result for the image, drawn wide.
+            second: The other's, drawn narrow and on top.
+            colors: Of both, as in CSS: ``#rrggbb``.
+
+        Returns:
+            (H, W, 3) uint8 BGR; None for a task that has no picture of its results.
+        """
+        return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import BoxAnnotations, image_paths, images_beside
-from edgehr.evaluation.base import Agreement, Dataset, Evaluator, ImageSample, Metrics
+from edgehr.evaluation.base import Agreement, Dataset, Evaluator, ImageSample, Metrics, Terms
 from edgehr.evaluation.coco import coco_library, run_coco
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
@@ -114,7 +114,14 @@ class BoxEvaluator(Evaluator):
         card: A card of task ``detection``.
     """
 
-    similarity_name = "mean IoU"
+    terms = Terms(
+        metric="COCO box AP",
+        similarity="IoU",
+        similarity_meaning=f"IoU of its nearest box with each object that the first scores {THRESHOLD:g} or higher.",
+        relative_meaning=f"COCO AP, the truth being the objects that the first scores {THRESHOLD:g} or higher.",
+        sample="object",
+        samples="objects",
+    )
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)

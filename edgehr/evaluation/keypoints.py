@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
-from edgehr.evaluation.base import Dataset, Evaluator, ImageSample
+from edgehr.evaluation.base import Dataset, Evaluator, ImageSample, Terms
 from edgehr.evaluation.coco import coco_library
 from edgehr.evaluation.keypoint_agreement import KeypointAgreement, agreement, similarities
 from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
+from edgehr.tasks.image.reading import read_image
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import PoseSpec
+
+_SCORED = f"a score above {KEYPOINT_THRESHOLD:g}"
 
 
 class KeypointEvaluator(Evaluator):
@@ -28,7 +31,15 @@ class KeypointEvaluator(Evaluator):
         card: A card of task ``pose``.
     """
 
-    similarity_name = "mean OKS"
+    terms = Terms(
+        metric="COCO keypoint AP",
+        similarity="OKS",
+        similarity_meaning=f"OKS of its keypoints with the first's, those of {_SCORED}.",
+        relative_meaning=f"COCO AP, the truth being the first's keypoints of {_SCORED}.",
+        sample="person",
+        samples="people",
+        drawn=f"keypoints of {_SCORED}",
+    )
     blindness = f"scores no keypoint above {KEYPOINT_THRESHOLD:g}"
 
     def __init__(self, card: ModelCard) -> None:
@@ -136,3 +147,12 @@ class KeypointEvaluator(Evaluator):
     ) -> KeypointAgreement:
         """Compare the poses that two models found in the same boxes."""
         return agreement(self.card, images, first, second, with_ap=with_metric)
+
+    def draw_pair(
+        self, image: ImageSample, number: int, first: Poses, second: Poses, colors: tuple[str, str]
+    ) -> NDArray[np.uint8]:
+        """Draw both skeletons of a person over each other."""
+        from edgehr.evaluation.keypoint_pictures import draw_skeletons
+
+        person = slice(number, number + 1)
+        return draw_skeletons(read_image(image.path), (first[person], second[person]), self._keypoints, colors)

@@ -14,7 +14,7 @@ from benchmarks.other_quantizers import QUANTIZERS, quantize_with
 from benchmarks.quant_report import Row, markdown
 from edgehr.calib.crops import CalibrationSet
 from edgehr.converters.report.latency import Latency
-from edgehr.converters.report.results import Column
+from edgehr.converters.report.results import MeasuredArtifact
 from edgehr.evaluation.keypoint_agreement import KeypointAgreement
 from edgehr.evaluation.keypoint_ap import KeypointMetrics
 from edgehr.runtimes import load
@@ -25,10 +25,12 @@ from tests.converters.report.small_graphs import CARD, float_model, save
 from tests.made_once import KeptExports
 
 
-def column(size: int, ap: float, *, oks: float | None = None, truth: float = 0.95, tool: str = "onnx") -> Column:
+def measured(
+    size: int, ap: float, *, oks: float | None = None, truth: float = 0.95, tool: str = "onnx"
+) -> MeasuredArtifact:
     alike = None if oks is None else KeypointAgreement(oks, 10, 100, 0, KeypointMetrics(truth, 1, 1, 1, 1, 1, 10, 5))
     nodes = [Node("one", "Conv", 90, oks is not None), Node("two", "Conv", 10, False)]
-    return Column(
+    return MeasuredArtifact(
         label="",
         path=Path("x.onnx"),
         artifact=Artifact(CARD, "int8", "0" * 64, {tool: "1.2"}),
@@ -45,10 +47,10 @@ def column(size: int, ap: float, *, oks: float | None = None, truth: float = 0.9
 
 def test_each_format_is_compared_with_its_own_float32() -> None:
     rows = [
-        Row("ONNX", "float32", {"a": column(1000, 0.6), "b": column(2000, 0.02)}),
-        Row("ONNX", "edgehr", {"a": column(350, 0.597, oks=0.968), "b": column(800, 0.021, oks=0.94, truth=0.88)}),
-        Row("TFLite", "float32", {"a": column(2000, 0.6), "b": column(2000, 0.02)}),
-        Row("TFLite", "edgehr", {"a": column(500, 0.59, oks=0.9), "b": column(500, 0.02, oks=0.9, tool="nncf")}),
+        Row("ONNX", "float32", {"a": measured(1000, 0.6), "b": measured(2000, 0.02)}),
+        Row("ONNX", "edgehr", {"a": measured(350, 0.597, oks=0.968), "b": measured(800, 0.021, oks=0.94, truth=0.88)}),
+        Row("TFLite", "float32", {"a": measured(2000, 0.6), "b": measured(2000, 0.02)}),
+        Row("TFLite", "edgehr", {"a": measured(500, 0.59, oks=0.9), "b": measured(500, 0.02, oks=0.9, tool="nncf")}),
     ]
     text = markdown(rows, "3 people.", {"a": "first model", "b": "second model"})
     lines = text.splitlines()

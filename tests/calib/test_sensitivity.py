@@ -19,6 +19,7 @@ from edgehr.calib.quantizer import equalize as equalize_module
 from edgehr.calib.quantizer.graph import Graph
 from edgehr.calib.sensitivity import MaxDrop, Measured, choose_float, predict
 from edgehr.errors import EdgehrError
+from edgehr.progress import Progress
 from tests.calib.pictures import folder
 from tests.calib.small_pose import BLOCKS, RECIPE, calibrated, small_pose
 
@@ -88,13 +89,14 @@ def test_an_interrupted_search_goes_on_where_it_was(
 
     @contextmanager
     def interrupted(_label: str, total: int) -> Any:
-        def advance(count: int, _total: int | None) -> None:
-            done.append(count)
-            if count == 3:
-                raise KeyboardInterrupt
+        class Interrupting(Progress):
+            def advance(self, steps: int = 1) -> None:
+                done.append(steps)
+                if len(done) == 3:
+                    raise KeyboardInterrupt
 
         assert total == len(BLOCKS)
-        yield advance
+        yield Interrupting()
 
     with pytest.raises(KeyboardInterrupt):
         choose_float(small_pose(), by, MaxDrop(most, interrupted))

@@ -8,16 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from edgehr.converters.report.labels import short_labels
 from edgehr.converters.report.latency import Latency, interleaved
-from edgehr.converters.report.measure import measure
-from edgehr.converters.report.pictures import pictures
+from edgehr.converters.report.measure import measure, short_labels
+from edgehr.converters.report.pictures import draw_ranks
 from edgehr.converters.report.results import QualityReport
 from edgehr.converters.report.table import percent, table
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.base import ImageSample
+from edgehr.evaluation.keypoints import KeypointEvaluator
 from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 from tests.converters.report.small_graphs import (
@@ -43,30 +43,29 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> QualityReport:
     ]
     quantized(paths[0], paths[1], leave=("head",))
     quantized(paths[0], paths[2])
-    annotations = Annotations.read(annotated(folder))
-    return measure(paths, annotations, annotations.images_beside, threads=1, rounds=3)
+    return measure(paths, annotated(folder), threads=1, rounds=3)
 
 
-def test_every_column_has_its_figures(report: QualityReport) -> None:
-    first, part, whole = report.columns
-    assert [column.label for column in report.columns] == ["fp32.onnx", "int8.onnx", "all-int8.onnx"]
+def test_every_artifact_has_its_figures(report: QualityReport) -> None:
+    first, part, whole = report.artifacts
+    assert [each.label for each in report.artifacts] == ["fp32.onnx", "int8.onnx", "all-int8.onnx"]
     assert report.setting["data"].endswith("people.json, 4 people in 2 images")
     assert report.setting["latency"] == "one image at a time, 1 thread, 3 rounds in turns"
     assert first.agreement is None
     assert first.similarity.tolist() == [1, 1, 1, 1]
     assert not first.errors
-    for column, share in ((part, (FIRST + DEPTH) / MACS), (whole, 1)):
-        assert column.size_bytes == column.path.stat().st_size
-        assert column.coverage is not None
-        assert column.coverage.int8_share == pytest.approx(share)
-        assert column.agreement is not None
-        assert column.agreement.oks == pytest.approx(column.similarity.mean())
-        assert 0 < column.agreement.oks < 1
-        assert column.agreement.people == 4
-        assert len(column.errors) == 3
-        assert column.compared_with == "fp32.onnx"
-        assert 0 < column.latency.p50_ms <= column.latency.p90_ms
-        assert column.latency.rounds == 3
+    for each, share in ((part, (FIRST + DEPTH) / MACS), (whole, 1)):
+        assert each.size_bytes == each.path.stat().st_size
+        assert each.coverage is not None
+        assert each.coverage.int8_share == pytest.approx(share)
+        assert each.agreement is not None
+        assert each.agreement.oks == pytest.approx(each.similarity.mean())
+        assert 0 < each.agreement.oks < 1
+        assert each.agreement.people == 4
+        assert len(each.errors) == 3
+        assert each.compared_with == "fp32.onnx"
+        assert 0 < each.latency.p50_ms <= each.latency.p90_ms
+        assert each.latency.rounds == 3
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["artifacts"][1]["coverage"]["in_float"] == [
         {"operator": "Conv", "count": 1, "macs": HEAD}
     ]
@@ -74,7 +73,7 @@ def test_every_column_has_its_figures(report: QualityReport) -> None:
 
 def test_the_table_gives_ratios_and_differences_to_the_first(report: QualityReport) -> None:
     rows = {row.name: row.cells for row in table(report)}
-    first, part, _ = report.columns
+    first, part, _ = report.artifacts
     assert rows["precision"] == ("fp32", "int8", "int8")
     assert rows["size"][0] == f"{first.size_bytes / 1e6:.2f} MB"
     assert rows["size"][1].endswith(f"({part.size_bytes / first.size_bytes:.2f}x)")
@@ -90,7 +89,7 @@ def test_pictures_go_from_the_worst_to_the_best(report: QualityReport) -> None:
         shown = [picture for picture in report.pictures if picture.label == label]
         assert len(shown) >= 2
         assert shown[0].rank == "the least agreement"
-        assert [picture.oks for picture in shown] == sorted(picture.oks for picture in shown)
+        assert [picture.similarity for picture in shown] == sorted(picture.similarity for picture in shown)
         for picture in shown:
             drawn = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
             assert drawn.shape[0] == 384
@@ -108,8 +107,13 @@ def test_both_skeletons_are_drawn_where_they_are(tmp_path: Path) -> None:
         return Poses(box, np.stack([line, line]).astype(np.float32), np.ones((2, 17), np.float32))
 
     poses = [standing(x) for x in (70, 130)]
-    (picture,) = pictures("b", CARD.spec.keypoints, [(image, *poses)], np.array([np.nan, 0.25]))
-    assert picture.oks == 0.25
+
+    class Known(KeypointEvaluator):
+        def similarities(self, *_: object) -> NDArray[np.float64]:
+            return np.array([np.nan, 0.25])
+
+    (picture,) = draw_ranks("b", Known(CARD), [image], *([each] for each in poses))
+    assert picture.similarity == 0.25
     drawn = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
     scale = 384 / 140  # the box and a fifth of it around, 30 to 170
     left, right = (drawn[190, round((x - 30) * scale)] for x in (70, 130))
@@ -150,14 +154,14 @@ def test_timing_takes_turns() -> None:
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     path = save(float_model(), tmp_path / "a.onnx")
-    annotations = Annotations.read(annotated(tmp_path))
+    annotations = annotated(tmp_path)
     with pytest.raises(EdgehrError, match="at least one more"):
-        measure([path], annotations, annotations.images_beside)
+        measure([path], annotations)
     other = save(float_model(), tmp_path / "b.onnx", card=get_card("hrnet-w32-ap10k-256x256"))
     with pytest.raises(EdgehrError, match="find other keypoints"):
-        measure([path, other], annotations, annotations.images_beside)
+        measure([path, other], annotations)
     import onnx
 
     onnx.save(float_model(), tmp_path / "foreign.onnx")
     with pytest.raises(EdgehrError, match="was not converted by edgehr"):
-        measure([path, tmp_path / "foreign.onnx"], annotations, annotations.images_beside)
+        measure([path, tmp_path / "foreign.onnx"], annotations)

@@ -15,10 +15,11 @@ import pytest
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.layer_error import LayerError
 from edgehr.converters.report.page import page, write_page
-from edgehr.converters.report.results import Column, Picture, QualityReport
+from edgehr.converters.report.results import MeasuredArtifact, Picture, QualityReport
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.keypoint_agreement import KeypointAgreement
 from edgehr.evaluation.keypoint_ap import KeypointMetrics
+from edgehr.evaluation.keypoints import KeypointEvaluator
 from edgehr.runtimes import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
 from tests.converters.report.small_graphs import CARD
@@ -50,7 +51,7 @@ def report(label: str = "int8.onnx") -> QualityReport:
     """Two artifacts with every figure, made up."""
     accuracy = KeypointMetrics(0.6, 0.9, 0.7, 0.5, float("nan"), 0.65, 3, 2)
     coverage = Coverage((Node("one", "Conv", 90, True), Node("two", "Conv", 10, False), Node("s", "Sigmoid", 0, False)))
-    first = Column(
+    first = MeasuredArtifact(
         "fp32.onnx",
         Path("m-fp32.onnx"),
         Artifact(CARD, "fp32", "1" * 64, {"onnx": "1.0"}),
@@ -76,7 +77,8 @@ def report(label: str = "int8.onnx") -> QualityReport:
     )
     jpeg = bytes(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1])
     picture = Picture(label, "the median", 0.95, f"{HOSTILE}.jpg", jpeg)
-    return QualityReport("litehrnet", {"data": HOSTILE, "boxes": "ground truth"}, (first, second), (picture,))
+    setting = {"data": HOSTILE, "boxes": "ground truth"}
+    return QualityReport("litehrnet", setting, KeypointEvaluator.terms, (first, second), (picture,))
 
 
 def test_needs_nothing_from_elsewhere() -> None:
@@ -130,8 +132,8 @@ def test_plots_are_told_in_words_and_take_the_color_of_the_text() -> None:
 
 def test_a_report_without_layers_or_pictures_is_a_page_too() -> None:
     bare = report()
-    columns = tuple(replace(column, errors=(), coverage=None, operators=None) for column in bare.columns)
-    parsed = Parsed(page(replace(bare, columns=columns, pictures=())))
+    artifacts = tuple(replace(each, errors=(), coverage=None, operators=None) for each in bare.artifacts)
+    parsed = Parsed(page(replace(bare, artifacts=artifacts, pictures=())))
     assert len(parsed.all("svg")) == 2
     assert not parsed.all("img")
     assert "SQNR" not in parsed.text
