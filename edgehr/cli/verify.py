@@ -47,6 +47,7 @@ def register(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare and print."""
     from edgehr.converters.compare import compare, network_inputs
+    from edgehr.evaluation.base import Evaluator
     from edgehr.evaluation.overlap import refuse_calibrated
 
     card, models = _open(args)
