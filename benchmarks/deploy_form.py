@@ -22,7 +22,7 @@ from torch import nn
 from benchmarks.operators import profile
 from benchmarks.peak_memory import open_float32
 from benchmarks.tflite import plain as plain_tflite
-from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.card import ModelCard
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify

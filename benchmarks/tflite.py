@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from edgehr.calib.quantize import quantize_on
-from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.recipes import recipe_for
 from edgehr.card import ModelCard
 from edgehr.converters.compare import comparison_batch

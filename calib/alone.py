@@ -9,55 +9,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.blocks import Block
-from edgehr.calib.quantize import Calibrated, measure, place_by, prepare, read_crops
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.reconstruct import reconstruct
+from edgehr.calib.quantize import Calibration, observe, place, prepare, read_crops
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.reconstruction.layers import reconstruct
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 
 # The few layers of a block are fitted on so many crops: what is wanted is which block does most harm.
 FIT_CROPS = 32
 
 
 class Alone:
-    """Quantizes one block at a time, by the steps of the recipe, with all others in float.
+    """Quantizes one block at a time, with the quantizers of the recipe, with all others in float.
 
     The channels are equalized and the ranges measured once, for all blocks together, as they are in the network that is
     written. The layers of the block are fitted; those after it do not make up for its errors.
     """
 
-    def __init__(self, graph: Graph, by: Calibrated) -> None:
+    def __init__(self, graph: Graph, calibration: Calibration) -> None:
         """Nothing is computed yet.
 
         Args:
             graph: The float network.
-            by: The calibration set and the recipe.
+            calibration: The calibration set and the recipe.
         """
-        self._graph, self._by = graph, by
+        self._graph, self._calibration = graph, calibration
 
-    def __call__(self, block: Block) -> Network:
-        """The network in which only this block is quantized."""
-        whole, recipe = self._measured, self._by.recipe
+    def __call__(self, block: Block) -> SimulatedNetwork:
+        """Return the network in which only this block is quantized."""
+        whole, recipe = self._observed, self._calibration.recipe
         graph = whole.graph
         rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
-        doubled = whole.placement.doubled - rest
-        placement = place_by(graph, replace(recipe, ends=False, points=False, also=()), rest, doubled)
-        network = Network(graph, placement)
-        for name, group in placement.groups.items():
-            network.steps[group] = whole.steps[whole.placement.groups[name]]
-            network.zeros[group] = whole.zeros.get(whole.placement.groups[name], 0)
-        for name, group in placement.twice.items():
-            network.steps[group] = whole.steps[whole.placement.twice[name]]
+        split = whole.placement.split - rest
+        placement = place(
+            graph, replace(recipe, float_ends=False, pooled_weight_only=False, weight_only=()), rest, split
+        )
+        network = SimulatedNetwork(graph, placement)
+        for name, quantizer in placement.quantizers.items():
+            network.parameters[quantizer] = whole.parameters[whole.placement.quantizers[name]]
+        for name, quantizer in placement.split_quantizers.items():
+            network.parameters[quantizer] = whole.parameters[whole.placement.split_quantizers[name]]
         reconstruct(graph, network, self._crops[:FIT_CROPS], recipe.ridge, only=block.convolutions)
         return network
 
     @cached_property
     def _crops(self) -> NDArray[np.float32]:
-        return read_crops(self._by.crops, self._by.card, self._by.recipe.crops)
+        return read_crops(self._calibration.crops, self._calibration.card, self._calibration.recipe.max_crops)
 
     @cached_property
-    def _measured(self) -> Network:
-        """All that the recipe quantizes, equalized, with its steps."""
-        recipe = self._by.recipe
-        network = Network(*prepare(self._graph, recipe, self._crops[: recipe.equalize_crops]))
-        measure(network, self._crops, recipe)
+    def _observed(self) -> SimulatedNetwork:
+        """All that the recipe quantizes, equalized, with its quantization parameters."""
+        recipe = self._calibration.recipe
+        network = SimulatedNetwork(*prepare(self._graph, recipe, self._crops[: recipe.equalize_crops]))
+        observe(network, self._crops[: recipe.range_crops])
         return network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from edgehr.calib.quantizer.graph import Graph, Operator, multiply_adds
+from edgehr.calib.quantizer.graph.onnx_graph import Graph, Operator
 from edgehr.calib.quantizer.placement import Placement
 
 _MODULE = r"(?:stages\.\d+|stage\d+)\.\d+"
@@ -50,13 +50,13 @@ def find_blocks(graph: Graph, placement: Placement) -> list[Block]:
     """
     members: dict[str, list[Operator]] = {}
     for operator in graph.convolutions:
-        if operator.name not in placement.in_float:
+        if operator.name not in placement.float_data:
             members.setdefault(block_name(operator), []).append(operator)
     return [
         Block(
             name,
             tuple(operator.name for operator in found),
-            sum(multiply_adds(graph, operator) for operator in found),
+            sum(graph.multiply_adds(operator) for operator in found),
             sum(graph.weight(operator).size for operator in found),
         )
         for name, found in members.items()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.crops import FEWEST_CROPS
-from edgehr.calib.quantize import Calibrated, places_read
+from edgehr.calib.quantize import Calibration, crop_order
 from edgehr.calib.sources import crop_box, kind_of, spread
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator, ImageSample
@@ -44,7 +44,7 @@ class Judge:
         float_ap: AP of the float network, 0 to 1; 1 where its own results are the truth.
     """
 
-    def __init__(self, by: Calibrated) -> None:
+    def __init__(self, by: Calibration) -> None:
         """Read the crops.
 
         Args:
@@ -77,8 +77,8 @@ class Judge:
         self._reference: NDArray[np.float32] | None = None
         self.float_ap = 1.0
 
-    def _choose(self, by: Calibrated) -> set[int]:
-        used = set(places_read(by.crops, by.recipe.crops))
+    def _choose(self, by: Calibration) -> set[int]:
+        used = set(crop_order(by.crops, by.recipe.max_crops))
         rest = [place for place in range(len(by.crops.crops)) if place not in used]
         kind = "that nothing is fitted on"
         if len(rest) < FEWEST_CROPS:

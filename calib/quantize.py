@@ -17,39 +17,42 @@ from onnx import numpy_helper
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.memory import freed_memory_kept
-from edgehr.calib.quantizer.budget import double_noisiest, keep_noisiest
-from edgehr.calib.quantizer.center import Middles, centered, measure_reach, moved
-from edgehr.calib.quantizer.channels import ChannelClasses
-from edgehr.calib.quantizer.equalize import rescaled, solve
-from edgehr.calib.quantizer.expected import ExpectedNoise
-from edgehr.calib.quantizer.graph import Graph, remove_constants
-from edgehr.calib.quantizer.grids import measure_grids
-from edgehr.calib.quantizer.kernels import place_for_kernels
-from edgehr.calib.quantizer.network import Layer, Network
-from edgehr.calib.quantizer.noise import measure_signals
-from edgehr.calib.quantizer.off_center import off_center
-from edgehr.calib.quantizer.operators import check_operators
-from edgehr.calib.quantizer.passing import carry_around
-from edgehr.calib.quantizer.placement import Placement, place
-from edgehr.calib.quantizer.ranges import BOTH_ENDS, check_method, measure_steps
-from edgehr.calib.quantizer.reconstruct import reconstruct
-from edgehr.calib.recipes import Recipe
+from edgehr.calib.quantizer.graph.channel_groups import ChannelGroups
+from edgehr.calib.quantizer.graph.onnx_graph import Graph, copy_model, remove_constants
+from edgehr.calib.quantizer.graph.operators import check_operators
+from edgehr.calib.quantizer.noise.budget import choose_float, choose_split
+from edgehr.calib.quantizer.noise.expected_noise import ExpectedNoise
+from edgehr.calib.quantizer.noise.statistics import measure_statistics
+from edgehr.calib.quantizer.observers import observe_asymmetric, observe_symmetric
+from edgehr.calib.quantizer.passes.bias_absorption import (
+    Midpoints,
+    center_by_additions,
+    center_by_biases,
+    choose_additions,
+    measure_channel_ranges,
+)
+from edgehr.calib.quantizer.passes.depthwise_bypass import bypass_depthwise
+from edgehr.calib.quantizer.passes.equalization import equalizing_factors, rescale_channels
+from edgehr.calib.quantizer.placement import Placement, place_for_kernels, place_for_qdq
+from edgehr.calib.quantizer.reconstruction.layers import reconstruct
+from edgehr.calib.quantizer.simulation import Layer, QuantizationParameters, SimulatedNetwork
+from edgehr.calib.recipes import KernelRecipe, QDQRecipe, Recipe
 from edgehr.card import ModelCard
 
-METHOD = 12  # of this file and what it calls: another number and nothing that was kept before is used
+METHOD = 13  # of this file and what it calls: another number and nothing that was cached before is used
 
 Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibration:
     """What a network is quantized with.
 
     Attributes:
         card: The model, channels first.
-        weights_sha256: Of its checkpoint.
-        crops: Real crops of people.
-        recipe: How.
+        weights_sha256: SHA-256 of its checkpoint.
+        crops: The calibration set.
+        recipe: What is quantized, and how.
     """
 
     card: ModelCard
@@ -69,14 +72,14 @@ class Calibrated:
         }
 
 
-def quantize(model: Any, by: Calibrated, notify: Notify | None = None) -> Network:
-    """Equalize a graph, measure its ranges, and fit and round its weights; or take all that from the cache.
+def quantize(model: Any, calibration: Calibration, notify: Notify | None = None) -> SimulatedNetwork:
+    """Equalize a graph, observe its ranges, and fit and round its weights; or take all that from the cache.
 
     The same inputs give the same result, up to the rounding of sums that depends on the number of threads.
 
     Args:
         model: An `onnx.ModelProto` in float32 with sizes that are known; its batch does not matter.
-        by: The calibration set and the recipe.
+        calibration: The calibration set and the recipe.
         notify: Told in words what is being done.
 
     Returns:
@@ -85,64 +88,26 @@ def quantize(model: Any, by: Calibrated, notify: Notify | None = None) -> Networ
     Raises:
         EdgehrError: The graph has something that cannot be quantized, or a crop cannot be read.
     """
-    graph = Graph(model)
+    graph, recipe = Graph(model), calibration.recipe
     check_operators(graph)
-    if by.recipe.ranges != BOTH_ENDS:
-        check_method(by.recipe.ranges)
     say = notify or logging.getLogger("edgehr.calib").debug
-    arrays = cached(by.key, lambda: _pack(_read_and_quantize(graph, by, say)), ("torch", "onnx"))
-    return _unpack(by.recipe, arrays)
 
+    def compute() -> Arrays:
+        say("read calibration crops")
+        crops = read_crops(calibration.crops, calibration.card, recipe.max_crops)
+        return _pack(quantize_on(graph, crops, recipe, say))
 
-def place_by(graph: Graph, recipe: Recipe, kept: Collection[str] = (), doubled: Collection[str] = ()) -> Placement:
-    """Where a recipe's quantizers stand, with further convolutions kept in float, and some that read in two steps."""
-    also, full = recipe.also, {*recipe.full, *kept}
-    if recipe.kernels:
-        return place_for_kernels(
-            graph, ends=recipe.ends, points=recipe.points, also=also, full=full, dynamic=recipe.dynamic
-        )
-    return place(
-        graph,
-        ends=recipe.ends,
-        points=recipe.points,
-        unsigned=recipe.unsigned,
-        also=also,
-        full=full,
-        doubled=doubled,
-    )
-
-
-def carry_and_place(
-    graph: Graph,
-    recipe: Recipe,
-    kept: Collection[str] = (),
-    doubled: Collection[str] = (),
-    middles: Middles | None = None,
-) -> tuple[Graph, Placement]:
-    """The form of a graph that is quantized, and its quantizers.
-
-    See `edgehr.calib.quantizer.passing` and `.center`.
-    """
-    before = place_by(graph, recipe, kept, doubled)
-    graph = carry_around(graph, before.integer | before.doubled, shut=not recipe.kernels)
-    if middles:
-        graph = moved(graph, before.integer, middles)
-    return graph, place_by(graph, recipe, kept, doubled)
-
-
-def _read_and_quantize(graph: Graph, by: Calibrated, say: Notify) -> Network:
-    say("read calibration crops")
-    return quantize_on(graph, read_crops(by.crops, by.card, by.recipe.crops), by.recipe, say)
+    return _unpack(recipe, cached(calibration.key, compute, ("torch", "onnx")))
 
 
 @freed_memory_kept()
-def quantize_on(graph: Graph, crops: NDArray[np.float32], recipe: Recipe, say: Notify) -> Network:
+def quantize_on(graph: Graph, crops: NDArray[np.float32], recipe: Recipe, say: Notify) -> SimulatedNetwork:
     """Quantize a graph on crops (N, 3, H, W), without a cache; see `quantize`."""
     say("equalize channels")
     graph, placement = prepare(graph, recipe, crops[: recipe.equalize_crops])
-    network = Network(graph, placement)
+    network = SimulatedNetwork(graph, placement)
     say("measure activations")
-    measure(network, crops, recipe)
+    observe(network, crops[: recipe.range_crops])
 
     def advance(done: int, total: int) -> None:
         say(f"fit layers, {done} of {total}")
@@ -151,30 +116,66 @@ def quantize_on(graph: Graph, crops: NDArray[np.float32], recipe: Recipe, say: N
     return network
 
 
+def place(graph: Graph, recipe: Recipe, in_float: Collection[str] = (), split: Collection[str] = ()) -> Placement:
+    """Place the quantizers of a recipe.
+
+    Args:
+        graph: The network.
+        recipe: The recipe.
+        in_float: Names of convolutions that stay in float besides those of the recipe.
+        split: Names of convolutions with split activations, of a recipe for Q/DQ.
+    """
+    float_convolutions = {*recipe.float_convolutions, *in_float}
+    if isinstance(recipe, KernelRecipe):
+        return place_for_kernels(
+            graph,
+            float_ends=recipe.float_ends,
+            pooled_weight_only=recipe.pooled_weight_only,
+            weight_only=recipe.weight_only,
+            float_convolutions=float_convolutions,
+            dynamic=recipe.dynamic,
+        )
+    return place_for_qdq(
+        graph,
+        float_ends=recipe.float_ends,
+        pooled_weight_only=recipe.pooled_weight_only,
+        unsigned=recipe.unsigned,
+        weight_only=recipe.weight_only,
+        float_convolutions=float_convolutions,
+        split=split,
+    )
+
+
+def observe(network: SimulatedNetwork, crops: NDArray[np.float32]) -> None:
+    """Give the quantizers of a network their parameters, from crops (N, 3, H, W)."""
+    observer = observe_asymmetric if network.placement.returns_int8 else observe_symmetric
+    network.parameters = observer(network, crops)
+
+
 def prepare(graph: Graph, recipe: Recipe, crops: NDArray[np.float32]) -> tuple[Graph, Placement]:
     """Choose what stays in float for the channels as they can be equalized, and equalize them for what remains.
 
     Args:
         graph: The float network.
-        recipe: How.
+        recipe: The recipe.
         crops: (N, 3, H, W).
 
     Returns:
         The network that computes the same from equalized channels, and its quantizers.
     """
-    reaches = measure_reach(graph, crops)
-    graph, done = centered(graph, reaches)
-    choice = _Choice.of(graph, recipe, crops)
-    if recipe.additions:
-        others = {name: reach for name, reach in reaches.items() if name not in done}
-        if middles := off_center(choice.graph, choice.placement, choice.noise, choice.factors, others):
-            choice = _Choice.of(graph, recipe, crops, middles)
-    return rescaled(choice.graph, ChannelClasses(choice.graph), choice.factors), choice.placement
+    ranges = measure_channel_ranges(graph, crops)
+    graph, centered = center_by_biases(graph, ranges)
+    plan = _Plan.of(graph, recipe, crops)
+    if recipe.centering_additions:
+        others = {name: each for name, each in ranges.items() if name not in centered}
+        if midpoints := choose_additions(plan.graph, plan.placement, plan.noise, plan.factors, others):
+            plan = _Plan.of(graph, recipe, crops, midpoints)
+    return rescale_channels(plan.graph, ChannelGroups(plan.graph), plan.factors), plan.placement
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """What is quantized in which form, and by which factors."""
+class _Plan:
+    """The form of a graph that is quantized, its quantizers, and the factors of its channels."""
 
     graph: Graph
     placement: Placement
@@ -182,89 +183,92 @@ class _Choice:
     factors: NDArray[np.float64]
 
     @classmethod
-    def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], middles: Middles | None = None) -> _Choice:
-        carried, placement = carry_and_place(graph, recipe, middles=middles)
-        signals = measure_signals(carried, crops, placement.dynamic)
-        noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
-        factors = solve(noise)
-        kept = keep_noisiest(carried, placement, noise, factors, recipe.float_share)
-        doubled = double_noisiest(carried, placement, noise, factors, recipe.doubled_share, kept)
-        if kept or doubled:
-            # What is still rounded once is the same as before, and all signals are.
-            carried, placement = carry_and_place(graph, recipe, kept, doubled, middles)
-            noise = ExpectedNoise(carried, placement, ChannelClasses(carried), signals)
-            factors = solve(noise)
-        return cls(carried, placement, noise, factors)
+    def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], midpoints: Midpoints | None = None) -> _Plan:
+        rewritten, placement = _rewrite_and_place(graph, recipe, midpoints)
+        statistics = measure_statistics(rewritten, crops, placement.dynamic)
+        noise = ExpectedNoise(rewritten, placement, ChannelGroups(rewritten), statistics)
+        factors = equalizing_factors(noise)
+        in_float = choose_float(rewritten, placement, noise, factors, recipe.float_share)
+        split: Collection[str] = ()
+        if isinstance(recipe, QDQRecipe):
+            split = choose_split(rewritten, placement, noise, factors, recipe.split_share, in_float)
+        if in_float or split:
+            # What still has one quantizer is the same as before, and all statistics are.
+            rewritten, placement = _rewrite_and_place(graph, recipe, midpoints, in_float, split)
+            noise = ExpectedNoise(rewritten, placement, ChannelGroups(rewritten), statistics)
+            factors = equalizing_factors(noise)
+        return cls(rewritten, placement, noise, factors)
 
 
-def measure(network: Network, crops: NDArray[np.float32], recipe: Recipe) -> None:
-    """Give a network its steps."""
-    crops = crops[: recipe.range_crops]
-    if recipe.ranges == BOTH_ENDS:
-        network.steps, network.zeros = measure_grids(network, crops)
-    else:
-        network.steps = measure_steps(network, crops, recipe.ranges)
+def _rewrite_and_place(
+    graph: Graph,
+    recipe: Recipe,
+    midpoints: Midpoints | None,
+    in_float: Collection[str] = (),
+    split: Collection[str] = (),
+) -> tuple[Graph, Placement]:
+    """Bypass depthwise convolutions in INT8, and add what centers their inputs; place the quantizers of the result."""
+    before = place(graph, recipe, in_float, split)
+    graph = bypass_depthwise(graph, before.integer | before.split, close_gates=not before.returns_int8)
+    if midpoints:
+        graph = center_by_additions(graph, before.integer, midpoints)
+    return graph, place(graph, recipe, in_float, split)
 
 
-def read_crops(chosen: CalibrationSet, card: ModelCard, most: int) -> NDArray[np.float32]:
-    """(N, 3, H, W): the crops of a set at `places_read`."""
-    order = places_read(chosen, most)
+def read_crops(calibration_set: CalibrationSet, card: ModelCard, max_crops: int) -> NDArray[np.float32]:
+    """Read the crops of a set in `crop_order`, (N, 3, H, W)."""
+    order = crop_order(calibration_set, max_crops)
     wanted = set(order)
-    read = enumerate(islice(chosen.batches(card), max(order) + 1))
-    found = {place: crop for place, crop in read if place in wanted}
-    return np.concatenate([found[place] for place in order])
+    read = enumerate(islice(calibration_set.batches(card), max(order) + 1))
+    found = {index: crop for index, crop in read if index in wanted}
+    return np.concatenate([found[index] for index in order])
 
 
-def places_read(chosen: CalibrationSet, most: int) -> list[int]:
-    """Places of some crops of a set, which any first few stand for.
+def crop_order(calibration_set: CalibrationSet, max_crops: int) -> list[int]:
+    """Draw indices of crops of a set, any first few of which stand for all.
 
     The set's own order starts with those that are least like any other; an average is not to be taken over them.
     """
-    places: list[int] = np.random.default_rng(0).permutation(len(chosen.crops))[:most].tolist()
-    return places
+    order: list[int] = np.random.default_rng(0).permutation(len(calibration_set.crops))[:max_crops].tolist()
+    return order
 
 
-def _pack(network: Network) -> Arrays:
-    numbers = sorted(network.steps)
+def _pack(network: SimulatedNetwork) -> Arrays:
+    """Return all of a quantized network as arrays; without filters, which are most of its graph, in that."""
+    model = copy_model(network.graph)
+    remove_constants(model, {operator.inputs[1] for operator in network.graph.convolutions})
+    quantizers = sorted(network.parameters)
+    parameters = [network.parameters[quantizer] for quantizer in quantizers]
     arrays: Arrays = {
-        "graph": np.frombuffer(_without_filters(network.graph).SerializeToString(), np.uint8),
-        "kept": np.array(sorted(network.placement.full_weights), dtype=str),
-        "doubled": np.array(sorted(network.placement.doubled), dtype=str),
-        "groups": np.array(numbers),
-        "steps": np.array([network.steps[group] for group in numbers]),
-        "zeros": np.array([network.zeros.get(group, 0) for group in numbers]),
+        "graph": np.frombuffer(model.SerializeToString(), np.uint8),
+        "float": np.array(sorted(network.placement.float_weights), dtype=str),
+        "split": np.array(sorted(network.placement.split), dtype=str),
+        "quantizers": np.array(quantizers),
+        "scales": np.array([each.scale for each in parameters]),
+        "zero_points": np.array([each.zero_point for each in parameters]),
     }
     for name, layer in network.layers.items():
         arrays[f"weight {name}"] = layer.weight.numpy()
         arrays[f"bias {name}"] = layer.bias.numpy()
-        if layer.step is not None:
-            arrays[f"step {name}"] = layer.step.numpy()
+        if layer.scale is not None:
+            arrays[f"scale {name}"] = layer.scale.numpy()
     return arrays
 
 
-def _without_filters(graph: Graph) -> Any:
-    """Its `onnx.ModelProto` without what is most of it."""
-    filters = {operator.inputs[1] for operator in graph.convolutions}
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
-    remove_constants(model, filters)
-    return model
-
-
-def _unpack(recipe: Recipe, arrays: Arrays) -> Network:
+def _unpack(recipe: Recipe, arrays: Arrays) -> SimulatedNetwork:
     model = onnx.load_from_string(arrays["graph"].tobytes())
     for node in model.graph.node:
         if (weight := arrays.get(f"weight {node.name}")) is not None:
             model.graph.initializer.append(numpy_helper.from_array(weight, node.input[1]))
     graph = Graph(model)
-    network = Network(graph, place_by(graph, recipe, arrays["kept"].tolist(), arrays["doubled"].tolist()))
-    network.steps = dict(zip(arrays["groups"].tolist(), arrays["steps"].tolist(), strict=True))
-    network.zeros = dict(zip(arrays["groups"].tolist(), arrays["zeros"].tolist(), strict=True))
+    network = SimulatedNetwork(graph, place(graph, recipe, arrays["float"].tolist(), arrays["split"].tolist()))
+    numbers = zip(*(arrays[name].tolist() for name in ("quantizers", "scales", "zero_points")), strict=True)
+    network.parameters = {key: QuantizationParameters(scale, zero_point) for key, scale, zero_point in numbers}
     for name in network.layers:
-        step = arrays.get(f"step {name}")
+        scale = arrays.get(f"scale {name}")
         network.layers[name] = Layer(
             torch.tensor(arrays[f"weight {name}"]),
             torch.tensor(arrays[f"bias {name}"]),
-            None if step is None else torch.tensor(step),
+            None if scale is None else torch.tensor(scale),
         )
     return network

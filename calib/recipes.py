@@ -3,140 +3,141 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from edgehr.calib.quantizer.ranges import BOTH_ENDS
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.models.deploy.forms import SHUFFLE_FREE, Form
 
-JUDGED_FIT_CROPS = 200
+SEARCH_FIT_CROPS = 200
+AnyRecipe = TypeVar("AnyRecipe", bound="BaseRecipe")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What is quantized, and how. Weights are always symmetric, with a step for each output channel.
+class BaseRecipe:
+    """What is quantized, and how. Weights are always symmetric, with a scale for each output channel.
 
     Attributes:
         name: What artifacts record.
-        ends: The first and the last convolution stay in float.
-        float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantizer.budget`.
-        doubled_share: Of the convolutions in INT8, how many may take what they read in two steps, see
-            `edgehr.calib.quantizer.budget`; not with kernels, nor with free zero points.
-        points: Convolutions that make 1x1 maps stay in float, with weights of 8 bits.
-        unsigned: Tensors that are never negative take 0 to 255.
-        ranges: How the ranges of activations are found, see `edgehr.calib.quantizer.ranges`.
-        ridge: See `edgehr.calib.quantizer.reconstruct`.
-        equalize_crops: How many crops equalization looks at, see `edgehr.calib.quantizer.equalize`.
-        range_crops: How many the ranges are from.
-        fit_crops: How many layers are fitted on.
-        additions: What no bias can center, an addition may, see `edgehr.calib.quantizer.off_center`.
-        also: Names of further convolutions that stay in float, with weights of 8 bits.
-        full: Names of further ones whose weights stay in float, too.
-        kernels: The runtime's INT8 convolutions of INT8 data return INT8, see `edgehr.calib.quantizer.kernels`; what is
-            never negative takes all steps then, and zero points are free.
-        dynamic: With kernels, those of all but depthwise convolutions take dynamic ranges, see
-            `edgehr.calib.quantizer.dynamic`.
+        float_ends: The first and the last convolution stay in float.
+        float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantizer.noise.budget`.
+        pooled_weight_only: Convolutions on 1x1 maps are quantized weight-only.
+        weight_only: Names of further convolutions that are quantized weight-only.
+        float_convolutions: Names of further ones that stay in float with their weights.
+        centering_additions: What no bias can center, an addition may, see
+            `edgehr.calib.quantizer.passes.bias_absorption`.
+        ridge: See `edgehr.calib.quantizer.reconstruction.layers`.
+        equalize_crops: How many crops equalization looks at.
+        range_crops: How many crops observers look at.
+        fit_crops: How many crops layers are fitted on; a larger network has larger tensors, all of which are in memory
+            for every crop.
         form: How the network is written down before it is quantized.
     """
 
     name: str
-    ends: bool = False
+    float_ends: bool = False
     float_share: float = 0.0
-    doubled_share: float = 0.0
-    points: bool = True
-    unsigned: bool = False
-    ranges: str = "mse"
+    pooled_weight_only: bool = True
+    weight_only: tuple[str, ...] = ()
+    float_convolutions: tuple[str, ...] = ()
+    centering_additions: bool = False
     ridge: float = 3e-3
     equalize_crops: int = 100
     range_crops: int = 100
     fit_crops: int = 300
-    additions: bool = False
-    also: tuple[str, ...] = ()
-    full: tuple[str, ...] = ()
-    kernels: bool = False
-    dynamic: bool = False
     form: Form = SHUFFLE_FREE
 
-    def __post_init__(self) -> None:
-        if self.dynamic and not self.kernels:
-            raise ValueError("dynamic ranges are those of kernels")
-        if self.doubled_share and (self.kernels or self.ranges == BOTH_ENDS):
-            raise ValueError("what reads in two steps has no zero points, and sums in float behind it")
-
     @property
-    def crops(self) -> int:
+    def max_crops(self) -> int:
         """The most crops that a step of it takes."""
         return max(self.equalize_crops, self.range_crops, self.fit_crops)
 
-    def to_judge(self) -> Recipe:
-        """The same that leaves crops of a usual set to judge the result on."""
-        return replace(self, fit_crops=min(self.fit_crops, JUDGED_FIT_CROPS))
+    def for_search(self: AnyRecipe) -> AnyRecipe:
+        """Return the recipe that leaves crops of a usual set to measure the accuracy loss on."""
+        return replace(self, fit_crops=min(self.fit_crops, SEARCH_FIT_CROPS))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {**asdict(self), "also": list(self.also), "full": list(self.full)}
-
-
-# TensorRT's INT8 has no zero points and no unsigned type. ONNX Runtime and OpenVINO have both, so that tensors behind a
-# ReLU get twice the steps there.
-UNSIGNED = {"onnx": True, "openvino": True, "tensorrt": False, "trt-bundle": False}
-
-# Of the forms that float takes (`edgehr.models.deploy.forms`), quantizers know those without broadcasting. TFLite's
-# first convolution is in INT8 in the network with conditional weighting, where float does more good elsewhere.
-FORMS = {True: Form(defer_weights=True), False: SHUFFLE_FREE}
-WITH_KERNELS = Form(joined_stem=True)
-
-# Variants of Lite-HRNet for `Recipe.doubled_share` and `Recipe.dynamic`. Conditional weighting passes more rounding on
-# than naive blocks do, which need no more than fixed ranges of 8 bits (docs/quantization.md).
-DOUBLED_SHARES = {"lite": 0.2}
-DYNAMIC = ("lite",)
+        """Return plain JSON types."""
+        return {"type": type(self).__name__, **asdict(self)}
 
 
 @dataclass(frozen=True)
-class Family:
-    """What differs between families of networks.
+class QDQRecipe(BaseRecipe):
+    """For graphs with explicit Q/DQ (ONNX, OpenVINO, TensorRT): inputs of convolutions are quantized symmetrically.
 
     Attributes:
-        ends: See `Recipe`.
-        float_share: See `Recipe`.
-        fit_crops: See `Recipe`; a larger network has larger tensors, all of which are in memory for every crop.
-        additions: See `Recipe`; not with unsigned tensors, where they brought nothing (docs/quantization.md), nor with
-            dynamic ranges.
+        unsigned: Tensors that are never negative take uint8.
+        split_share: Of the convolutions in INT8, how many may get split activations, see
+            `edgehr.calib.quantizer.noise.budget`.
     """
 
-    ends: bool
-    float_share: float
-    fit_crops: int
-    additions: bool
+    unsigned: bool = False
+    split_share: float = 0.0
 
 
-FAMILIES = {
-    "lite_hrnet": Family(ends=False, float_share=0.099, fit_crops=300, additions=True),
-    "hrnet": Family(ends=True, float_share=0.0, fit_crops=32, additions=False),
+@dataclass(frozen=True)
+class KernelRecipe(BaseRecipe):
+    """For integer kernels (TFLite): inputs and results of convolutions are quantized, with zero points.
+
+    Attributes:
+        dynamic: All but depthwise convolutions take dynamic ranges, and return float.
+    """
+
+    dynamic: bool = False
+
+
+Recipe = QDQRecipe | KernelRecipe
+
+# TensorRT's INT8 has no zero points and no unsigned type. ONNX Runtime and OpenVINO have both, so that tensors behind a
+# ReLU get twice the levels there.
+KINDS = {
+    "onnx": "unsigned",
+    "openvino": "unsigned",
+    "tensorrt": "symmetric",
+    "trt-bundle": "symmetric",
+    "tflite": "kernels",
+}
+
+# Of the forms that float takes (`edgehr.models.deploy.forms`), quantizers know those without broadcasting. TFLite's
+# first convolution is in INT8 in the network with conditional weighting, where float does more good elsewhere.
+DEFERRED_WEIGHTS, JOINED_STEM = Form(defer_weights=True), Form(joined_stem=True)
+TENTH = 0.099
+
+# (architecture, variant) -> kind -> recipe; "" is any variant that has no recipes of its own. Additions brought nothing
+# beside unsigned tensors and dynamic ranges (docs/quantization.md). Conditional weighting ("lite") passes more rounding
+# on than naive blocks do, which need no more than fixed ranges of 8 bits.
+RECIPES: dict[tuple[str, str], dict[str, Recipe]] = {
+    ("lite_hrnet", ""): {
+        "unsigned": QDQRecipe("lite_hrnet-unsigned", float_share=TENTH, unsigned=True, form=DEFERRED_WEIGHTS),
+        "symmetric": QDQRecipe("lite_hrnet-symmetric", float_share=TENTH, centering_additions=True),
+        "kernels": KernelRecipe("lite_hrnet-kernels", float_share=TENTH, centering_additions=True, form=JOINED_STEM),
+    },
+    ("lite_hrnet", "lite"): {
+        "unsigned": QDQRecipe(
+            "lite_hrnet-unsigned", float_share=TENTH, unsigned=True, split_share=0.2, form=DEFERRED_WEIGHTS
+        ),
+        "symmetric": QDQRecipe("lite_hrnet-symmetric", float_share=TENTH, centering_additions=True, split_share=0.2),
+        "kernels": KernelRecipe("lite_hrnet-dynamic", float_share=TENTH, dynamic=True, form=JOINED_STEM),
+    },
+    ("hrnet", ""): {
+        "unsigned": QDQRecipe("hrnet-unsigned", float_ends=True, fit_crops=32, unsigned=True, form=DEFERRED_WEIGHTS),
+        "symmetric": QDQRecipe("hrnet-symmetric", float_ends=True, fit_crops=32),
+        "kernels": KernelRecipe("hrnet-kernels", float_ends=True, fit_crops=32, form=JOINED_STEM),
+    },
 }
 
 
 def recipe_for(card: ModelCard, target: str) -> Recipe:
-    """The recipe of a model's family for a target.
+    """Return the recipe of a model's family for a target.
 
     Raises:
         EdgehrError: There is none.
     """
-    if card.architecture not in FAMILIES:
-        raise EdgehrError(
-            f"{card.name}: int8 is for networks of {' and '.join(FAMILIES)}, this is of {card.architecture}"
-        )
-    if target not in (*UNSIGNED, "tflite"):
-        raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join((*UNSIGNED, 'tflite'))}")
-    family, variant = asdict(FAMILIES[card.architecture]), card.parameters.get("variant", "")
-    if target == "tflite":
-        dynamic = variant in DYNAMIC
-        family["additions"] = family["additions"] and not dynamic
-        name = f"{card.architecture}-{'dynamic' if dynamic else 'kernels'}"
-        return Recipe(name, kernels=True, dynamic=dynamic, ranges=BOTH_ENDS, form=WITH_KERNELS, **family)
-    unsigned = UNSIGNED[target]
-    doubled_share = DOUBLED_SHARES.get(variant, 0.0)
-    family["additions"] = family["additions"] and not unsigned
-    name = f"{card.architecture}-{'unsigned' if unsigned else 'symmetric'}"
-    return Recipe(name, unsigned=unsigned, doubled_share=doubled_share, form=FORMS[unsigned], **family)
+    architecture, variant = card.architecture, str(card.parameters.get("variant", ""))
+    kinds = RECIPES.get((architecture, variant)) or RECIPES.get((architecture, ""))
+    if kinds is None:
+        known = " and ".join(dict.fromkeys(name for name, _ in RECIPES))
+        raise EdgehrError(f"{card.name}: int8 is for networks of {known}, this is of {architecture}")
+    if target not in KINDS:
+        raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join(KINDS)}")
+    return kinds[KINDS[target]]

@@ -19,15 +19,15 @@ from edgehr.calib.alone import Alone
 from edgehr.calib.blocks import Block, find_blocks
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.judge import Judge, Loss
-from edgehr.calib.quantize import Calibrated, Notify, quantize
-from edgehr.calib.quantizer.graph import Graph, multiply_adds
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import NOWHERE, Placement, multiply_adds_in_int8
+from edgehr.calib.quantize import Calibration, Notify, quantize
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.placement import Placement
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.calib.recipes import Recipe
 from edgehr.errors import EdgehrError
 from edgehr.progress import ProgressBar, no_bar
 
-METHOD = 1  # of what is measured here: another number and nothing that was kept before is used
+METHOD = 2  # of what is measured here: another number and nothing that was kept before is used
 MOST_TRIALS = 8  # of whole networks, minutes each
 FINE_ENOUGH = 0.01  # share of the multiply-adds that is not worth another trial
 
@@ -88,7 +88,7 @@ class Choice:
     weight_bytes: tuple[int, int]
 
 
-def choose_float(model: Any, by: Calibrated, drop: MaxDrop, notify: Notify | None = None) -> Choice:
+def choose_float(model: Any, by: Calibration, drop: MaxDrop, notify: Notify | None = None) -> Choice:
     """Find the blocks to keep in float.
 
     What is measured is kept in the cache, so that an interrupted search goes on where it was.
@@ -106,12 +106,12 @@ def choose_float(model: Any, by: Calibrated, drop: MaxDrop, notify: Notify | Non
 
 
 class _Search:
-    def __init__(self, model: Any, by: Calibrated, drop: MaxDrop, notify: Notify | None) -> None:
+    def __init__(self, model: Any, by: Calibration, drop: MaxDrop, notify: Notify | None) -> None:
         self._model, self._by, self._most, self._bar, self._notify = model, by, drop.most, drop.bar, notify
         self._graph = Graph(model)
         self._judge = Judge(by)
-        self._judge.set_reference(Network(self._graph, NOWHERE).run(self._judge.inputs))
-        self._macs = sum(multiply_adds(self._graph, operator) for operator in self._graph.convolutions)
+        self._judge.set_reference(SimulatedNetwork(self._graph).run(self._judge.inputs))
+        self._macs = sum(self._graph.multiply_adds(operator) for operator in self._graph.convolutions)
 
     def run(self) -> Choice:
         whole = self._try([])
@@ -165,7 +165,7 @@ class _Search:
                 self._notify(words + what)
 
         by = replace(self._by, recipe=recipe)
-        return self._cached({"full": recipe.full}, lambda: quantize(self._model, by, tell))
+        return self._cached({"float": recipe.float_convolutions}, lambda: quantize(self._model, by, tell))
 
     def _recipe(self, kept: list[Measured]) -> Recipe:
         if not kept:
@@ -173,8 +173,8 @@ class _Search:
         names = [name for each in kept for name in each.block.convolutions]
         name = f"{self._by.recipe.name}-max-drop-{self._most:g}"
         # What stays in float by the recipe's own choice stays there, however little of its share the blocks leave.
-        full = sorted(self._first.full_weights)
-        return replace(self._by.recipe, name=name, full=(*full, *names))
+        first = sorted(self._first.float_weights)
+        return replace(self._by.recipe, name=name, float_convolutions=(*first, *names))
 
     @cached_property
     def _first(self) -> Placement:
@@ -185,7 +185,7 @@ class _Search:
         """That of the network that is written, which is in the cache by now."""
         return quantize(self._model, replace(self._by, recipe=recipe)).placement
 
-    def _cached(self, what: dict[str, Any], network: Callable[[], Network]) -> Loss:
+    def _cached(self, what: dict[str, Any], network: Callable[[], SimulatedNetwork]) -> Loss:
         key = {**self._by.key, "sensitivity": METHOD, "judge": self._judge.key, "of": what}
 
         def compute() -> Arrays:
@@ -208,15 +208,15 @@ class _Search:
             kept=tuple(ranked[:kept]),
             others=tuple(ranked[kept:]),
             macs=self._macs,
-            int8_macs=multiply_adds_in_int8(graph, placement),
+            int8_macs=placement.int8_multiply_adds(graph),
             weight_bytes=(weight_bytes(graph, self._first), weight_bytes(graph, placement)),
         )
 
 
 def weight_bytes(graph: Graph, placement: Placement) -> int:
     """Size of all filters as a quantized network stores them."""
-    full = placement.full_weights
-    return sum(graph.weight(each).size * (4 if each.name in full else 1) for each in graph.convolutions)
+    in_float = placement.float_weights
+    return sum(graph.weight(each).size * (4 if each.name in in_float else 1) for each in graph.convolutions)
 
 
 def predict(ranked: Sequence[Measured], losses: Mapping[int, Loss], failing: int, fitting: int, most: float) -> int:

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from edgehr.calib.quantize import Calibrated, quantize
-from edgehr.calib.quantizer.graph import multiply_adds
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import multiply_adds_in_int8
+from edgehr.calib.quantize import Calibration, quantize
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.calib.recipes import recipe_for
 from edgehr.calib.sensitivity import choose_float
 from edgehr.converters.conversion_report import Listener, Report
@@ -30,7 +28,7 @@ def int8_graph(job: Job, target: Target, report: Report, listener: Listener | No
 
 
 def int8_model(
-    job: Job, target: Target, report: Report, listener: Listener | None, write: Callable[[Network], Model]
+    job: Job, target: Target, report: Report, listener: Listener | None, write: Callable[[SimulatedNetwork], Model]
 ) -> Model:
     """Bring a network into its deploy form, export it, quantize it, and write the result.
 
@@ -53,9 +51,9 @@ def int8_model(
     model, failure = simplified_graph(job, network, 1, report, listener)
     if failure:
         raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
-    by = Calibrated(job.card, job.card.weights.sha256, target.calibration, recipe)
+    by = Calibration(job.card, job.card.weights.sha256, target.calibration, recipe)
     if target.max_drop:
-        by = replace(by, recipe=recipe.to_judge())
+        by = replace(by, recipe=recipe.for_search())
         with report.stage(SEARCH, listener) as stage:
             choice = choose_float(model, by, target.max_drop, _teller(SEARCH, listener))
             report.kept = Kept.of(choice)
@@ -81,14 +79,14 @@ def _teller(stage: str, listener: Listener | None) -> Callable[[str], None]:
     return tell
 
 
-def _covered(network: Network) -> str:
+def _covered(network: SimulatedNetwork) -> str:
     graph, placement = network.graph, network.placement
-    macs = sum(multiply_adds(graph, operator) for operator in graph.convolutions)
-    kept = sum(operator.name in placement.in_float for operator in graph.convolutions)
+    macs = sum(graph.multiply_adds(operator) for operator in graph.convolutions)
+    kept = sum(operator.name in placement.float_data for operator in graph.convolutions)
     words = (
-        f"{multiply_adds_in_int8(graph, placement) / macs:.1%} of the multiply-adds are in INT8; {kept} of "
+        f"{placement.int8_multiply_adds(graph) / macs:.1%} of the multiply-adds are in INT8; {kept} of "
         f"{len(graph.convolutions)} convolutions stay in float"
     )
-    for names, what in ((placement.doubled, "read in two steps"), (placement.dynamic, "have dynamic ranges")):
+    for names, what in ((placement.split, "have split activations"), (placement.dynamic, "have dynamic ranges")):
         words += f", {len(names)} {what}" if names else ""
     return words

@@ -140,7 +140,7 @@ def sample_tflite(converted: Callable[..., Path], sample_card: Any) -> Path:
 @pytest.fixture(scope="session")
 def sample_graph(sample_card: Any, kept_exports: KeptExports) -> Any:
     """The sample model in the deploy form of TFLite as a `Graph` of batch one. Tests that use it are slow."""
-    from edgehr.calib.quantizer.graph import Graph
+    from edgehr.calib.quantizer.graph.onnx_graph import Graph
     from edgehr.models.build import load
     from edgehr.models.deploy.forms import FORMS
     from edgehr.models.deploy.rewrite import deploy

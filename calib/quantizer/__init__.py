@@ -1,1 +1,1 @@
-"""Post-training quantization of pose networks to INT8, without training."""
+"""Post-training quantization of convolutional networks to INT8, without training."""

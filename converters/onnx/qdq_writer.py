@@ -10,18 +10,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgehr.calib.quantizer.graph import CONVOLUTION, Operator
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import FINER, MOVING
+from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Operator
+from edgehr.calib.quantizer.placement import MOVING
+from edgehr.calib.quantizer.simulation import SPLIT_RATIO, SimulatedNetwork
 from edgehr.converters.onnx.export import check_onnx
 
 
-def write_qdq(network: Network, batch: int | None = 1) -> Any:
+def write_qdq(network: SimulatedNetwork, batch: int | None = 1) -> Any:
     """Write a network that simulates INT8 as the graph that runtimes compute in INT8.
 
     Weights are stored in 8 bits with a scale for each output channel. Biases are float: TensorRT takes no other, and
     ONNX Runtime quantizes them itself. Operators keep their names, tensors get short ones.
-    Of a convolution that reads in two steps, the sum has the name.
+    Of a convolution with split activations, the sum has the name.
 
     Args:
         network: Quantized.
@@ -38,7 +38,7 @@ def write_qdq(network: Network, batch: int | None = 1) -> Any:
 class _Writer:
     """Nodes and constants as they come about."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SimulatedNetwork) -> None:
         self._network, self._graph = network, network.graph
         self._nodes: list[Any] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
@@ -46,7 +46,7 @@ class _Writer:
         # Old name of a tensor -> that of the new one, and of what its quantizer makes of it.
         self._renamed: dict[str, str] = {name: name for name in (self._graph.input, self._graph.output)}
         self._pairs: dict[str, str] = {}
-        self._twice: dict[str, tuple[str, str]] = {}
+        self._split: dict[str, tuple[str, str]] = {}
 
     def model(self, batch: int | None) -> Any:
         graph = self._graph
@@ -67,8 +67,8 @@ class _Writer:
         return result
 
     def _add(self, operator: Operator) -> None:
-        if operator.name in self._network.placement.doubled:
-            self._convolve_twice(operator)
+        if operator.name in self._network.placement.split:
+            self._convolve_split(operator)
             return
         if operator.kind == CONVOLUTION:
             inputs = [self._taken(operator, operator.inputs[0]), *self._layer(operator)]
@@ -84,10 +84,10 @@ class _Writer:
             for name in operator.outputs:
                 self._renamed[name] = self._rounded(name)
 
-    def _convolve_twice(self, operator: Operator) -> None:
+    def _convolve_split(self, operator: Operator) -> None:
         """Both of what a quantizer makes of a tensor and what a second one makes of the rest, by the same weights."""
         weight, bias = self._layer(operator)
-        coarse, fine = self._rounded_twice(operator.inputs[0])
+        coarse, fine = self._rounded_split(operator.inputs[0])
         parts = [next(self._names), next(self._names)]
         for inputs, part, name in (([coarse, weight, bias], parts[0], "coarse"), ([fine, weight], parts[1], "fine")):
             self._nodes.append(
@@ -115,36 +115,37 @@ class _Writer:
         """Names of weights and bias."""
         layer = self._network.layers[operator.name]
         bias = self._constant(layer.bias.numpy())
-        if layer.step is None:
+        if layer.scale is None:
             return [self._constant(layer.weight.numpy()), bias]
         weight = next(self._names)
-        sources = [self._constant(layer.integers), self._constant(layer.step.numpy())]
+        sources = [self._constant(layer.integers), self._constant(layer.scale.numpy())]
         self._nodes.append(helper.make_node("DequantizeLinear", sources, [weight], axis=0))
         return [weight, bias]
 
     def _rounded(self, tensor: str) -> str:
         """What the pair of Q and DQ of a tensor makes of it."""
-        group = self._network.placement.groups.get(tensor)
-        if group is None:
+        quantizer = self._network.placement.quantizers.get(tensor)
+        if quantizer is None:
             return self._renamed[tensor]
         if tensor not in self._pairs:
-            kind = np.uint8 if group in self._network.placement.unsigned else np.int8
-            self._pairs[tensor] = self._pair(self._renamed[tensor], self._network.steps[group], kind)
+            kind = np.uint8 if quantizer in self._network.placement.unsigned else np.int8
+            self._pairs[tensor] = self._pair(self._renamed[tensor], self._network.parameters[quantizer].scale, kind)
         return self._pairs[tensor]
 
-    def _rounded_twice(self, tensor: str) -> tuple[str, str]:
+    def _rounded_split(self, tensor: str) -> tuple[str, str]:
         """What a tensor's first quantizer makes of it, and its second one of the rest."""
-        if tensor not in self._twice:
-            step, source = self._network.steps[self._network.placement.twice[tensor]], self._renamed[tensor]
-            coarse, rest = self._pair(source, step, np.int8), next(self._names)
+        if tensor not in self._split:
+            quantizer, source = self._network.placement.split_quantizers[tensor], self._renamed[tensor]
+            scale = self._network.parameters[quantizer].scale
+            coarse, rest = self._pair(source, scale, np.int8), next(self._names)
             self._nodes.append(helper.make_node("Sub", [source, coarse], [rest]))
-            self._twice[tensor] = coarse, self._pair(rest, step / FINER, np.int8)
-        return self._twice[tensor]
+            self._split[tensor] = coarse, self._pair(rest, scale / SPLIT_RATIO, np.int8)
+        return self._split[tensor]
 
-    def _pair(self, source: str, step: float, kind: type[np.generic]) -> str:
+    def _pair(self, source: str, scale: float, kind: type[np.generic]) -> str:
         """What Q and DQ make of a new tensor."""
         integers, result = next(self._names), next(self._names)
-        constants = [self._constant(np.array(step, np.float32)), self._constant(np.array(0, kind))]
+        constants = [self._constant(np.array(scale, np.float32)), self._constant(np.array(0, kind))]
         self._nodes.append(helper.make_node("QuantizeLinear", [source, *constants], [integers]))
         self._nodes.append(helper.make_node("DequantizeLinear", [integers, *constants], [result]))
         return result

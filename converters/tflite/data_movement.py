@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgehr.calib.quantizer.graph import Operator
+from edgehr.calib.quantizer.graph.onnx_graph import Operator
 from edgehr.converters.tflite.tensors import Layout, Tensors, channels_last, unwritable
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgehr.calib.quantizer.graph import Operator, is_depthwise
+from edgehr.calib.quantizer.graph.onnx_graph import Operator, is_depthwise
 from edgehr.converters.tflite.builder import QuantizationParameters
 from edgehr.converters.tflite.tensors import Tensors, channels_last
 from edgehr.errors import EdgehrError
@@ -119,9 +119,9 @@ def _weight_and_bias(tensors: Tensors, operator: Operator, *, depthwise: bool) -
         return [weight, builder.constant(tensors.graph.bias(operator))]
     layer = network.layers[operator.name]
     bias = layer.bias.numpy()
-    if layer.step is None:
+    if layer.scale is None:
         return [builder.constant(layer.weight.numpy().transpose(order)), builder.constant(bias)]
-    scales, integer = layer.step.numpy(), tensors.is_integer(operator)
+    scales, integer = layer.scale.numpy(), tensors.is_integer(operator)
     # With dynamic ranges, data are float and have no scale that a whole bias could be in.
     widen = not integer and operator.name not in network.placement.dynamic
     weight = tensors.integer_weight(layer.integers.transpose(order), scales, axis, widen=widen)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgehr.calib.quantizer.graph import Operator
+from edgehr.calib.quantizer.graph.onnx_graph import Operator
 from edgehr.converters.tflite.data_movement import (
     write_concat,
     write_nothing,
@@ -128,7 +128,7 @@ def _write_pool(tensors: Tensors, operator: Operator) -> None:
     (source,) = tensors.data(operator, NHWC)
     kernel = list(attributes["kernel_shape"])
     if largest:  # SAME leaves what is padded out; behind a ReLU, zeros change nothing either, and XNNPACK takes those
-        maker = tensors.graph.maker.get(operator.inputs[0])
+        maker = tensors.graph.producer.get(operator.inputs[0])
         kind, span = "PAD" if maker is not None and maker.kind in ("Relu", "Sigmoid") else "PADV2", kernel
     else:
         kind, span = "PAD", []  # SAME would leave them out of averages

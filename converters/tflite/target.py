@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.converters.conversion_report import Listener, Report
 from edgehr.converters.int8 import int8_model
 from edgehr.converters.onnx.stages import simplified_graph

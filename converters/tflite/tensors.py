@@ -14,9 +14,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgehr.calib.quantizer.graph import Graph, Operator
-from edgehr.calib.quantizer.kernels import fused_relu
-from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.graph.onnx_graph import Graph, Operator
+from edgehr.calib.quantizer.placement import fused_relu
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.converters.tflite.builder import Builder, QuantizationParameters
 from edgehr.errors import EdgehrError
 
@@ -44,7 +44,7 @@ class Tensors:
         done: Names of operators that were written as part of another.
     """
 
-    def __init__(self, graph: Graph, network: Network | None, images: int, weights: str) -> None:
+    def __init__(self, graph: Graph, network: SimulatedNetwork | None, images: int, weights: str) -> None:
         self.graph, self.network, self.images, self.weights = graph, network, images, weights
         self.builder = Builder()
         self.layouts: dict[str, Layout] = {}
@@ -76,9 +76,10 @@ class Tensors:
         network = self.network
         if network is None:
             raise ValueError("a float network has no scales")
-        group = network.placement.groups[name]
-        zero_point = -128 if group in network.placement.unsigned else network.zeros.get(group, 0)
-        return QuantizationParameters((float(np.float32(network.steps[group])),), zero_point)
+        quantizer = network.placement.quantizers[name]
+        parameters = network.parameters[quantizer]
+        zero_point = -128 if quantizer in network.placement.unsigned else parameters.zero_point
+        return QuantizationParameters((float(np.float32(parameters.scale)),), zero_point)
 
     # What operators take.
 
@@ -216,7 +217,7 @@ def fused_activation(graph: Graph, operator: Operator) -> tuple[Operator, int] |
     relu = fused_relu(graph, operator)
     if relu:
         return relu, schema.ActivationFunctionType.RELU
-    readers = graph.readers(operator.outputs[0])
+    readers = graph.consumers(operator.outputs[0])
     if len(readers) == 1 and operator.outputs[0] != graph.output and clip_bounds(graph, readers[0]) == (0, 6):
         return readers[0], schema.ActivationFunctionType.RELU6
     return None

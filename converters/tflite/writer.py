@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.network import Network
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.card import ModelCard
 from edgehr.converters.tflite.operators import write_operator
 from edgehr.converters.tflite.rewrite import rewrite
@@ -25,11 +25,11 @@ def write_float(graph: Graph, card: ModelCard, weights: str = "fp32") -> bytes:
     return rewrite(write(Tensors(graph, None, 1, weights), card))
 
 
-def write_int8(network: Network, card: ModelCard, batch: int = 1) -> bytes:
+def write_int8(network: SimulatedNetwork, card: ModelCard, batch: int = 1) -> bytes:
     """Write a network that simulates the INT8 kernels of TFLite as the file whose kernels compute it.
 
     Args:
-        network: Quantized, placed by `edgehr.calib.quantizer.kernels`, with a batch of one.
+        network: Quantized, placed by `edgehr.calib.quantizer.placement.place_for_kernels`, with a batch of one.
         card: The model; its layout is that of the file's input and output.
         batch: Images per inference.
 

@@ -107,13 +107,13 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
     capsys: pytest.CaptureFixture[str],
     kept_exports: KeptExports,
 ) -> None:
-    from edgehr.calib.quantizer import equalize
-    from edgehr.calib.recipes import Recipe
+    from edgehr.calib.quantizer.passes import equalization
+    from edgehr.calib.recipes import QDQRecipe
     from edgehr.converters import int8
 
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(equalize, "STEPS", 20)
-    few = Recipe("few", equalize_crops=16, range_crops=16, fit_crops=32)
+    monkeypatch.setattr(equalization, "STEPS", 20)
+    few = QDQRecipe("few", equalize_crops=16, range_crops=16, fit_crops=32)
     monkeypatch.setattr(int8, "recipe_for", lambda card, name: few)
     arguments: list[Any] = ["--shared", shared, "--out", tmp_path / "out", "--models", "a", "--formats", "tensorrt"]
     arguments += ["--people", 8, "--crops", 40]

@@ -9,13 +9,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantize import Calibrated
-from edgehr.calib.recipes import Recipe
+from edgehr.calib.quantize import Calibration
+from edgehr.calib.recipes import QDQRecipe, Recipe
 from edgehr.zoo import get_card
 
 HEIGHT, WIDTH = 64, 64
 CARD = get_card("litehrnet-18-coco-256x192").with_size(HEIGHT, WIDTH)
-RECIPE = Recipe("small", ends=True, equalize_crops=8, range_crops=8, fit_crops=8)
+RECIPE = QDQRecipe("small", float_ends=True, equalize_crops=8, range_crops=8, fit_crops=8)
 # Name of the weight, channels made, kernel, stride.
 LAYERS = (
     ("backbone.stem.0", 8, 3, 2),
@@ -53,6 +53,6 @@ def small_pose() -> Any:
     return model
 
 
-def calibrated(crops: CalibrationSet, recipe: Recipe = RECIPE) -> Calibrated:
+def calibrated(crops: CalibrationSet, recipe: Recipe = RECIPE) -> Calibration:
     """What the small network is quantized with."""
-    return Calibrated(CARD, "ab" * 32, crops, recipe)
+    return Calibration(CARD, "ab" * 32, crops, recipe)

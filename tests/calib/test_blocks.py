@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from edgehr.calib.blocks import block_name, find_blocks
-from edgehr.calib.quantize import place_by
-from edgehr.calib.quantizer.graph import Graph, Operator, multiply_adds
+from edgehr.calib.quantize import place
+from edgehr.calib.quantizer.graph.onnx_graph import Graph, Operator
 from tests.calib.quantizer.small_graph import small_model
 from tests.calib.small_pose import BLOCKS, RECIPE, small_pose
 
@@ -38,20 +38,20 @@ def test_a_block_is_called_by_the_path_of_its_module(weight: str, block: str) ->
 
 def test_every_quantized_convolution_is_in_one_block() -> None:
     graph = Graph(small_pose())
-    placement = place_by(graph, RECIPE)
+    placement = place(graph, RECIPE)
     blocks = find_blocks(graph, placement)
     assert [block.name for block in blocks] == BLOCKS
     members = [name for block in blocks for name in block.convolutions]
-    assert sorted(members) == sorted({op.name for op in graph.convolutions} - placement.in_float)
+    assert sorted(members) == sorted({op.name for op in graph.convolutions} - placement.float_data)
     assert blocks[1].macs == 16 * 8 * 9 * 16 * 16
     assert blocks[1].weights == 16 * 8 * 9
-    everything = find_blocks(graph, place_by(graph, replace(RECIPE, ends=False)))
-    assert sum(block.macs for block in everything) == sum(multiply_adds(graph, op) for op in graph.convolutions)
+    everything = find_blocks(graph, place(graph, replace(RECIPE, float_ends=False)))
+    assert sum(block.macs for block in everything) == sum(graph.multiply_adds(op) for op in graph.convolutions)
 
 
 def test_weights_without_a_path_are_blocks_of_their_own() -> None:
     graph = Graph(small_model())
-    blocks = find_blocks(graph, place_by(graph, RECIPE))
+    blocks = find_blocks(graph, place(graph, RECIPE))
     assert [block.name for block in blocks] == [block.convolutions[0] for block in blocks]
     assert len(blocks) == 4
     assert "node_squeeze" not in {block.name for block in blocks}  # on 1x1 maps: stays in float anyway
@@ -59,10 +59,10 @@ def test_weights_without_a_path_are_blocks_of_their_own() -> None:
 
 def test_convolutions_kept_with_their_weights_are_in_no_block_and_in_float() -> None:
     graph = Graph(small_pose())
-    recipe = replace(RECIPE, full=("node_backbone.stem.1",))
-    placement = place_by(graph, recipe)
+    recipe = replace(RECIPE, float_convolutions=("node_backbone.stem.1",))
+    placement = place(graph, recipe)
     assert "stem" not in {block.name for block in find_blocks(graph, placement)}
-    assert "node_backbone.stem.1" in placement.full_weights
-    assert "backbone.stem.0.relu" not in placement.groups
-    kept = place_by(graph, replace(RECIPE, also=("node_backbone.stem.1",)))
-    assert "node_backbone.stem.1" in kept.in_float - kept.full_weights
+    assert "node_backbone.stem.1" in placement.float_weights
+    assert "backbone.stem.0.relu" not in placement.quantizers
+    kept = place(graph, replace(RECIPE, weight_only=("node_backbone.stem.1",)))
+    assert "node_backbone.stem.1" in kept.float_data - kept.float_weights

@@ -13,9 +13,8 @@ import pytest
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.judge import Judge
 from edgehr.calib.quantize import read_crops
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import NOWHERE
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.tasks.base import Task
@@ -29,11 +28,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
-    return Network(Graph(small_pose()), NOWHERE)
+def network() -> SimulatedNetwork:
+    return SimulatedNetwork(Graph(small_pose()))
 
 
-def annotated(pictures: Path, network: Network, path: Path, shift: float = 0.0) -> Path:
+def annotated(pictures: Path, network: SimulatedNetwork, path: Path, shift: float = 0.0) -> Path:
     """A COCO file of people who fill their pictures, with the keypoints that the float network finds in them."""
     images, people = [], []
     task = Task.for_card(CARD)
@@ -53,7 +52,7 @@ def test_it_looks_at_crops_that_no_step_of_the_recipe_reads(pictures: Path) -> N
     by = calibrated(CalibrationSet.of(pictures))
     judge = Judge(by)
     assert judge.people == "37 calibration crops that nothing is fitted on"
-    read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.crops)}
+    read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.max_crops)}
     assert not read & {crop.tobytes() for crop in judge.inputs}
 
 
@@ -62,7 +61,7 @@ def test_of_a_video_too(tmp_path: Path) -> None:
     by = calibrated(CalibrationSet.of(clip, most=45, finder=MIDDLE))
     judge = Judge(by)
     assert len(judge.inputs) == 37
-    read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.crops)}
+    read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.max_crops)}
     assert not read & {crop.tobytes() for crop in judge.inputs}
 
 
@@ -73,7 +72,7 @@ def test_where_too_few_are_left_all_are_looked_at_and_it_says_so(pictures: Path)
     assert judge.people.startswith("45 calibration crops that layers are fitted on too")
 
 
-def test_without_annotations_the_float_network_is_the_truth(pictures: Path, network: Network) -> None:
+def test_without_annotations_the_float_network_is_the_truth(pictures: Path, network: SimulatedNetwork) -> None:
     judge = Judge(calibrated(CalibrationSet.of(pictures)))
     maps = network.run(judge.inputs)
     judge.set_reference(maps)
@@ -86,7 +85,7 @@ def test_without_annotations_the_float_network_is_the_truth(pictures: Path, netw
     assert noisy.oks > 0.1
 
 
-def test_with_annotations_they_are(pictures: Path, network: Network, tmp_path: Path) -> None:
+def test_with_annotations_they_are(pictures: Path, network: SimulatedNetwork, tmp_path: Path) -> None:
     file = annotated(pictures, network, tmp_path / "people.json")
     judge = Judge(calibrated(CalibrationSet.of(file, images=pictures)))
     maps = network.run(judge.inputs)
@@ -103,7 +102,7 @@ def test_with_annotations_they_are(pictures: Path, network: Network, tmp_path: P
     assert worse.key != judge.key
 
 
-def test_annotations_of_other_keypoints_are_no_truth(pictures: Path, network: Network, tmp_path: Path) -> None:
+def test_annotations_of_other_keypoints_are_no_truth(pictures: Path, network: SimulatedNetwork, tmp_path: Path) -> None:
     file = annotated(pictures, network, tmp_path / "people.json")
     data = json.loads(file.read_text())
     for person in data["annotations"]:
@@ -119,13 +118,15 @@ def test_keypoints_without_oks_constants_are_refused(pictures: Path) -> None:
         Judge(replace(calibrated(CalibrationSet.of(pictures)), card=card))
 
 
-def test_a_network_that_sees_nobody_is_refused(pictures: Path, network: Network) -> None:
+def test_a_network_that_sees_nobody_is_refused(pictures: Path, network: SimulatedNetwork) -> None:
     judge = Judge(calibrated(CalibrationSet.of(pictures)))
     with pytest.raises(EdgehrError, match=r"scores no keypoint above 0\.2 in the 37 calibration crops"):
         judge.set_reference(np.minimum(network.run(judge.inputs), 0))
 
 
-def test_people_are_listed_in_the_order_of_their_boxes(pictures: Path, network: Network, tmp_path: Path) -> None:
+def test_people_are_listed_in_the_order_of_their_boxes(
+    pictures: Path, network: SimulatedNetwork, tmp_path: Path
+) -> None:
     file = annotated(pictures, network, tmp_path / "people.json")
     data = json.loads(file.read_text())
     second = {**data["annotations"][0], "id": 99, "bbox": [10, 20, 30, 40]}

@@ -14,9 +14,9 @@ from edgehr.calib.alone import Alone
 from edgehr.calib.blocks import Block, find_blocks
 from edgehr.calib.crops import CalibrationSet
 from edgehr.calib.judge import Loss
-from edgehr.calib.quantize import Calibrated, place_by, quantize
-from edgehr.calib.quantizer import equalize as equalize_module
-from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantize import Calibration, place, quantize
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.passes import equalization
 from edgehr.calib.sensitivity import MaxDrop, Measured, choose_float, predict
 from edgehr.errors import EdgehrError
 from edgehr.progress import Progress
@@ -25,14 +25,14 @@ from tests.calib.small_pose import BLOCKS, RECIPE, calibrated, small_pose
 
 
 @pytest.fixture(scope="module")
-def by(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
+def by(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     return calibrated(CalibrationSet.of(folder(tmp_path_factory.mktemp("sensitivity") / "pictures", 45)))
 
 
 @pytest.fixture(autouse=True)
 def _nothing_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path))
-    monkeypatch.setattr(equalize_module, "STEPS", 20)
+    monkeypatch.setattr(equalization, "STEPS", 20)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return called
 
 
-def test_a_drop_that_fits_leaves_everything_in_int8(by: Calibrated, alone: list[str]) -> None:
+def test_a_drop_that_fits_leaves_everything_in_int8(by: Calibration, alone: list[str]) -> None:
     choice = choose_float(small_pose(), by, MaxDrop(99))
     assert choice.recipe == by.recipe
     assert (choice.kept, choice.others, alone) == ((), (), [])
@@ -58,7 +58,7 @@ def test_a_drop_that_fits_leaves_everything_in_int8(by: Calibrated, alone: list[
     assert choice.weight_bytes[0] == choice.weight_bytes[1]
 
 
-def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibrated, alone: list[str]) -> None:
+def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibration, alone: list[str]) -> None:
     whole = choose_float(small_pose(), by, MaxDrop(99)).whole
     most = 50 * whole.ap
     choice = choose_float(small_pose(), by, MaxDrop(most))
@@ -68,21 +68,19 @@ def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibrate
     harms = [each.loss.error / each.block.macs for each in choice.kept + choice.others]
     assert harms == sorted(harms, reverse=True)
     names = {name for each in choice.kept for name in each.block.convolutions}
-    assert set(choice.recipe.full) == names | {"node_backbone.stem.0", "node_head.final_layer"}  # the recipe's own
+    own = {"node_backbone.stem.0", "node_head.final_layer"}  # that the recipe leaves in float
+    assert set(choice.recipe.float_convolutions) == names | own
     assert choice.recipe.name == f"small-max-drop-{most:g}"
     assert choice.weight_bytes[1] - choice.weight_bytes[0] == 3 * sum(each.block.weights for each in choice.kept)
 
-    network = quantize(small_pose(), Calibrated(by.card, by.weights_sha256, by.crops, choice.recipe))
-    assert {name for name, layer in network.layers.items() if layer.step is None} == names | {
-        "node_backbone.stem.0",
-        "node_head.final_layer",
-    }
+    network = quantize(small_pose(), Calibration(by.card, by.weights_sha256, by.crops, choice.recipe))
+    assert {name for name, layer in network.layers.items() if layer.scale is None} == names | own
     in_int8 = [each.block.macs for each in choice.others]
     assert choice.int8_macs == sum(in_int8)
 
 
 def test_an_interrupted_search_goes_on_where_it_was(
-    by: Calibrated, alone: list[str], monkeypatch: pytest.MonkeyPatch
+    by: Calibration, alone: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 50 * choose_float(small_pose(), by, MaxDrop(99)).whole.ap
     done: list[int] = []
@@ -105,39 +103,40 @@ def test_an_interrupted_search_goes_on_where_it_was(
     choice = choose_float(small_pose(), by, MaxDrop(most))
     assert alone == BLOCKS[3:]
     alone.clear()
-    monkeypatch.setattr("edgehr.calib.quantize._read_and_quantize", None)  # nothing is quantized again
+    monkeypatch.setattr("edgehr.calib.quantize.quantize_on", None)  # nothing is quantized again
     assert choose_float(small_pose(), by, MaxDrop(most)) == choice
     assert not alone
 
 
-def test_what_cannot_be_reached_is_said_in_one_line(by: Calibrated, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_reached_is_said_in_one_line(by: Calibration, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensitivity.Judge, "loss", lambda self, maps: Loss(0.3, 0.3, 0.1))
     with pytest.raises(EdgehrError, match=r"no part of it can be in INT8 within 0\.5 AP .* --precision fp16$"):
         choose_float(small_pose(), by, MaxDrop(0.5))
 
 
-def test_a_block_alone_harms_nothing_but_by_itself(by: Calibrated) -> None:
+def test_a_block_alone_harms_nothing_but_by_itself(by: Calibration) -> None:
     graph = Graph(small_pose())
     alone = Alone(graph, by)
-    block = find_blocks(graph, place_by(graph, RECIPE))[1]
+    block = find_blocks(graph, place(graph, RECIPE))[1]
     network = alone(block)
-    quantized = {name for name, layer in network.layers.items() if layer.step is not None}
+    quantized = {name for name, layer in network.layers.items() if layer.scale is not None}
     assert quantized == set(block.convolutions)
-    assert set(network.placement.groups) == {"backbone.stem.1.relu"}
-    whole = alone._measured
-    assert list(network.steps.values()) == [whole.steps[whole.placement.groups["backbone.stem.1.relu"]]]
+    assert set(network.placement.quantizers) == {"backbone.stem.1.relu"}
+    whole = alone._observed
+    observed = whole.parameters[whole.placement.quantizers["backbone.stem.1.relu"]]
+    assert list(network.parameters.values()) == [observed]
 
 
-def test_a_block_alone_reads_in_two_steps_what_the_whole_does(by: Calibrated) -> None:
-    graph, recipe = Graph(small_pose()), replace(RECIPE, doubled_share=0.4)
+def test_a_block_alone_has_the_split_activations_of_the_whole(by: Calibration) -> None:
+    graph, recipe = Graph(small_pose()), replace(RECIPE, split_share=0.4)
     alone = Alone(graph, replace(by, recipe=recipe))
-    whole = alone._measured.placement
-    assert whole.doubled
+    whole, parameters = alone._observed.placement, alone._observed.parameters
+    assert whole.split
     for block in find_blocks(graph, whole):
         network = alone(block)
-        assert network.placement.doubled == whole.doubled & set(block.convolutions)
-        steps = {name: network.steps[group] for name, group in network.placement.twice.items()}
-        assert steps == {name: alone._measured.steps[whole.twice[name]] for name in steps}
+        assert network.placement.split == whole.split & set(block.convolutions)
+        for name, quantizer in network.placement.split_quantizers.items():
+            assert network.parameters[quantizer] == parameters[whole.split_quantizers[name]]
 
 
 def ranked(*errors: float) -> list[Measured]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from safetensors.numpy import save_file
 
 from edgehr.calib import blocks, judge
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantize import Calibrated, quantize, read_crops
-from edgehr.calib.quantizer import equalize as equalize_module
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import NOWHERE, place
-from edgehr.calib.recipes import Recipe
+from edgehr.calib.quantize import Calibration, quantize, read_crops
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.passes import equalization
+from edgehr.calib.quantizer.placement import place_for_qdq
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
+from edgehr.calib.recipes import QDQRecipe
 from edgehr.calib.sensitivity import MaxDrop
 from edgehr.converters import int8
 from edgehr.converters.convert import convert
@@ -51,7 +52,7 @@ def people(shared: Path) -> CalibrationSet:
 @pytest.fixture(autouse=True)
 def _no_earlier_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(equalize_module, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+    monkeypatch.setattr(equalization, "STEPS", 20)  # of 250: what is tested here is the way, not its end
 
 
 @pytest.fixture
@@ -60,10 +61,9 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], A
 
     def prepare(target: Target, calibration: CalibrationSet) -> Any:
         unsigned = target.name in ("onnx", "openvino")
-        doubled = 0.1 if target.name in ("openvino", "tensorrt") else 0.0
-        recipe = Recipe(
-            "few", unsigned=unsigned, doubled_share=doubled, equalize_crops=16, range_crops=16, fit_crops=32
-        )
+        split_share = 0.1 if target.name in ("openvino", "tensorrt") else 0.0
+        few = QDQRecipe("few", equalize_crops=16, range_crops=16, fit_crops=32)
+        recipe = replace(few, unsigned=unsigned, split_share=split_share)
         monkeypatch.setattr(int8, "recipe_for", lambda card, name: recipe)
         target.calibration = calibration
         return target
@@ -95,16 +95,16 @@ def test_real_networks_are_computed_as_by_onnx_runtime_and_equalized_exactly(
     card, proto = model
     graph, batch = Graph(proto), read_crops(people, card, 2)
     wanted = run_onnx(proto, batch, fused=True)
-    assert relative(Network(graph, NOWHERE).run(batch), wanted) < 1e-4
-    changed = equalize(graph, place(graph, ends=True, points=True, unsigned=False), batch)
-    assert relative(Network(changed, NOWHERE).run(batch), wanted) < 1e-4
+    assert relative(SimulatedNetwork(graph).run(batch), wanted) < 1e-4
+    changed = equalize(graph, place_for_qdq(graph, float_ends=True, pooled_weight_only=True, unsigned=False), batch)
+    assert relative(SimulatedNetwork(changed).run(batch), wanted) < 1e-4
 
 
 def test_the_graph_on_onnx_runtime_is_what_was_simulated(model: Any, people: CalibrationSet) -> None:
     card, proto = model
-    recipe = Recipe("few", doubled_share=0.1, equalize_crops=4, range_crops=4, fit_crops=4)
-    network = quantize(proto, Calibrated(card, "ab" * 32, people, recipe))
-    assert network.placement.doubled
+    recipe = QDQRecipe("few", split_share=0.1, equalize_crops=4, range_crops=4, fit_crops=4)
+    network = quantize(proto, Calibration(card, "ab" * 32, people, recipe))
+    assert network.placement.split
     batch = read_crops(people, card, 2)
     simulated = network.run(batch)
     assert relative(run_onnx(write_qdq(network), batch), simulated) < 0.1

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from edgehr.calib.blocks import Block
 from edgehr.calib.judge import Loss
-from edgehr.calib.recipes import Recipe
+from edgehr.calib.recipes import QDQRecipe
 from edgehr.calib.sensitivity import Choice, Measured
 from edgehr.converters.kept import Kept
 
 HARMFUL = Measured(Block("stem", ("first", "second"), 50, 200), Loss(0.006, 0.02, 0.003))
 HARMLESS = Measured(Block("head_layer.projects.0", ("third",), 930, 100), Loss(-0.001, 0.001, 0.001))
 CHOICE = Choice(
-    recipe=Recipe("lite_hrnet-symmetric-max-drop-0.5", full=("first", "second")),
+    recipe=QDQRecipe("lite_hrnet-symmetric-max-drop-0.5", float_convolutions=("first", "second")),
     most=0.5,
     people="150 calibration crops that nothing is fitted on",
     truth="their annotations",

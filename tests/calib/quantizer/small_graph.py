@@ -8,13 +8,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
 
-from edgehr.calib.quantizer.channels import ChannelClasses
-from edgehr.calib.quantizer.equalize import rescaled, solve
-from edgehr.calib.quantizer.expected import ExpectedNoise
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.noise import measure_signals
+from edgehr.calib.quantizer.graph.channel_groups import ChannelGroups
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.noise.expected_noise import ExpectedNoise
+from edgehr.calib.quantizer.noise.statistics import measure_statistics
+from edgehr.calib.quantizer.passes.equalization import equalizing_factors, rescale_channels
 from edgehr.calib.quantizer.placement import Placement
+from edgehr.calib.quantizer.simulation import QuantizationParameters, SimulatedNetwork
 
 HEIGHT, WIDTH = 32, 24
 
@@ -147,5 +149,19 @@ def relative(found: NDArray[Any], wanted: NDArray[Any]) -> float:
 
 def equalize(graph: Graph, placement: Placement, batch: NDArray[np.float32]) -> Graph:
     """The graph with its channels rescaled for these quantizers."""
-    classes = ChannelClasses(graph)
-    return rescaled(graph, classes, solve(ExpectedNoise(graph, placement, classes, measure_signals(graph, batch))))
+    groups, statistics = ChannelGroups(graph), measure_statistics(graph, batch)
+    factors = equalizing_factors(ExpectedNoise(graph, placement, groups, statistics))
+    return rescale_channels(graph, groups, factors)
+
+
+def observe_min_max(network: SimulatedNetwork, batch: NDArray[np.float32]) -> dict[int, QuantizationParameters]:
+    """Scales at which nothing is clipped: the largest magnitude seen is the largest integer."""
+    placement, scales = network.placement, dict.fromkeys(network.placement.quantizers.values(), 1e-9)
+
+    def look(name: str, value: Tensor) -> None:
+        if name in placement.quantizers:
+            key = placement.quantizers[name]
+            scales[key] = max(scales[key], float(value.abs().max()) / placement.bounds(key)[1])
+
+    network.run(batch, look)
+    return {key: QuantizationParameters(scale) for key, scale in scales.items()}

@@ -9,23 +9,23 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import place
-from edgehr.calib.quantizer.ranges import measure_steps
-from edgehr.calib.quantizer.reconstruct import reconstruct
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.observers import observe_symmetric
+from edgehr.calib.quantizer.placement import place_for_qdq
+from edgehr.calib.quantizer.reconstruction.layers import reconstruct
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.converters.onnx.qdq import has_unsigned, is_quantized
 from edgehr.converters.onnx.qdq_writer import write_qdq
 from edgehr.runtimes.onnx.layers import graph_coverage
 from tests.calib.quantizer.small_graph import crops, equalize, relative, run_onnx, small_model
 
 
-def quantized(*, unsigned: bool, doubled: Collection[str] = ()) -> Network:
+def quantized(*, unsigned: bool, split: Collection[str] = ()) -> SimulatedNetwork:
     graph, batch = Graph(small_model()), crops(40)
-    placement = place(graph, ends=True, points=True, unsigned=unsigned, doubled=doubled)
+    placement = place_for_qdq(graph, float_ends=True, pooled_weight_only=True, unsigned=unsigned, split=split)
     graph = equalize(graph, placement, batch)
-    network = Network(graph, placement)
-    network.steps = measure_steps(network, batch, "p99.99")
+    network = SimulatedNetwork(graph, placement)
+    network.parameters = observe_symmetric(network, batch)
     reconstruct(graph, network, batch, 3e-3)
     return network
 
@@ -42,18 +42,18 @@ def test_onnx_runtime_computes_what_was_simulated(unsigned: bool) -> None:
 
 @pytest.mark.parametrize("unsigned", [False, True])
 def test_what_reads_in_two_steps_is_computed_as_simulated(unsigned: bool) -> None:
-    doubled = ["node_down", "node_depthwise", "node_again"]
-    network, batch = quantized(unsigned=unsigned, doubled=doubled), crops(6, seed=2)
+    split = ["node_down", "node_depthwise", "node_again"]
+    network, batch = quantized(unsigned=unsigned, split=split), crops(6, seed=2)
     model = write_qdq(network)
     assert relative(run_onnx(model, batch), network.run(batch)) < 0.02
     nodes = {node.name: node for node in model.graph.node if node.name}
-    for name in doubled:
+    for name in split:
         coarse, fine, both = (nodes[part] for part in (f"{name}.coarse", f"{name}.fine", name))
         assert coarse.input[1] == fine.input[1]  # the weights are there once
         assert list(both.input) == [coarse.output[0], fine.output[0]]
     coverage = graph_coverage(model)
     in_int8 = {node.name for node in coverage.nodes if node.int8 and node.macs}
-    assert {f"{name}.{part}" for name in doubled for part in ("coarse", "fine")} < in_int8
+    assert {f"{name}.{part}" for name in split for part in ("coarse", "fine")} < in_int8
 
 
 def test_weights_are_bytes_and_biases_float() -> None:

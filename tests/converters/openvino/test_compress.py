@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import place
-from edgehr.calib.quantizer.ranges import measure_steps
-from edgehr.calib.quantizer.reconstruct import reconstruct
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.observers import observe_symmetric
+from edgehr.calib.quantizer.placement import place_for_qdq
+from edgehr.calib.quantizer.reconstruction.layers import reconstruct
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.converters.onnx.qdq_writer import write_qdq
 from edgehr.converters.openvino.compress import slim_model, slim_xml
 from edgehr.converters.openvino.ir import to_ir
@@ -25,11 +25,11 @@ from tests.calib.quantizer.small_graph import crops, small_model
 def int8_ir(*, halves: bool = False) -> Any:
     """With filters in float that are float16 numbers, or not."""
     graph, batch = Graph(small_model()), crops(8)
-    network = Network(graph, place(graph, ends=True, points=True, unsigned=True))
-    network.steps = measure_steps(network, batch, "mse")
+    network = SimulatedNetwork(graph, place_for_qdq(graph, float_ends=True, pooled_weight_only=True, unsigned=True))
+    network.parameters = observe_symmetric(network, batch)
     reconstruct(graph, network, batch, 3e-3)
     for layer in network.layers.values():
-        if halves and layer.step is None:
+        if halves and layer.scale is None:
             layer.weight = layer.weight.half().float()
     return to_ir(write_qdq(network))
 

@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 
 from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.quantize import Calibrated, quantize, read_crops
-from edgehr.calib.quantizer import equalize as equalize_module
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.placement import NOWHERE
-from edgehr.calib.quantizer.ranges import BOTH_ENDS
-from edgehr.calib.recipes import Recipe
+from edgehr.calib.quantize import Calibration, quantize, read_crops
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.passes import equalization
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
+from edgehr.calib.recipes import KernelRecipe
 from edgehr.converters import int8
 from edgehr.converters.convert import convert
 from edgehr.converters.tflite.target import TFLiteTarget
@@ -33,7 +31,7 @@ from tests.made_once import KeptExports
 
 pytestmark = pytest.mark.slow
 
-FEW = Recipe("few", kernels=True, ranges=BOTH_ENDS, float_share=0.0999, equalize_crops=16, range_crops=16, fit_crops=32)
+FEW = KernelRecipe("few", float_share=0.0999, equalize_crops=16, range_crops=16, fit_crops=32)
 RECIPES = {
     "litehrnet-18-wider-naive-coco-256x192": FEW,
     "litehrnet-18-coco-256x192": replace(FEW, dynamic=True),
@@ -43,7 +41,7 @@ RECIPES = {
 @pytest.fixture(autouse=True)
 def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(equalize_module, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+    monkeypatch.setattr(equalization, "STEPS", 20)  # of 250: what is tested here is the way, not its end
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +56,11 @@ def test_real_crops_give_what_was_simulated(
     card = get_card(name)
     network = deploy(load_network(card, trained[name]))[0]
     model, _ = kept_exports.simplified(network, card, 1)
-    quantized = quantize(model, Calibrated(card, "ab" * 32, people, RECIPES[name]))
+    quantized = quantize(model, Calibration(card, "ab" * 32, people, RECIPES[name]))
     batch = read_crops(people, card, 2)
     content = write_int8(quantized, card.with_layout("nhwc"))
     found, simulated = run(content, batch), quantized.run(batch)
-    exact = Network(Graph(model), NOWHERE).run(batch)
+    exact = SimulatedNetwork(Graph(model)).run(batch)
     # A value that lies between two steps may fall to either side, and all layers behind it carry that on: in the end
     # the file rounds otherwise than the simulation, but no more.
     assert relative(found, exact) < 1.25 * relative(simulated, exact)

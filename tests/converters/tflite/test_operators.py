@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgehr.calib.quantizer.graph import Graph
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.converters.tflite.metadata import operator_counts
 from edgehr.converters.tflite.writer import write_float
 from edgehr.errors import EdgehrError

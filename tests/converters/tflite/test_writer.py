@@ -12,13 +12,12 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
-from edgehr.calib.quantizer.graph import Graph
-from edgehr.calib.quantizer.grids import measure_grids
-from edgehr.calib.quantizer.kernels import place_for_kernels
-from edgehr.calib.quantizer.network import Network
-from edgehr.calib.quantizer.passing import carry_around
-from edgehr.calib.quantizer.placement import NOWHERE
-from edgehr.calib.quantizer.reconstruct import reconstruct
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.observers import observe_asymmetric
+from edgehr.calib.quantizer.passes.depthwise_bypass import bypass_depthwise
+from edgehr.calib.quantizer.placement import place_for_kernels
+from edgehr.calib.quantizer.reconstruction.layers import reconstruct
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.converters.tflite.metadata import pack, read_precision
 from edgehr.converters.tflite.rewrite import rewrite
 from edgehr.converters.tflite.tensors import Tensors
@@ -33,11 +32,13 @@ CARD = get_card("litehrnet-18-coco-256x192").with_layout("nhwc")
 ENDS = [True, False]
 
 
-def quantized(graph: Graph | None = None, *, ends: bool = True, dynamic: bool = False) -> Network:
+def quantized(graph: Graph | None = None, *, float_ends: bool = True, dynamic: bool = False) -> SimulatedNetwork:
     graph = graph or Graph(small_model())
-    network = Network(graph, place_for_kernels(graph, ends=ends, points=True, dynamic=dynamic))
+    network = SimulatedNetwork(
+        graph, place_for_kernels(graph, float_ends=float_ends, pooled_weight_only=True, dynamic=dynamic)
+    )
     batch = crops(16)
-    network.steps, network.zeros = measure_grids(network, batch)
+    network.parameters = observe_asymmetric(network, batch)
     reconstruct(graph, network, batch, 3e-3)
     return network
 
@@ -60,10 +61,10 @@ def run(content: bytes, batch: NDArray[np.float32], *, last: bool = True) -> NDA
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("ends", ENDS)
 def test_the_file_computes_what_was_simulated(*, ends: bool, dynamic: bool) -> None:
-    network, batch = quantized(ends=ends, dynamic=dynamic), crops(4, seed=1)
+    network, batch = quantized(float_ends=ends, dynamic=dynamic), crops(4, seed=1)
     simulated = network.run(batch)
     assert relative(run(write_int8(network, CARD), batch), simulated) < 0.01
-    exact = Network(network.graph, NOWHERE).run(batch)
+    exact = SimulatedNetwork(network.graph).run(batch)
     assert 1e-3 < relative(simulated, exact) < 0.2  # it is quantized, and still that network
 
 
@@ -86,7 +87,7 @@ def test_kernels_with_dynamic_ranges_take_float_and_weights_of_8_bits(tmp_path: 
 
 def test_what_passes_a_convolution_is_carried_around_it() -> None:
     graph, batch = Graph(gated_model()), crops(4, seed=1)
-    network = quantized(carry_around(graph, ["node_filtered"], shut=False), ends=False)
+    network = quantized(bypass_depthwise(graph, ["node_filtered"], close_gates=False), float_ends=False)
     content = write_int8(network, CARD)
     assert relative(run(content, batch), network.run(batch)) < 0.01
 
@@ -98,7 +99,7 @@ def test_a_float_network(weights: str, size: float, least: float, most: float, t
     graph, batch, path = Graph(small_model()), crops(2), tmp_path / "a.tflite"
     content = write_float(graph, CARD, weights)
     assert len(content) <= size * len(write_float(graph, CARD))
-    assert least <= relative(run(content, batch), Network(graph, NOWHERE).run(batch)) < most
+    assert least <= relative(run(content, batch), SimulatedNetwork(graph).run(batch)) < most
     path.write_bytes(content)
     assert read_precision(path) == weights
 

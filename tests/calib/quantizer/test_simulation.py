@@ -1,0 +1,61 @@
+"""The network in PyTorch computes what ONNX Runtime does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
+from edgehr.errors import EdgehrError
+from tests.calib.quantizer.small_graph import crops, relative, run_onnx, small_model
+
+
+def test_a_small_network_is_computed_as_by_onnx_runtime() -> None:
+    model, batch = small_model(), crops(10)
+    output = SimulatedNetwork(Graph(model)).run(batch)
+    assert output.shape == (10, 5, 16, 12)
+    assert relative(output, run_onnx(model, batch)) < 1e-5
+
+
+def test_every_tensor_is_shown() -> None:
+    seen: dict[str, tuple[int, ...]] = {}
+    SimulatedNetwork(Graph(small_model())).run(crops(2), lambda name, value: seen.update({name: tuple(value.shape)}))
+    assert seen["image"] == (2, 3, 32, 24)
+    assert seen["both"] == (2, 32, 16, 12)
+    assert seen["gate"] == (2, 16, 1, 1)
+
+
+def test_an_unknown_operator_is_named() -> None:
+    model = small_model()
+    model.graph.node[1].op_type = "HardSwish"
+    with pytest.raises(EdgehrError, match="cannot be quantized, it has operators HardSwish"):
+        SimulatedNetwork(Graph(model))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [({"group": 4}, "in 4 groups"), ({"dilations": [2, 2]}, "dilated"), ({"pads": [0, 0, 1, 1]}, "between sides")],
+)
+def test_convolutions_that_cannot_be_fitted_are_refused(attributes: dict[str, Any], message: str) -> None:
+    model = small_model()
+    (node,) = (node for node in model.graph.node if node.name == "node_mix")
+    for name, value in attributes.items():
+        for entry in [entry for entry in node.attribute if entry.name == name]:
+            node.attribute.remove(entry)
+        node.attribute.append(helper.make_attribute(name, value))
+    graph = Graph.__new__(Graph)  # shapes cannot be inferred of a graph that is wrong, and are not needed
+    graph.__init__(model)  # type: ignore[misc]
+    with pytest.raises(EdgehrError, match=message):
+        SimulatedNetwork(graph).run(np.zeros((1, 3, 32, 24), np.float32))
+
+
+def test_two_inputs_are_refused() -> None:
+    model = small_model()
+    model.graph.input.append(model.graph.input[0])
+    model.graph.input[1].name = "other"
+    with pytest.raises(EdgehrError, match="one input and one output"):
+        Graph(model)
