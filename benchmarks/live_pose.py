@@ -81,7 +81,7 @@ def overhead(people: int) -> tuple[float, float, dict[str, dict[str, float]]]:
         poses = sequence.step(picture, number / 30, found if number % estimator.detect_every == 0 else None)
         undrawn.append(1000 * (time.perf_counter() - started))
         with stages.measure("draw"):
-            draw_poses(picture, poses, estimator.card.spec.keypoints)
+            draw_poses(picture, poses)
         times.append(1000 * (time.perf_counter() - started))
     return float(np.median(undrawn)), float(np.median(times)), stages.summary()
 
@@ -93,7 +93,7 @@ def sequential(estimator: PoseEstimator, video: Path, out: Path) -> float:
     for frame in source:
         looks = frame.number % estimator.detect_every == 0 and estimator.detector is not None
         found = estimator.detector(frame.image) if looks and estimator.detector else None
-        draw_poses(frame.image, sequence.step(frame.image, frame.number / 25, found), estimator.card.spec.keypoints)
+        draw_poses(frame.image, sequence.step(frame.image, frame.number / 25, found))
         sink.write(frame)
     sink.close()
     return time.perf_counter() - started
@@ -104,7 +104,7 @@ def streaming(estimator: PoseEstimator, video: Path, out: Path) -> float:
     sink = VideoSink(out, 25)
     started = time.perf_counter()
     for poses in estimator.stream(video):
-        draw_poses(poses.frame.image, poses, estimator.card.spec.keypoints)
+        draw_poses(poses.frame.image, poses)
         sink.write(poses.frame)
     sink.close()
     return time.perf_counter() - started

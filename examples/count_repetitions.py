@@ -103,7 +103,7 @@ class AngleReader:
 
     Args:
         exercise: Names the joints.
-        names: The model's keypoints, `estimator.card.spec.keypoints.names`.
+        names: The model's keypoints, `estimator.keypoints.names`.
 
     Raises:
         EdgehrError: The model lacks one of them.
@@ -182,7 +182,7 @@ def count(source: Source, estimator: PoseEstimator, sink: Sink, exercise: str) -
     """
     if source.kind == "images":
         raise EdgehrError(f"{source.name}: single pictures have no repetitions: give a video, a camera or a stream")
-    people = PeopleCounter(EXERCISES[exercise], estimator.card.spec.keypoints.names)
+    people = PeopleCounter(EXERCISES[exercise], estimator.keypoints.names)
     started_s: float | None = None
     with closing(estimator.stream(source)) as results:
         try:
@@ -191,7 +191,7 @@ def count(source: Source, estimator: PoseEstimator, sink: Sink, exercise: str) -
                 started_s = time_s if started_s is None else started_s
                 for number in people.update(poses, time_s):
                     print(f"{time_s - started_s:7.1f} s  person {number}: {people.counts()[number]}", flush=True)
-                draw(poses.frame.image, poses, estimator, people.counts())
+                draw(poses.frame.image, poses, people.counts())
                 sink.write(poses.frame, poses)
         except (KeyboardInterrupt, StopRequested):
             pass  # what was counted and saved so far is the result
@@ -203,9 +203,9 @@ def frame_time(frame: Frame, source: Source) -> float:
     return frame.number / source.fps if source.kind == "video" else frame.time_s
 
 
-def draw(image: NDArray[Any], poses: Poses, estimator: PoseEstimator, counts: dict[int, int]) -> None:
+def draw(image: NDArray[Any], poses: Poses, counts: dict[int, int]) -> None:
     """Draw the skeletons and, for whoever is in the picture, the count."""
-    draw_poses(image, poses, estimator.card.spec.keypoints)
+    draw_poses(image, poses)
     draw_label(image, ["   ".join(f"person {number}: {counts[number]}" for number in poses.ids.tolist())])
 
 

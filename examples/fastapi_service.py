@@ -81,7 +81,7 @@ class Service:
 
     def _estimate(self, data: bytes) -> Answer:
         image = decode(data)
-        names = self.estimator.card.spec.keypoints.names
+        names = self.estimator.keypoints.names
         return Answer(width=image.shape[1], height=image.shape[0], people=as_people(self.estimator(image), names))
 
     @contextmanager

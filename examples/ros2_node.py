@@ -83,7 +83,7 @@ def keypoints_json(poses: Poses, names: tuple[str, ...], threshold: float, stamp
 
     Args:
         poses: The people.
-        names: Of the keypoints, `estimator.card.spec.keypoints.names`.
+        names: Of the keypoints, `estimator.keypoints.names`.
         threshold: Keypoints with lower scores are left out.
         stamp: The image's.
         frame_id: The image's.
@@ -164,7 +164,7 @@ def _subscribe(node: Any, estimator: PoseEstimator) -> None:
     from vision_msgs.msg import Detection2DArray
 
     threshold = float(node.declare_parameter("threshold", 0.3).value)
-    names, follow = estimator.card.spec.keypoints.names, Follower(estimator)
+    names, follow = estimator.keypoints.names, Follower(estimator)
     people = node.create_publisher(Detection2DArray, "people", 10)
     keypoints = node.create_publisher(String, "keypoints", 10)
 

@@ -14,7 +14,7 @@ try:
         for poses in estimator.stream(sys.argv[2]):
             for person, points, scores in zip(poses.ids, poses.keypoints, poses.scores, strict=True):
                 print(f"{poses.frame.name}, person {person}")
-                for name, (x, y), score in zip(estimator.card.spec.keypoints.names, points, scores, strict=True):
+                for name, (x, y), score in zip(poses.names, points, scores, strict=True):
                     print(f"  {name:16} {x:7.1f} {y:7.1f}  {score:.2f}")
 except edgehr.EdgehrError as error:
     sys.exit(f"smallest.py: {error}")

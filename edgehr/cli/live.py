@@ -13,7 +13,6 @@ from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
 from edgehr.live.sinks import SinkGroup, StopRequested
 from edgehr.live.sources import Source
 from edgehr.live.timing import StageTimes
-from edgehr.tasks.pose.spec import PoseSpec
 
 if TYPE_CHECKING:
     from edgehr.live.web import WebServer
@@ -84,7 +83,7 @@ class DemoRun:
         self.with_person += len(poses) > 0
         image, stages = poses.frame.image, self.times.summary()
         with self.times.measure("draw"):
-            draw_poses(image, poses, self._card.spec_as(PoseSpec).keypoints, ids=self._source.kind != "images")
+            draw_poses(image, poses, ids=self._source.kind != "images")
             draw_label(image, self._lines(stages))
         if self._server is not None:
             self._server.publish(poses.frame, self._status(len(poses), stages))

@@ -27,7 +27,12 @@ Limb = tuple[Point, Point, list[float]]
 
 
 def draw_poses(
-    image: NDArray[np.uint8], poses: Poses, keypoints: KeypointSet, threshold: float = MIN_SCORE, *, ids: bool = True
+    image: NDArray[np.uint8],
+    poses: Poses,
+    keypoints: KeypointSet | None = None,
+    threshold: float = MIN_SCORE,
+    *,
+    ids: bool = True,
 ) -> None:
     """Draw skeletons into an image, in place.
 
@@ -37,10 +42,12 @@ def draw_poses(
     Args:
         image: (H, W, 3) BGR.
         poses: In pixels of the image.
-        keypoints: Names and skeleton.
+        keypoints: Names and skeleton; by default those that the poses bring.
         threshold: Lowest score drawn.
         ids: Whether to write people's ids over them.
     """
+    if keypoints is None:
+        keypoints = poses.keypoint_set if poses.names else KeypointSet(("",) * poses.scores.shape[1])
     style = _style(keypoints)
     seen = poses.scores >= threshold
     widths = [_line_width(image, box) for box in poses.boxes.tolist()]

@@ -23,6 +23,7 @@ from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Runtime
 from edgehr.tasks.image.reading import as_bgr
 from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import KeypointSet
 from edgehr.tasks.pose.task import PoseTask
 
 DETECT_EVERY = 5
@@ -87,6 +88,11 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
             self.close()
             raise
 
+    @property
+    def keypoints(self) -> KeypointSet:
+        """Tell which keypoints the model finds: their names, and which are joined."""
+        return self.task.spec.keypoints
+
     def __call__(self, image: NDArray[Any]) -> Poses:
         """Estimate the poses in one image.
 
@@ -149,4 +155,4 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
         pipeline = run_pipeline(source, sequence.step, times, detect=self.detector, detect_every=every)
         with closing(pipeline) as results:
             for frame, poses in results:
-                yield StreamPoses(poses.boxes, poses.keypoints, poses.scores, poses.ids, frame)
+                yield StreamPoses(**vars(poses), frame=frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class PoseSequence:
         with self._times.measure("track"):
             boxes, found = keypoint_boxes(poses, image.shape[1], image.shape[0])
             self._boxes = boxes[found]
-            followed = Poses(np.where(found[:, None], boxes, poses.boxes), poses.keypoints, poses.scores)
+            followed = replace(poses, boxes=np.where(found[:, None], boxes, poses.boxes))
             return self._tracker(followed, time_s)
 
     def _candidates(self, detections: Detections | None) -> Boxes:

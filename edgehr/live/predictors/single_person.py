@@ -71,7 +71,7 @@ class SinglePerson:
         poses = self._search(frame)
         found = poses.scores.mean() >= ACCEPTABLE
         self._box = self._next_box(poses, frame) if found else None
-        return poses if found else Poses(poses.boxes[:0], poses.keypoints[:0], poses.scores[:0])
+        return poses if found else poses[:0]
 
     def _search(self, frame: NDArray[np.uint8]) -> Poses:
         """Find the best pose of the whole frame or, if that does not convince, of windows over it."""

@@ -1,23 +1,24 @@
-"""Poses as JSON lines: one object a line and frame."""
+"""Results as JSON lines: one object a line and frame."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sinks.base import StopRequested
+from edgehr.live.sinks.base import Result, StopRequested
 from edgehr.live.sinks.pending import PendingFile
 from edgehr.live.sources import Frame
-from edgehr.tasks.pose.poses import Poses
 
 STANDARD_OUTPUT = "-"
 
 
 class JsonLinesSink:
-    """Writes what `as_json` says of each frame.
+    """Writes one object for each frame.
+
+    It holds ``frame`` (number), ``name``, ``time_s``, ``width`` and ``height`` in pixels, and what the result says of
+    itself: of poses ``people``, see `Poses.to_dict`.
 
     Args:
         out: A file, which appears when it is complete; or ``-``, standard output, where each line comes at once.
@@ -34,9 +35,18 @@ class JsonLinesSink:
             self._pending = PendingFile(self._path)
             self._file = self._pending.temporary.open("w", encoding="utf-8")
 
-    def write(self, frame: Frame, poses: Poses | None = None) -> None:
+    def write(self, frame: Frame, result: Result | None = None) -> None:
         """Write a line; raises `StopRequested` when nobody reads standard output any more."""
-        line = json.dumps(as_json(frame, poses), allow_nan=False, separators=(",", ":"))
+        height, width = frame.image.shape[:2]
+        record = {
+            "frame": frame.number,
+            "name": frame.name,
+            "time_s": round(frame.time_s, 4),
+            "width": width,
+            "height": height,
+            **(result.to_dict() if result is not None else {}),
+        }
+        line = json.dumps(record, allow_nan=False, separators=(",", ":"))
         try:
             self._file.write(line + "\n")
             if self._path is None:
@@ -72,37 +82,3 @@ class JsonLinesSink:
 
     def _failure(self, error: OSError) -> EdgehrError:
         return EdgehrError(f"{self._path or 'standard output'}: cannot be written: {error.strerror or error}")
-
-
-def as_json(frame: Frame, poses: Poses | None) -> dict[str, Any]:
-    """A frame and its people as plain values.
-
-    Returns:
-        ``frame`` (number), ``name``, ``time_s``, ``width`` and ``height`` in pixels, and ``people``, each with ``id``
-        (null if not tracked), ``box`` (x1, y1, x2, y2) and ``keypoints`` (x, y, score each) in pixels, in the order of
-        the model's card.
-    """
-    height, width = frame.image.shape[:2]
-    return {
-        "frame": frame.number,
-        "name": frame.name,
-        "time_s": round(frame.time_s, 4),
-        "width": width,
-        "height": height,
-        "people": [] if poses is None else _people(poses),
-    }
-
-
-def _people(poses: Poses) -> list[dict[str, Any]]:
-    people = []
-    for index in range(len(poses)):
-        keypoints = zip(poses.keypoints[index].tolist(), poses.scores[index].tolist(), strict=True)
-        number = int(poses.ids[index])
-        people.append(
-            {
-                "id": number if number >= 0 else None,
-                "box": [round(value, 2) for value in poses.boxes[index].tolist()],
-                "keypoints": [[round(x, 2), round(y, 2), round(score, 4)] for (x, y), score in keypoints],
-            }
-        )
-    return people

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sinks.base import Sink, StopRequested
+from edgehr.live.sinks.base import Result, Sink, StopRequested
 from edgehr.live.sinks.json_lines import JsonLinesSink
 from edgehr.live.sinks.pictures import ImageSink
 from edgehr.live.sinks.video import VideoSink
@@ -14,7 +14,6 @@ from edgehr.live.sinks.window import WindowSink
 from edgehr.live.sources import VIDEO_SUFFIXES, Frame, Source
 from edgehr.live.sources.base import file_stem
 from edgehr.tasks.image.reading import IMAGE_SUFFIXES
-from edgehr.tasks.pose.poses import Poses
 
 DEFAULT_FPS = 25.0  # of a saved video where a camera does not tell its own
 
@@ -29,12 +28,12 @@ class SinkGroup:
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = list(sinks)
 
-    def write(self, frame: Frame, poses: Poses | None = None) -> None:
+    def write(self, frame: Frame, result: Result | None = None) -> None:
         """Hand the frame to every sink; raises `StopRequested` if one of them does."""
         request: StopRequested | None = None
         for sink in self._sinks:
             try:
-                sink.write(frame, poses)
+                sink.write(frame, result)
             except StopRequested as stop:
                 request = stop
         if request is not None:
@@ -62,7 +61,7 @@ def open_sinks(
     Args:
         source: Where the frames come from.
         save: For drawn frames; see `open_sink`.
-        json_lines: A file for poses, or ``-`` for standard output.
+        json_lines: A file for results, or ``-`` for standard output.
         window: Show the frames in a window.
 
     Raises:

@@ -8,8 +8,8 @@ import cv2
 
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write
+from edgehr.live.sinks.base import Result
 from edgehr.live.sources import Frame
-from edgehr.tasks.pose.poses import Poses
 
 
 class ImageSink:
@@ -24,7 +24,7 @@ class ImageSink:
         self._out, self._single = out, single
         self._written: list[Path] = []
 
-    def write(self, frame: Frame, poses: Poses | None = None) -> None:
+    def write(self, frame: Frame, result: Result | None = None) -> None:
         """Write the frame under its own name, or as the one file."""
         path = self._out if self._single else self._out / frame.name
         with atomic_write(path) as (temporary,):

@@ -9,10 +9,10 @@ import numpy as np
 
 from edgehr.errors import EdgehrError
 from edgehr.files import check_writable
+from edgehr.live.sinks.base import Result
 from edgehr.live.sinks.pending import PendingFile
 from edgehr.live.sources import Frame
 from edgehr.tasks.image.reading import Image
-from edgehr.tasks.pose.poses import Poses
 
 MAX_STILL_S = 1.0
 
@@ -38,7 +38,7 @@ class VideoSink:
         self._last: Image | None = None
         self._last_s = self._due = 0.0
 
-    def write(self, frame: Frame, poses: Poses | None = None) -> None:
+    def write(self, frame: Frame, result: Result | None = None) -> None:
         """Append a frame; one of another size than the first is scaled to it."""
         if self._writer is None:
             self._writer = self._open(frame.image)

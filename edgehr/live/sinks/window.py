@@ -9,9 +9,8 @@ from pathlib import Path
 import cv2
 
 from edgehr.errors import EdgehrError
-from edgehr.live.sinks.base import StopRequested
+from edgehr.live.sinks.base import Result, StopRequested
 from edgehr.live.sources import Frame
-from edgehr.tasks.pose.poses import Poses
 
 QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27: Escape
 MAX_SIZE = (1280, 960)
@@ -36,7 +35,7 @@ class WindowSink:
         self._title = title
         self._open = False
 
-    def write(self, frame: Frame, poses: Poses | None = None) -> None:
+    def write(self, frame: Frame, result: Result | None = None) -> None:
         """Show a frame."""
         if not self._open:
             self._make(frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -102,7 +102,7 @@ class Tracker:
         for track in self._tracks:
             if track.last_s < time_s and not track.confirmed:
                 track.frames = 0
-        return Poses(poses.boxes, keypoints, poses.scores, ids)
+        return replace(poses, keypoints=keypoints, ids=ids)
 
     def _match(self, poses: Poses) -> list[Track | None]:
         """Find the track of each person, None for those who are new."""

@@ -133,10 +133,12 @@ class PoseTask(Task):
                 f"({self.card.layout}), got {raw.shape}"
             )
         if not len(heatmaps):
-            return Poses(context.boxes, np.zeros((0, expected[1], 2), np.float32), np.zeros(expected, np.float32))
+            empty = np.zeros((0, expected[1], 2), np.float32)
+            return Poses(context.boxes, empty, np.zeros(expected, np.float32), keypoint_set=self.spec.keypoints)
         keypoints, scores = decode(heatmaps, self.spec.decoding)
         grid = (heatmaps.shape[3], heatmaps.shape[2])
-        return Poses(context.boxes, context.windows.to_image(keypoints, grid, self.spec.decoding.warp), scores)
+        keypoints = context.windows.to_image(keypoints, grid, self.spec.decoding.warp)
+        return Poses(context.boxes, keypoints, scores, keypoint_set=self.spec.keypoints)
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of the heatmaps of one crop, in the card's layout."""

@@ -70,7 +70,11 @@ def test_json_lines_in_a_file(tmp_path: Path) -> None:
             {"id": None, "box": [1.23] * 4, "keypoints": keypoints},
         ],
     }
-    assert [(other["frame"], other["people"]) for other in others] == [(4, []), (5, [])]
+    without_people = {"width": 256, "height": 32, "time_s": 0.0}
+    assert others == [
+        {"frame": 4, "name": "f-000004.jpg", "people": [], **without_people},
+        {"frame": 5, "name": "f-000005.jpg", **without_people},
+    ]
 
 
 def test_json_lines_that_are_given_up_or_cannot_be(tmp_path: Path) -> None:
