@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
-from edgehr.live.pipeline import Closed, Mailbox
+from edgehr.live.pipeline import Closed, Mailbox, run_pipeline
 from edgehr.live.predictors.pose import PoseEstimator
 from edgehr.live.sources import Frame
 from edgehr.live.sources.live import LiveSource
@@ -85,6 +85,19 @@ def test_every_frame_of_a_file_comes_in_order() -> None:
     assert all(len(poses) == 1 and poses.ids[0] == 1 for poses in results)
     assert all((poses.frame.image == poses.frame.number).all() for poses in results)
     assert source.closed
+
+
+def test_any_function_of_an_image_can_be_what_predicts() -> None:
+    """As a model for another task would: what is detected in some of the frames comes to it, too."""
+    results = run_pipeline(
+        Frames(6),
+        lambda image, time_s, found: (int(image.max()), time_s, found),
+        StageTimes(),
+        detect=lambda image: f"seen {image.max()}",
+        detect_every=3,
+    )
+    expected = [(n, (n, n / 25, f"seen {n}" if n % 3 == 0 else None)) for n in range(6)]
+    assert [(frame.number, result) for frame, result in results] == expected
 
 
 def test_a_slow_consumer_of_a_live_source_gets_new_frames_and_no_old_ones() -> None:
