@@ -163,7 +163,8 @@ class ModelCard:
             EdgehrError: The card is of another task.
         """
         if not isinstance(self.spec, kind):
-            raise EdgehrError(f"{self.name} is a model for {self.task}, which has no {kind.__name__}")
+            wanted = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__.removesuffix("Spec")).lower()
+            raise EdgehrError(f"{self.name} is a model for {self.task}, not for {wanted}")
         return self.spec
 
     def lines(self) -> list[tuple[str, str]]:

@@ -100,7 +100,7 @@ def test_cards_of_the_first_schema_are_read() -> None:
 
 
 def test_a_part_of_another_task_is_refused() -> None:
-    with pytest.raises(EdgehrError, match="is a model for detection, which has no PoseSpec"):
+    with pytest.raises(EdgehrError, match="is a model for detection, not for pose"):
         get_card(DEFAULT_DETECTOR).spec_as(PoseSpec)
     with pytest.raises(EdgehrError, match="returns no heatmaps"):
         with_decoding(get_card(DEFAULT_DETECTOR), "udp")

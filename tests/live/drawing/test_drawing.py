@@ -3,7 +3,7 @@ import numpy as np
 from edgehr.live.drawing import draw_label, draw_poses
 from edgehr.live.drawing.poses import LEFT, MIDDLE, RIGHT, sides
 from edgehr.tasks.pose.poses import Poses
-from edgehr.zoo import all_cards, get_card
+from edgehr.zoo import get_card, list_models
 
 KEYPOINTS = get_card("litehrnet-18-coco-256x192").spec.keypoints
 
@@ -45,7 +45,7 @@ def test_points_far_outside_or_many_people_do_no_harm() -> None:
 
 
 def test_sides_are_known_for_every_keypoint_set_with_left_and_right() -> None:
-    for card in all_cards():
+    for card in list_models("pose"):
         found = sides(card.spec.keypoints)
         for first, second in card.spec.keypoints.flip_pairs:
             both = {found[first], found[second]}

@@ -159,7 +159,7 @@ def test_wrong_outputs_and_settings_are_refused() -> None:
     for settings, message in (((1.5, 0.5), "threshold"), ((0.5, -1), "nms")):
         with pytest.raises(EdgehrError, match=message):
             DetectionTask(CARD, *settings)
-    with pytest.raises(EdgehrError, match="model for pose, which has no DetectionSpec"):
+    with pytest.raises(EdgehrError, match="model for pose, not for detection"):
         DetectionTask(get_card(DEFAULT_MODEL))
     assert isinstance(Task.for_card(CARD), DetectionTask)
     with pytest.raises(TensorError, match="looks at whole images"):

@@ -78,7 +78,7 @@ def test_outputs_that_do_not_fit_are_refused(card: ModelCard, photograph: Any) -
 
 
 def test_other_tasks_are_refused(card: ModelCard) -> None:
-    with pytest.raises(EdgehrError, match="which has no DetectionSpec"):
+    with pytest.raises(EdgehrError, match="not for detection"):
         Task.for_card(replace(card, task="detection"))
     with pytest.raises(EdgehrError, match="unknown task 'posture': expected one of pose, detection"):
         Task.for_card(replace(card, task="posture"))
