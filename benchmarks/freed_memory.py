@@ -29,18 +29,18 @@ def main() -> None:
     parser.add_argument("--model", default=SAMPLE)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--once", choices=("returned", "kept"), help=argparse.SUPPRESS)
+    parser.add_argument("--once", choices=("returned", "held"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.once:
-        quantize_once(options, kept=options.once == "kept")
+        quantize_once(options, held=options.once == "held")
         return
-    found: dict[str, list[list[float]]] = {"returned": [], "kept": []}
+    found: dict[str, list[list[float]]] = {"returned": [], "held": []}
     for _ in range(options.rounds):
         for way, rows in found.items():
             rows.append(measured(way))
-            seconds, kernel, most = rows[-1]
-            print(f"{way:9} {seconds:6.1f} s, {kernel:6.1f} s in the kernel, {most:6.0f} MiB", flush=True)
-    ratio = median(kept[0] / returned[0] for kept, returned in zip(found["kept"], found["returned"], strict=True))
+            seconds, kernel, peak_mib = rows[-1]
+            print(f"{way:9} {seconds:6.1f} s, {kernel:6.1f} s in the kernel, {peak_mib:6.0f} MiB", flush=True)
+    ratio = median(held[0] / returned[0] for held, returned in zip(found["held"], found["returned"], strict=True))
     print(f"ratio     {ratio:.2f}")
 
 
@@ -53,8 +53,8 @@ def measured(way: str) -> list[float]:
     return [float(word) for word in ran.stdout.split()[-3:]]
 
 
-def quantize_once(options: argparse.Namespace, *, kept: bool) -> None:
-    if not kept:
+def quantize_once(options: argparse.Namespace, *, held: bool) -> None:
+    if not held:
         mock.patch("platform.libc_ver", return_value=("", "")).start()  # as where the C library is another
     from edgehr.cli.main import main as edgehr
 

@@ -91,7 +91,8 @@ def agreement(report: QualityReport) -> str:
         for label, color, values in curves:
             axis.plot(100 * (np.arange(len(values)) + 0.5) / len(values), values, color=color, label=label)
         axis.set_xlabel(f"{terms.samples}, %, from the least agreement")
-        axis.set(ylabel=f"{terms.similarity} with first", xlim=(0, 100), ylim=(None, 1.01))
+        lowest = min(values[0] for _, _, values in curves)
+        axis.set(ylabel=f"{terms.similarity} with first", xlim=(0, 100), ylim=(None, 1 + 0.02 * max(1 - lowest, 1e-3)))
         _finish(axis)
         told = [f"{label} lowest {values[0]:.3f}, median {np.median(values):.3f}" for label, _, values in curves]
         return as_svg(figure, f"{terms.similarity} of each {terms.sample}, sorted: {'; '.join(told)}")
