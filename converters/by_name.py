@@ -81,5 +81,5 @@ def convert(
         listener=listener,
     )
     if calibration is not None:
-        calibration.write_manifest(report.path)
+        report.notes.append(f"what it was calibrated on: {calibration.write_manifest(report.path)}")
     return report
