@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.other_quantizers import QUANTIZERS, quantize_with
-from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.held_out import refuse_held_out
+from edgehr.calib.dataset.calibration_set import CalibrationSet
+from edgehr.calib.dataset.held_out import refuse_held_out
 from edgehr.card import ModelCard
 from edgehr.cli.output import progress_bar
 from edgehr.converters.convert import convert
@@ -108,7 +108,7 @@ def report(
 ) -> str:
     """Make the table as Markdown; raises EdgehrError where data is missing."""
     _check(shared, models, formats)
-    calibration = CalibrationSet.of(shared / "data" / CALIBRATION / ANNOTATIONS, most=crops)
+    calibration = CalibrationSet.of(shared / "data" / CALIBRATION / ANNOTATIONS, max_crops=crops)
     held_out = shared / "data" / EVALUATION / ANNOTATIONS
     refuse_held_out(calibration, held_out)
     data = Data(calibration, held_out, people or 0)

@@ -1,4 +1,4 @@
-"""Results of calibration runs that need not be made twice: activation statistics, by what they depend on."""
+"""A cache of results of calibration runs, by all that they depend on."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def cached(key: Mapping[str, Any], compute: Callable[[], Arrays], tools: Sequence[str] = ()) -> Arrays:
-    """Give arrays that were computed before from the same things, or compute and keep them.
+    """Return arrays that were computed before from the same things, or compute and keep them.
 
-    A file that is damaged, or is not what it should be, counts as not there. Nothing in it is ever executed. What
-    cannot be kept, on a full disk for one, is given all the same, with a warning to Python's logging.
+    A file that is damaged, or is not what it should be, counts as missing. Nothing in it is ever executed. Arrays that
+    cannot be written, to a full disk for one, are returned all the same, with a warning to Python's logging.
 
     Args:
-        key: All that the result depends on, in JSON types: SHA-256 of weights, recipe and calibration manifest, input
-            size, ...
+        key: Everything that the result depends on, in JSON types: SHA-256 of weights, recipe and calibration manifest,
+            input size, ...
         compute: Makes the arrays, by name: numbers of any shape, no objects.
         tools: Packages whose versions it depends on, besides edgehr, NumPy and OpenCV.
 
@@ -47,12 +47,12 @@ def cached(key: Mapping[str, Any], compute: Callable[[], Arrays], tools: Sequenc
     arrays = _read(path, full)
     if arrays is None:
         arrays = compute()
-        _keep(path, full, arrays)
+        _write(path, full, arrays)
     return arrays
 
 
 def cached_path(full: str) -> Path:
-    """Where the result of a complete key is kept."""
+    """Return the path of the result of a complete key."""
     return cache_folder() / "calibration" / f"{hashlib.sha256(full.encode()).hexdigest()[:32]}.npz"
 
 
@@ -62,17 +62,17 @@ def _read(path: Path, full: str) -> Arrays | None:
             header = json.loads(file[HEADER].tobytes().decode())
             if header["for"] != full:
                 return None
-            return {name: file[f"array{place}"] for place, name in enumerate(header["names"])}
+            return {name: file[f"array{number}"] for number, name in enumerate(header["names"])}
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error):
         return None
 
 
-def _keep(path: Path, full: str, arrays: Arrays) -> None:
+def _write(path: Path, full: str, arrays: Arrays) -> None:
     if any(array.dtype.hasobject for array in arrays.values()):
         raise TypeError("only arrays of numbers are kept")
     header = np.frombuffer(json.dumps({"for": full, "names": list(arrays)}).encode(), np.uint8)
     # Numbered, because tensors may be called what cannot be a name in an archive.
-    numbered: dict[str, Any] = {f"array{place}": array for place, array in enumerate(arrays.values())}
+    numbered: dict[str, Any] = {f"array{number}": array for number, array in enumerate(arrays.values())}
     numbered[HEADER] = header
     try:
         with atomic_write(path) as (temporary,):

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process while large tensors come and go.
+"""Freed memory, kept by the process while large tensors come and go.
 
 glibc gives allocations of more than 32 MiB back to the kernel as soon as they are freed, and the kernel clears each
 page that it hands out again. Fitting layers on hundreds of crops takes and frees tensors of hundreds of megabytes all

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgehr.calib.cache import Arrays, cached
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.memory import freed_memory_kept
 from edgehr.calib.quantizer.graph.channel_groups import ChannelGroups
 from edgehr.calib.quantizer.graph.onnx_graph import Graph, copy_model, remove_constants

@@ -11,7 +11,7 @@ from edgehr.dependencies import need_tflite_converter, need_torch
 from edgehr.zoo import fetch, find_card
 
 if TYPE_CHECKING:
-    from edgehr.calib.crops import CalibrationSet
+    from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.converters.conversion_report import Listener, Report
     from edgehr.converters.target import Target
 
@@ -54,7 +54,7 @@ def convert(
     need_torch()
     if target == "tflite":
         need_tflite_converter()
-    from edgehr.calib.crops import CalibrationSet
+    from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.converters import convert as conversion
     from edgehr.converters.source import check_origin
     from edgehr.converters.targets import make_target

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from edgehr.calib.mixed_precision.search import search_mixed_precision
 from edgehr.calib.quantize import Calibration, quantize
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.calib.recipes import recipe_for
-from edgehr.calib.sensitivity import choose_float
 from edgehr.converters.conversion_report import Listener, Report
 from edgehr.converters.kept import Kept
 from edgehr.converters.onnx.qdq_writer import write_qdq
@@ -55,7 +55,7 @@ def int8_model(
     if target.max_drop:
         by = replace(by, recipe=recipe.for_search())
         with report.stage(SEARCH, listener) as stage:
-            choice = choose_float(model, by, target.max_drop, _teller(SEARCH, listener))
+            choice = search_mixed_precision(model, by, target.max_drop, _teller(SEARCH, listener))
             report.kept = Kept.of(choice)
             stage.detail = report.kept.summary
         report.notes += report.kept.notes

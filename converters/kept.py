@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgehr.calib.sensitivity import Choice, Measured
+from edgehr.calib.mixed_precision.search import BlockSensitivity, MixedPrecision
 
 LEAST_INT8 = 0.9  # share of the multiply-adds below which it is said that little is left in INT8
 TELLING_AP = 0.2  # of the float network: below it, a drop says little
@@ -13,7 +13,7 @@ TELLING_AP = 0.2  # of the float network: below it, a drop says little
 
 @dataclass(frozen=True)
 class Kept:
-    """The result of `edgehr.calib.sensitivity.choose_float` in words and numbers.
+    """The result of `edgehr.calib.mixed_precision.search` in words and numbers.
 
     Attributes:
         summary: In one line.
@@ -30,12 +30,12 @@ class Kept:
     result: dict[str, Any]
 
     @classmethod
-    def of(cls, choice: Choice) -> Kept:
-        """Describe a choice."""
-        blocks = choice.kept + choice.others
+    def of(cls, found: MixedPrecision) -> Kept:
+        """Describe the result of a search."""
+        blocks = found.float_blocks + found.int8_blocks
         error = sum(each.loss.error for each in blocks) or 1.0
         return cls(
-            _summary(choice), _notes(choice), [_row(each, choice, error) for each in choice.kept], _result(choice)
+            _summary(found), _notes(found), [_row(each, found, error) for each in found.float_blocks], _result(found)
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,62 +43,63 @@ class Kept:
         return {"summary": self.summary, **self.result, "blocks": self.rows}
 
 
-def _summary(choice: Choice) -> str:
-    if not choice.kept:
-        return f"nothing more: INT8 loses {_drop(choice)}, at most {choice.most:g} is allowed"
-    blocks = "1 block" if len(choice.kept) == 1 else f"{len(choice.kept)} blocks"
-    count = len(choice.kept) + len(choice.others)
-    return f"{blocks} of {count}: INT8 loses {_drop(choice)}, {100 * choice.whole.ap:.2f} with all in INT8"
+def _summary(found: MixedPrecision) -> str:
+    if not found.float_blocks:
+        return f"nothing more: INT8 loses {_drop(found)}, at most {found.max_drop:g} is allowed"
+    blocks = "1 block" if len(found.float_blocks) == 1 else f"{len(found.float_blocks)} blocks"
+    count = len(found.float_blocks) + len(found.int8_blocks)
+    return f"{blocks} of {count}: INT8 loses {_drop(found)}, {100 * found.all_int8_loss.ap:.2f} with all in INT8"
 
 
-def _drop(choice: Choice) -> str:
-    return f"{100 * choice.chosen.ap:.2f} AP"
+def _drop(found: MixedPrecision) -> str:
+    return f"{100 * found.loss.ap:.2f} AP"
 
 
-def _notes(choice: Choice) -> list[str]:
-    share, (before, after) = choice.int8_macs / choice.macs, choice.weight_bytes
+def _notes(found: MixedPrecision) -> list[str]:
+    share = found.int8_macs / found.macs
     notes = [
-        f"drop measured on {choice.people}, AP against {choice.truth}: {100 * choice.float_ap:.2f} in float, "
-        f"{100 * choice.whole.ap:.2f} less with all blocks in INT8, {100 * choice.chosen.ap:.2f} less as written "
-        f"(allowed: {choice.most:g}); mean OKS with float {1 - choice.whole.oks:.3f} and {1 - choice.chosen.oks:.3f}"
+        f"drop measured on {found.evaluated_on}, AP against {found.truth}: {100 * found.float_ap:.2f} in float, "
+        f"{100 * found.all_int8_loss.ap:.2f} less with all blocks in INT8, {100 * found.loss.ap:.2f} less as written "
+        f"(allowed: {found.max_drop:g}); mean OKS with float {1 - found.all_int8_loss.similarity:.3f} and "
+        f"{1 - found.loss.similarity:.3f}"
     ]
-    if choice.kept:
+    if found.float_blocks:
         notes.append(
-            f"weights take {after / 1e6:.2f} MB, {before / 1e6:.2f} MB with all blocks in INT8; in float: "
-            + ", ".join(each.block.name for each in choice.kept)
+            f"weights take {found.weight_bytes / 1e6:.2f} MB, {found.all_int8_bytes / 1e6:.2f} MB with all blocks in "
+            f"INT8; in float: {', '.join(each.block.name for each in found.float_blocks)}"
         )
-    if choice.float_ap < TELLING_AP:
+    if found.float_ap < TELLING_AP:
         notes.append("the float network itself finds few of these people right: a drop of its AP says little")
     if share < LEAST_INT8:
         notes.append(f"only {share:.1%} of the multiply-adds are left in INT8: it may be no faster than fp16")
     return notes
 
 
-def _row(each: Measured, choice: Choice, error: float) -> dict[str, Any]:
+def _row(each: BlockSensitivity, found: MixedPrecision, error: float) -> dict[str, Any]:
     return {
         "block": each.block.name,
         "convolutions": len(each.block.convolutions),
         "ap_alone": 100 * each.loss.ap,
-        "oks_alone": each.loss.oks,
+        "oks_alone": each.loss.similarity,
         "error_share": each.loss.error / error,
-        "macs_share": each.block.macs / choice.macs,
+        "macs_share": each.block.macs / found.macs,
         "bytes": 3 * each.block.weights,
     }
 
 
-def _result(choice: Choice) -> dict[str, Any]:
+def _result(found: MixedPrecision) -> dict[str, Any]:
     return {
-        "recipe": choice.recipe.name,
-        "max_drop": choice.most,
-        "people": choice.people,
-        "truth": choice.truth,
-        "float_ap": 100 * choice.float_ap,
-        "drop_all_int8": 100 * choice.whole.ap,
-        "drop": 100 * choice.chosen.ap,
-        "oks_all_int8": 1 - choice.whole.oks,
-        "oks": 1 - choice.chosen.oks,
-        "int8_share": choice.int8_macs / choice.macs,
-        "always_float_share": 1 - (choice.int8_macs + sum(each.block.macs for each in choice.kept)) / choice.macs,
-        "weight_bytes": choice.weight_bytes[1],
-        "weight_bytes_all_int8": choice.weight_bytes[0],
+        "recipe": found.recipe.name,
+        "max_drop": found.max_drop,
+        "people": found.evaluated_on,
+        "truth": found.truth,
+        "float_ap": 100 * found.float_ap,
+        "drop_all_int8": 100 * found.all_int8_loss.ap,
+        "drop": 100 * found.loss.ap,
+        "oks_all_int8": 1 - found.all_int8_loss.similarity,
+        "oks": 1 - found.loss.similarity,
+        "int8_share": found.int8_macs / found.macs,
+        "always_float_share": 1 - (found.int8_macs + sum(each.block.macs for each in found.float_blocks)) / found.macs,
+        "weight_bytes": found.weight_bytes,
+        "weight_bytes_all_int8": found.all_int8_bytes,
     }

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.sensitivity import MaxDrop
+from edgehr.calib.dataset.calibration_set import CalibrationSet
+from edgehr.calib.mixed_precision.search import MaxDrop
 from edgehr.card import ModelCard
 from edgehr.converters.conversion_report import Listener, Report
 from edgehr.converters.source import Origin, TorchOrigin

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgehr.calib.crops import CalibrationSet
+    from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.card import ModelCard
     from edgehr.converters.by_name import convert
     from edgehr.errors import ArtifactError, CheckpointError, EdgehrError, MissingDependencyError, TensorError
@@ -34,7 +34,7 @@ __version__ = "0.1.0"
 # Where each name is. A type checker reads the imports above; a test holds the two together.
 _HOMES = {
     "ArtifactError": "edgehr.errors",
-    "CalibrationSet": "edgehr.calib.crops",
+    "CalibrationSet": "edgehr.calib.dataset.calibration_set",
     "CheckpointError": "edgehr.errors",
     "Detections": "edgehr.tasks.detection.detections",
     "Detector": "edgehr.live.predictors.person_detector",

@@ -11,8 +11,8 @@ from edgehr.cli.output import progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
-    from edgehr.calib.crops import CalibrationSet
-    from edgehr.calib.people import Finder
+    from edgehr.calib.dataset.calibration_set import CalibrationSet
+    from edgehr.calib.dataset.finder import Finder
     from edgehr.card import ModelCard
     from edgehr.converters.target import Target
     from edgehr.progress import ProgressBar
@@ -66,12 +66,12 @@ def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSe
     Raises:
         EdgehrError: There is no such set, it is too small, or something of it is held out.
     """
-    from edgehr.calib.crops import FEWEST_CROPS, MOST_CROPS, CalibrationSet
-    from edgehr.calib.held_out import refuse_held_out
+    from edgehr.calib.dataset.calibration_set import MAX_CROPS, MIN_CROPS, CalibrationSet
+    from edgehr.calib.dataset.held_out import refuse_held_out
 
-    most = MOST_CROPS if args.calib_crops is None else args.calib_crops
-    if not FEWEST_CROPS <= most <= MOST:
-        raise EdgehrError(f"--calib-crops must be {FEWEST_CROPS} to {MOST}, got {most}")
+    most = MAX_CROPS if args.calib_crops is None else args.calib_crops
+    if not MIN_CROPS <= most <= MOST:
+        raise EdgehrError(f"--calib-crops must be {MIN_CROPS} to {MOST}, got {most}")
     with ExitStack() as stack:
         finder = _finder(args, card, stack)
         progress = stack.enter_context(progress_bar("choosing calibration crops", None))
@@ -100,7 +100,7 @@ def limit_drop(target: Target, most: str, bar: ProgressBar) -> None:
         most: `--max-drop` as it was given.
         bar: Shows progress.
     """
-    from edgehr.calib.sensitivity import MaxDrop
+    from edgehr.calib.mixed_precision.search import MaxDrop
     from edgehr.dependencies import need_packages
 
     need_packages("faster_coco_eval", extra="eval")
@@ -108,8 +108,8 @@ def limit_drop(target: Target, most: str, bar: ProgressBar) -> None:
 
 
 def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Finder | None:
-    from edgehr.calib.people import detector, single_person
-    from edgehr.calib.sources import kind_of
+    from edgehr.calib.dataset.finder import detector, single_person
+    from edgehr.calib.dataset.sources import kind_of
 
     if args.calib_detector:
         from edgehr.runtimes import load

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import quant_report
 from benchmarks.other_quantizers import QUANTIZERS, quantize_with
 from benchmarks.quant_report import Row, markdown
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.results import MeasuredArtifact
 from edgehr.evaluation.keypoint_agreement import KeypointAgreement
@@ -87,7 +87,7 @@ def test_artifacts_older_than_what_makes_them_are_made_again(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Path) -> None:
     source = save(float_model(), tmp_path / "float32.onnx")
-    crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=32)
+    crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=32)
     quantize_with("onnxruntime", source, crops, tmp_path / "int8.onnx")
     coverage = format_of("int8.onnx").coverage(tmp_path / "int8.onnx")
     assert coverage is not None

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgehr.calib.people import Finder
+from edgehr.calib.dataset.finder import Finder
 
 
 def picture(seed: int, width: int = 320, height: int = 256) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.quantize import Calibration
 from edgehr.calib.recipes import QDQRecipe, Recipe
 from edgehr.zoo import get_card

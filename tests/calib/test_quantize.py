@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.quantize import quantize, quantize_on, read_crops
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from tests.calib.pictures import folder

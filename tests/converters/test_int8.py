@@ -13,15 +13,15 @@ import onnx
 import pytest
 from safetensors.numpy import save_file
 
-from edgehr.calib import blocks, judge
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
+from edgehr.calib.mixed_precision import blocks
+from edgehr.calib.mixed_precision.search import MaxDrop
 from edgehr.calib.quantize import Calibration, quantize, read_crops
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.quantizer.passes import equalization
 from edgehr.calib.quantizer.placement import place_for_qdq
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.calib.recipes import QDQRecipe
-from edgehr.calib.sensitivity import MaxDrop
 from edgehr.converters import int8
 from edgehr.converters.convert import convert
 from edgehr.converters.onnx.qdq_writer import write_qdq
@@ -29,6 +29,7 @@ from edgehr.converters.onnx.targets import BundleTarget, OnnxTarget, OpenVINOTar
 from edgehr.converters.target import Target
 from edgehr.converters.tensorrt.bundles import bundle_from_onnx
 from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.evaluation.keypoints import KeypointEvaluator
 from edgehr.models.build import load as load_network
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes import load
@@ -46,7 +47,7 @@ WIDER = "litehrnet-18-wider-naive-coco-256x192"
 
 @pytest.fixture(scope="module")
 def people(shared: Path) -> CalibrationSet:
-    return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=40)
+    return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=40)
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +169,7 @@ def test_a_second_conversion_takes_what_the_first_measured(
             out=tmp_path / f"{name}.onnx",
             listener=lambda stage, done: told.append(stage),
         )
-        monkeypatch.setattr(module, "_read_and_quantize", None)
+        monkeypatch.setattr(module, "quantize_on", None)
     assert sum(line.endswith("fit layers, 270 of 270") for line in told) == 1
     first, second = (onnx.load(tmp_path / f"{name}.onnx") for name in ("a", "b"))
     assert first.graph.SerializeToString() == second.graph.SerializeToString()
@@ -177,8 +178,9 @@ def test_a_second_conversion_takes_what_the_first_measured(
 def test_blocks_stay_in_float_until_no_more_is_lost(
     few: Any, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    people = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=64)
-    monkeypatch.setattr(judge, "_annotated", lambda by: {})  # so small, the model finds few of them right
+    people = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=64)
+    # So small, the model finds few of the annotated people right.
+    monkeypatch.setattr(KeypointEvaluator, "of_crops", lambda self, source, images, crops: None)
     monkeypatch.setattr(blocks, "block_name", lambda convolution: ".".join(convolution.inputs[1].split(".")[:3]))
     card = get_card(WIDER).with_size(128, 96)
     target = few(OnnxTarget(), people)
@@ -230,7 +232,7 @@ def test_some_crops_are_any_of_a_set_and_always_the_same(tmp_path: Path) -> None
     from tests.calib.pictures import MIDDLE, picture, video
 
     clip = video(tmp_path / "clip.avi", [picture(number) for number in range(60)])
-    chosen = CalibrationSet.of(clip, most=40, finder=MIDDLE)
+    chosen = CalibrationSet.of(clip, max_crops=40, finder=MIDDLE)
     card = get_card(WIDER).with_size(64, 64)
     few, more = read_crops(chosen, card, 5), read_crops(chosen, card, 9)
     everything = np.concatenate(list(chosen.batches(card)))

@@ -5,27 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from edgehr.calib.blocks import Block
-from edgehr.calib.judge import Loss
+from edgehr.calib.mixed_precision.accuracy_loss import AccuracyLoss
+from edgehr.calib.mixed_precision.blocks import Block
+from edgehr.calib.mixed_precision.search import BlockSensitivity, MixedPrecision
 from edgehr.calib.recipes import QDQRecipe
-from edgehr.calib.sensitivity import Choice, Measured
 from edgehr.converters.kept import Kept
 
-HARMFUL = Measured(Block("stem", ("first", "second"), 50, 200), Loss(0.006, 0.02, 0.003))
-HARMLESS = Measured(Block("head_layer.projects.0", ("third",), 930, 100), Loss(-0.001, 0.001, 0.001))
-CHOICE = Choice(
+HARMFUL = BlockSensitivity(Block("stem", ("first", "second"), 50, 200), AccuracyLoss(0.006, 0.02, 0.003))
+HARMLESS = BlockSensitivity(Block("head_layer.projects.0", ("third",), 930, 100), AccuracyLoss(-0.001, 0.001, 0.001))
+CHOICE = MixedPrecision(
     recipe=QDQRecipe("lite_hrnet-symmetric-max-drop-0.5", float_convolutions=("first", "second")),
-    most=0.5,
-    people="150 calibration crops that nothing is fitted on",
+    max_drop=0.5,
+    evaluated_on="150 calibration crops that nothing is fitted on",
     truth="their annotations",
     float_ap=0.54,
-    whole=Loss(0.0111, 0.035, 0.012),
-    chosen=Loss(0.0045, 0.03, 0.008),
-    kept=(HARMFUL,),
-    others=(HARMLESS,),
+    all_int8_loss=AccuracyLoss(0.0111, 0.035, 0.012),
+    loss=AccuracyLoss(0.0045, 0.03, 0.008),
+    float_blocks=(HARMFUL,),
+    int8_blocks=(HARMLESS,),
     macs=1000,
     int8_macs=930,
-    weight_bytes=(1000, 1600),
+    all_int8_bytes=1000,
+    weight_bytes=1600,
 )
 
 
@@ -65,7 +66,8 @@ def test_a_float_network_that_finds_nobody_right_is_said() -> None:
 
 
 def test_nothing_kept_is_said() -> None:
-    kept = Kept.of(replace(CHOICE, chosen=replace(CHOICE.whole, ap=0.003), kept=(), others=()))
+    loss = replace(CHOICE.all_int8_loss, ap=0.003)
+    kept = Kept.of(replace(CHOICE, loss=loss, float_blocks=(), int8_blocks=()))
     assert kept.summary == "nothing more: INT8 loses 0.30 AP, at most 0.5 is allowed"
     assert kept.rows == []
     assert len(kept.notes) == 1

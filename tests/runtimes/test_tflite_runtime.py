@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.tflite.metadata import embed
 from edgehr.converters.tflite.static_int8 import quantize_static
@@ -113,7 +113,7 @@ def _in(precision: str, float_file: Path, graph: Any, shared: Path, card: Any) -
         made = write_float(graph, card.with_layout("nhwc"), precision)
     else:
         source = shared / "data" / "coco-train2017-people" / "person_keypoints.json"
-        samples = CalibrationSet.of(source, most=16).batches(card.with_layout("nhwc"))
+        samples = CalibrationSet.of(source, max_crops=16).batches(card.with_layout("nhwc"))
         made = quantize_static(content, samples, "image", integer_io=precision == "int8-io")
     with load(float_file) as runtime:
         assert runtime.artifact is not None

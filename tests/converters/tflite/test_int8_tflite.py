@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.quantize import Calibration, quantize, read_crops
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.quantizer.passes import equalization
@@ -46,7 +46,7 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def people(shared: Path) -> CalibrationSet:
-    return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=40)
+    return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=40)
 
 
 @pytest.mark.parametrize("name", RECIPES)

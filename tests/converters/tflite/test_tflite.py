@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.conversion_report import Report
 from edgehr.converters.convert import _check_difference, convert
@@ -120,7 +120,7 @@ def test_full_integer(
     integer_io: bool, content: bytes, tmp_path: Path, reference: Any, sample_card: Any, shared: Path
 ) -> None:
     path = tmp_path / "int8.tflite"
-    crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", most=16)
+    crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=16)
     samples = crops.batches(sample_card.with_layout("nhwc"))
     path.write_bytes(_described(quantize_static(content, samples, "image", integer_io=integer_io), sample_card))
     assert check_form(path) <= OPERATORS | {"QUANTIZE", "DEQUANTIZE"}

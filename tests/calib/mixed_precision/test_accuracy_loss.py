@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.judge import Judge
+from edgehr.calib.dataset.calibration_set import CalibrationSet
+from edgehr.calib.mixed_precision.accuracy_loss import LossMeter
 from edgehr.calib.quantize import read_crops
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
@@ -50,56 +50,56 @@ def annotated(pictures: Path, network: SimulatedNetwork, path: Path, shift: floa
 
 def test_it_looks_at_crops_that_no_step_of_the_recipe_reads(pictures: Path) -> None:
     by = calibrated(CalibrationSet.of(pictures))
-    judge = Judge(by)
-    assert judge.people == "37 calibration crops that nothing is fitted on"
+    meter = LossMeter(by)
+    assert meter.evaluated_on == "37 calibration crops that nothing is fitted on"
     read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.max_crops)}
-    assert not read & {crop.tobytes() for crop in judge.inputs}
+    assert not read & {crop.tobytes() for crop in meter.inputs}
 
 
 def test_of_a_video_too(tmp_path: Path) -> None:
     clip = video(tmp_path / "clip.avi", [picture(number) for number in range(60)])
-    by = calibrated(CalibrationSet.of(clip, most=45, finder=MIDDLE))
-    judge = Judge(by)
-    assert len(judge.inputs) == 37
+    by = calibrated(CalibrationSet.of(clip, max_crops=45, finder=MIDDLE))
+    meter = LossMeter(by)
+    assert len(meter.inputs) == 37
     read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.max_crops)}
-    assert not read & {crop.tobytes() for crop in judge.inputs}
+    assert not read & {crop.tobytes() for crop in meter.inputs}
 
 
 def test_where_too_few_are_left_all_are_looked_at_and_it_says_so(pictures: Path) -> None:
     by = calibrated(CalibrationSet.of(pictures))
-    judge = Judge(replace(by, recipe=replace(by.recipe, fit_crops=30)))
-    assert len(judge.inputs) == 45
-    assert judge.people.startswith("45 calibration crops that layers are fitted on too")
+    meter = LossMeter(replace(by, recipe=replace(by.recipe, fit_crops=30)))
+    assert len(meter.inputs) == 45
+    assert meter.evaluated_on.startswith("45 calibration crops that layers are fitted on too")
 
 
 def test_without_annotations_the_float_network_is_the_truth(pictures: Path, network: SimulatedNetwork) -> None:
-    judge = Judge(calibrated(CalibrationSet.of(pictures)))
-    maps = network.run(judge.inputs)
-    judge.set_reference(maps)
-    assert judge.truth == "the float network's own results"
-    same = judge.loss(maps)
-    assert (same.ap, same.oks, same.error) == pytest.approx((0, 0, 0))
-    noisy = judge.loss(maps + np.random.default_rng(0).normal(0, maps.std(), maps.shape).astype(np.float32))
+    meter = LossMeter(calibrated(CalibrationSet.of(pictures)))
+    maps = network.run(meter.inputs)
+    meter.set_reference(maps)
+    assert meter.truth == "the float network's own results"
+    same = meter.measure(maps)
+    assert (same.ap, same.similarity, same.error) == pytest.approx((0, 0, 0))
+    noisy = meter.measure(maps + np.random.default_rng(0).normal(0, maps.std(), maps.shape).astype(np.float32))
     assert noisy.error == pytest.approx(maps.var() / np.square(maps).mean(), rel=0.05)
     assert noisy.ap > 0.1
-    assert noisy.oks > 0.1
+    assert noisy.similarity > 0.1
 
 
 def test_with_annotations_they_are(pictures: Path, network: SimulatedNetwork, tmp_path: Path) -> None:
     file = annotated(pictures, network, tmp_path / "people.json")
-    judge = Judge(calibrated(CalibrationSet.of(file, images=pictures)))
-    maps = network.run(judge.inputs)
-    judge.set_reference(maps)
-    assert judge.truth == "their annotations"
-    assert judge.float_ap == pytest.approx(1)
-    assert judge.loss(maps).ap == 0
-    assert judge.loss(maps[:, ::-1].copy()).ap > 0.5  # every keypoint where another one is
+    meter = LossMeter(calibrated(CalibrationSet.of(file, images=pictures)))
+    maps = network.run(meter.inputs)
+    meter.set_reference(maps)
+    assert meter.truth == "their annotations"
+    assert meter.float_ap == pytest.approx(1)
+    assert meter.measure(maps).ap == 0
+    assert meter.measure(maps[:, ::-1].copy()).ap > 0.5  # every keypoint where another one is
 
-    worse = Judge(calibrated(CalibrationSet.of(annotated(pictures, network, file, shift=12), images=pictures)))
+    worse = LossMeter(calibrated(CalibrationSet.of(annotated(pictures, network, file, shift=12), images=pictures)))
     worse.set_reference(maps)
     assert worse.float_ap < 0.9
-    assert worse.loss(maps).ap == 0  # the same people are found as badly as in float
-    assert worse.key != judge.key
+    assert worse.measure(maps).ap == 0  # the same people are found as badly as in float
+    assert worse.key != meter.key
 
 
 def test_annotations_of_other_keypoints_are_no_truth(pictures: Path, network: SimulatedNetwork, tmp_path: Path) -> None:
@@ -108,20 +108,20 @@ def test_annotations_of_other_keypoints_are_no_truth(pictures: Path, network: Si
     for person in data["annotations"]:
         person["keypoints"] = person["keypoints"][:15]
     file.write_text(json.dumps(data))
-    assert Judge(calibrated(CalibrationSet.of(file, images=pictures))).truth == "the float network's own results"
+    assert LossMeter(calibrated(CalibrationSet.of(file, images=pictures))).truth == "the float network's own results"
 
 
 def test_keypoints_without_oks_constants_are_refused(pictures: Path) -> None:
     keypoints = replace(CARD.spec.keypoints, sigmas=())
     card = replace(CARD, spec=replace(CARD.spec, keypoints=keypoints))
     with pytest.raises(EdgehrError, match="no OKS constants"):
-        Judge(replace(calibrated(CalibrationSet.of(pictures)), card=card))
+        LossMeter(replace(calibrated(CalibrationSet.of(pictures)), card=card))
 
 
 def test_a_network_that_sees_nobody_is_refused(pictures: Path, network: SimulatedNetwork) -> None:
-    judge = Judge(calibrated(CalibrationSet.of(pictures)))
+    meter = LossMeter(calibrated(CalibrationSet.of(pictures)))
     with pytest.raises(EdgehrError, match=r"scores no keypoint above 0\.2 in the 37 calibration crops"):
-        judge.set_reference(np.minimum(network.run(judge.inputs), 0))
+        meter.set_reference(np.minimum(network.run(meter.inputs), 0))
 
 
 def test_people_are_listed_in_the_order_of_their_boxes(

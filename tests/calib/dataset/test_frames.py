@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgehr.calib import frames
-from edgehr.calib.frames import count_frames, read_frames
+from edgehr.calib.dataset import frames
+from edgehr.calib.dataset.frames import count_frames, read_frames
 from edgehr.errors import EdgehrError
 from tests.calib.pictures import picture, video
 

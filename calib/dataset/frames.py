@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edgehr.errors import EdgehrError
 from edgehr.live.sources.base import decoded_image
 from edgehr.live.sources.video import frame_count, open_video
 from edgehr.tasks.image.reading import Image
 
 
 def count_frames(path: Path) -> int:
-    """Frames of a video by its header or, where that does not tell, by going through it.
+    """Count the frames of a video by its header or, where that does not tell, by going through it.
 
     Raises:
         EdgehrError: It cannot be opened.
@@ -52,10 +51,3 @@ def read_frames(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Image
                 yield number, image
     finally:
         capture.release()
-
-
-def read_frame(path: Path, number: int) -> Image:
-    """One frame; raises EdgehrError where there is none of that number."""
-    for _, image in read_frames(path, [number]):
-        return image
-    raise EdgehrError(f"{path}: frame {number} of this video cannot be decoded (any more)")

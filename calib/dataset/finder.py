@@ -1,4 +1,4 @@
-"""Finding the people of a calibration set, as they will be found when the model runs."""
+"""Finders of people for a calibration set: they find them as they will be found when the model runs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from edgehr.tasks.image.reading import Image
 
 @dataclass(frozen=True)
 class Finder:
-    """What gives the boxes of people in images that nobody annotated.
+    """Finds the boxes of people in images without annotations.
 
     Attributes:
         find: (H, W, 3) BGR image -> (N, 4) xyxy boxes in its pixels, N may be 0.
-        by: What it is, with the SHA-256 of its weights, for the manifest.
+        by: Name of the model, with the SHA-256 of its weights, for the manifest.
     """
 
     find: Callable[[Image], NDArray[np.float32]]
@@ -29,14 +29,13 @@ class Finder:
 
 
 def detector(runtime: Runtime) -> Finder:
-    """Everybody, by a converted YOLOX detector; raises EdgehrError for another model."""
-    card = runtime.card
+    """Find all people by a converted YOLOX detector; raise EdgehrError for another model."""
     detect = PersonDetector(runtime)
-    return Finder(lambda image: detect(image).boxes, f"detector {card.name}, weights {_weights(runtime)}")
+    return Finder(lambda image: detect(image).boxes, f"detector {runtime.card.name}, weights {_weights(runtime)}")
 
 
 def single_person(runtime: Runtime) -> Finder:
-    """One person in each frame of a video, by the pose model itself: the crop that live pose without a detector takes.
+    """Find one person in each frame of a video, by the pose model itself, as live pose without a detector does.
 
     Args:
         runtime: The model in float, in any backend.

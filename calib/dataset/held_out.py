@@ -1,10 +1,10 @@
-"""Keeping what is evaluated out of calibration."""
+"""A check that no image to evaluate on is calibrated on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edgehr.calib.crops import CalibrationSet
+from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import among, file_fingerprint
@@ -24,19 +24,16 @@ def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:
     Raises:
         EdgehrError: Some are, or an image cannot be read.
     """
-    paths = _files(held_out)
+    if held_out.suffix.lower() == ".json":
+        annotations = Annotations.read(held_out)
+        paths = [image.path for image in annotations.ground_truth(annotations.images_beside)]
+    else:
+        paths = image_files(held_out)
     hashes = {crop["sha256"] for crop in calibration.manifest["crops"]}
-    same = {place for place, path in enumerate(paths) if sha256_file(path) in hashes}
-    same |= set(among([file_fingerprint(path) for path in paths], calibration.prints))
+    same = {index for index, path in enumerate(paths) if sha256_file(path) in hashes}
+    same |= set(among([file_fingerprint(path) for path in paths], calibration.fingerprints))
     if same:
         raise EdgehrError(
             f"{calibration.source}: {len(same)} of the {len(paths)} images of {held_out} are in this calibration set, "
             f"{paths[min(same)].name} is the first: calibrate on others, or what is evaluated says too much"
         )
-
-
-def _files(held_out: Path) -> list[Path]:
-    if held_out.suffix.lower() != ".json":
-        return image_files(held_out)
-    annotations = Annotations.read(held_out)
-    return [image.path for image in annotations.ground_truth(annotations.images_beside)]

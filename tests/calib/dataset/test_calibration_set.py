@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgehr.calib.crops import FEWEST_CROPS, CalibrationSet
-from edgehr.calib.people import Finder, detector, single_person
-from edgehr.calib.sources import POOL, spread
+from edgehr.calib.dataset.calibration_set import MIN_CROPS, CalibrationSet
+from edgehr.calib.dataset.finder import Finder, detector, single_person
+from edgehr.calib.dataset.sources import POOL, sample_evenly
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes import load
@@ -38,7 +38,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_gives_whole_images(pictures: Path) -> None:
-    chosen = CalibrationSet.of(pictures, most=40)
+    chosen = CalibrationSet.of(pictures, max_crops=40)
     assert len({crop.image for crop in chosen.crops}) == 40
     assert all(crop.box is None and crop.frame is None for crop in chosen.crops)
     assert (chosen.found_by, str(chosen)) == ("whole images", "40 crops of 40 images of pictures")
@@ -46,7 +46,7 @@ def test_a_folder_gives_whole_images(pictures: Path) -> None:
 
 
 def test_a_folder_with_a_detector_gives_its_people(pictures: Path) -> None:
-    chosen = CalibrationSet.of(pictures, most=40, finder=MIDDLE)
+    chosen = CalibrationSet.of(pictures, max_crops=40, finder=MIDDLE)
     assert {crop.box for crop in chosen.crops} == {(80.0, 32.0, 240.0, 224.0)}
     assert chosen.manifest["boxes"] == "the middle, weights none"
 
@@ -56,15 +56,15 @@ def test_the_choice_does_not_depend_on_the_file_system_and_is_the_same_again(pic
     other.mkdir()
     for path in sorted(pictures.iterdir(), key=lambda path: path.name[::-1]):  # another order of creation
         shutil.copy(path, other)
-    first, again, elsewhere = (CalibrationSet.of(path, most=40) for path in (pictures, pictures, other))
+    first, again, elsewhere = (CalibrationSet.of(path, max_crops=40) for path in (pictures, pictures, other))
     assert first.sha256 == again.sha256 == elsewhere.sha256
     assert [crop.image.name for crop in first.crops] == [crop.image.name for crop in elsewhere.crops]
-    assert CalibrationSet.of(pictures, most=39).sha256 != first.sha256
+    assert CalibrationSet.of(pictures, max_crops=39).sha256 != first.sha256
 
 
 def test_people_are_taken_by_their_boxes_from_all_images_first(shared: Path) -> None:
     source = shared / "data" / "coco-train2017-people" / "person_keypoints.json"
-    chosen = CalibrationSet.of(source, most=120)
+    chosen = CalibrationSet.of(source, max_crops=120)
     assert len({crop.image for crop in chosen.crops[:100]}) == 100
     assert len({crop.image for crop in chosen.crops}) == 100
     annotated = {
@@ -81,8 +81,8 @@ def test_people_are_taken_by_their_boxes_from_all_images_first(shared: Path) -> 
     ]
     assert len(inside) > 80
     assert len([crop for crop in inside if crop in annotated]) > 0.9 * len(inside)
-    assert CalibrationSet.of(source, source.parent / "images", most=120).sha256 == chosen.sha256
-    assert len(chosen.prints) == 100
+    assert CalibrationSet.of(source, source.parent / "images", max_crops=120).sha256 == chosen.sha256
+    assert len(chosen.fingerprints) == 100
 
 
 def test_larger_people_of_an_image_come_before_smaller_ones(shared: Path) -> None:
@@ -96,7 +96,7 @@ def test_larger_people_of_an_image_come_before_smaller_ones(shared: Path) -> Non
 
 
 def test_a_video_gives_people_of_its_frames_in_the_order_of_time(clip: Path) -> None:
-    chosen = CalibrationSet.of(clip, most=35, finder=MIDDLE)
+    chosen = CalibrationSet.of(clip, max_crops=35, finder=MIDDLE)
     frames = [crop.frame for crop in chosen.crops]
     assert len(frames) == 35
     assert frames == sorted(set(frames), key=lambda number: number or 0)
@@ -119,17 +119,20 @@ def test_frames_that_hardly_differ_count_once(tmp_path: Path) -> None:
 
 
 def test_batches_are_what_the_runtime_would_be_given(pictures: Path, clip: Path) -> None:
-    for chosen in (CalibrationSet.of(pictures, most=3, finder=MIDDLE), CalibrationSet.of(clip, most=3, finder=MIDDLE)):
+    for chosen in (
+        CalibrationSet.of(pictures, max_crops=3, finder=MIDDLE),
+        CalibrationSet.of(clip, max_crops=3, finder=MIDDLE),
+    ):
         for layout in ("nchw", "nhwc"):
             card = CARD.with_layout(layout)
             batches = list(chosen.batches(card))
             expected = [Task.for_card(card).preprocess(image, [crop.box])[0] for crop, image in chosen.pictures()]
             assert len(batches) == len(expected) == 3
             assert all((batch == crop).all() for batch, crop in zip(batches, expected, strict=True))
-    filled = next(iter(CalibrationSet.of(pictures, most=3).batches(CARD, size=4)))
+    filled = next(iter(CalibrationSet.of(pictures, max_crops=3).batches(CARD, size=4)))
     assert filled.shape == (4, 3, 256, 192)
     assert (filled == filled[:1]).all()
-    first = CalibrationSet.of(pictures, most=1)
+    first = CalibrationSet.of(pictures, max_crops=1)
     whole = Task.for_card(CARD).preprocess(read_image(first.crops[0].image), [0, 0, 320, 256])[0]
     assert (next(iter(first.batches(CARD))) == whole).all()
 
@@ -143,7 +146,7 @@ def test_the_manifest_changes_with_content_box_and_finder(pictures: Path, tmp_pa
 
 
 def test_the_manifest_file_has_the_hash_that_the_model_carries(pictures: Path, tmp_path: Path) -> None:
-    chosen = CalibrationSet.of(pictures, most=5)
+    chosen = CalibrationSet.of(pictures, max_crops=5)
     path = chosen.write_manifest(tmp_path / "model.tflite")
     assert path.name == "model.tflite.calibration.json"
     assert sha256_file(path) == chosen.sha256
@@ -153,18 +156,18 @@ def test_the_manifest_file_has_the_hash_that_the_model_carries(pictures: Path, t
 
 
 def test_of_many_images_some_of_every_part_are_looked_at() -> None:
-    chosen = spread(range(10_000), POOL)
+    chosen = sample_evenly(range(10_000), POOL)
     assert len(set(chosen)) == POOL
     assert all(place // 100 for place in np.histogram(chosen, 10, (0, 10_000))[0])
     # Pictures of 100 cameras in turn: all of them are seen.
     assert len({number % 100 for number in chosen}) == 100
-    assert spread([1, 2], 5) == [1, 2]
+    assert sample_evenly([1, 2], 5) == [1, 2]
 
 
 def test_of_more_people_than_can_be_looked_at_the_largest_of_each_image_stay(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgehr.calib.sources.POOL", 60)
+    monkeypatch.setattr("edgehr.calib.dataset.sources.POOL", 60)
     images = [{"id": n, "file_name": f"{n:05d}.jpg", "width": 320, "height": 256} for n in range(50)]
     people = [
         {"id": 2 * n + k, "image_id": n, "category_id": 1, "bbox": box, "area": 1, "keypoints": [1, 1, 2] * 17}
@@ -173,9 +176,9 @@ def test_of_more_people_than_can_be_looked_at_the_largest_of_each_image_stay(
     ]
     source = tmp_path / "people.json"
     source.write_text(json.dumps({"images": images, "annotations": people}))
-    boxes = [crop.box for crop in CalibrationSet.of(source, pictures, most=30).crops]
+    boxes = [crop.box for crop in CalibrationSet.of(source, pictures, max_crops=30).crops]
     assert set(boxes) == {(10.0, 10.0, 210.0, 210.0)}
-    boxes = [crop.box for crop in CalibrationSet.of(source, pictures, most=60).crops]
+    boxes = [crop.box for crop in CalibrationSet.of(source, pictures, max_crops=60).crops]
     assert boxes.count((100.0, 60.0, 200.0, 160.0)) <= 10
 
 
@@ -187,13 +190,13 @@ def refused(message: str, source: Path, **options: Any) -> None:
 
 
 def test_too_few_different_crops_are_refused(tmp_path: Path) -> None:
-    few = folder(tmp_path / "few", FEWEST_CROPS - 1)
-    refused(f"holds 31 different crops .31 in 31 .* needs at least {FEWEST_CROPS}", few)
+    few = folder(tmp_path / "few", MIN_CROPS - 1)
+    refused(f"holds 31 different crops .31 in 31 .* needs at least {MIN_CROPS}", few)
     for number in range(20):
         shutil.copy(few / "00000.jpg", few / f"copy{number}.jpg")
     refused("holds 31 different crops .51 in 51", few)
     cv2.imwrite(str(few / "new.jpg"), picture(1000))
-    assert len(CalibrationSet.of(few).crops) == FEWEST_CROPS
+    assert len(CalibrationSet.of(few).crops) == MIN_CROPS
 
 
 def test_what_is_no_calibration_set_is_refused(pictures: Path, clip: Path, tmp_path: Path) -> None:
@@ -232,7 +235,7 @@ def test_the_detector_finds_the_people_of_a_video(shared: Path, detector_ir: Pat
     source = shared / "data" / "video" / "people.mp4"
     with load(detector_ir, threads=1) as runtime:
         chosen = CalibrationSet.of(source, finder=detector(runtime))
-    assert len(chosen.crops) >= FEWEST_CROPS
+    assert len(chosen.crops) >= MIN_CROPS
     assert {crop.frame for crop in chosen.crops} == set(range(5))
     assert re.search(r"detector yolox-nano-coco-416x416, weights sha256 [0-9a-f]{64}", chosen.manifest["boxes"])
     assert len(list(chosen.batches(CARD))) == len(chosen.crops)
@@ -252,6 +255,6 @@ def test_the_pose_model_itself_finds_one_person_in_each_frame(shared: Path, samp
         assert chosen.manifest["boxes"].startswith("single person by litehrnet-18-wider-naive")
         with pytest.raises(EdgehrError, match="holds 3 different crops"):  # five frames of one scene
             CalibrationSet.of(original, finder=single_person(runtime))
-    assert len({crop.frame for crop in chosen.crops}) == len(chosen.crops) >= FEWEST_CROPS
+    assert len({crop.frame for crop in chosen.crops}) == len(chosen.crops) >= MIN_CROPS
     drift = [(crop.box[0] + crop.box[2]) / 2 - 6 * crop.frame for crop in chosen.crops if crop.box and crop.frame]
     assert np.ptp(drift) < 40

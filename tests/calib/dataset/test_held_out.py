@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgehr.calib.crops import CalibrationSet
-from edgehr.calib.held_out import refuse_held_out
+from edgehr.calib.dataset.calibration_set import CalibrationSet
+from edgehr.calib.dataset.held_out import refuse_held_out
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.overlap import refuse_calibrated
@@ -55,7 +55,7 @@ def test_a_file_without_contrast_is_told_by_its_hash(tmp_path: Path) -> None:
     cv2.imwrite(str(calibration / "black.png"), black)
     cv2.imwrite(str(held_out / "another.png"), black // 2)
     chosen = CalibrationSet.of(calibration)
-    assert len(chosen.prints) == len(chosen.crops) - 1
+    assert len(chosen.fingerprints) == len(chosen.crops) - 1
     refuse_held_out(chosen, held_out)
     cv2.imwrite(str(held_out / "same.png"), black)
     with pytest.raises(EdgehrError, match=r"same\.png is the first"):

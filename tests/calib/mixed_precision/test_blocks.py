@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgehr.calib.blocks import block_name, find_blocks
+from edgehr.calib.mixed_precision.blocks import block_name, find_blocks
 from edgehr.calib.quantize import place
 from edgehr.calib.quantizer.graph.onnx_graph import Graph, Operator
 from tests.calib.quantizer.small_graph import small_model

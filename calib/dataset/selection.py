@@ -1,4 +1,4 @@
-"""Which crops to calibrate on: few, and as unlike each other as can be had."""
+"""Selection of the crops to calibrate on: few, and as unlike each other as can be had."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from edgehr.tasks.image.boxes import Windows
 from edgehr.tasks.image.crops import cut_out
 from edgehr.tasks.image.reading import Image
 
-# Width / height of most pose networks' input. The choice is the same for all of them, so that what is compared between
-# models or targets was calibrated on the same people.
+# Width / height of most pose networks' input. The selection is the same for all of them: models and targets that are
+# compared were calibrated on the same people.
 ASPECT = 0.75
 CROP, THUMBNAIL = (48, 64), (12, 16)
 # What one doubling of a person's size counts, in units of the full range of gray: a small person's crop is enlarged, so
 # it is smooth where a large one's has texture.
 OCTAVE = 0.1
-# Closer than this is the same picture again. Different images of COCO are at least 0.05 apart and different people in
+# Closer than this is a duplicate. Different images of COCO are at least 0.05 apart and different people in
 # them 0.075; one who walks is 0.03 to 0.09 from one frame of a 30 fps video to the next, and camera noise makes 0.005.
-NEAR = 0.04
+MIN_DISTANCE = 0.04
 
 Floats = NDArray[np.float32]
 
 
-def describe(image: Image, boxes: Floats, scale: float = 1.0) -> Floats:
-    """What the crops of an image look like, in numbers that can be compared.
+def describe_crops(image: Image, boxes: Floats, scale: float = 1.0) -> Floats:
+    """Describe how the crops of an image look, in numbers that can be compared.
 
     Args:
         image: (H, W, 3) BGR, which may have been reduced.
         boxes: (N, 4) xyxy, pixels of the image before that.
-        scale: What it was reduced by, 0.25 for a quarter of width and height.
+        scale: Factor by which it was reduced, 0.25 for a quarter of width and height.
 
     Returns:
         (N, 199): a thumbnail's luminance, mean and spread of each color, and the person's size, weighted so that the
@@ -46,7 +46,7 @@ def describe(image: Image, boxes: Floats, scale: float = 1.0) -> Floats:
 
 
 def _look(planes: NDArray[np.uint8]) -> Floats:
-    """Luminance of a thumbnail, and mean and standard deviation of each color, all 0 to 1."""
+    """Return luminance of a thumbnail, and mean and standard deviation of each color, all 0 to 1."""
     colors = planes.reshape(3, -1) / np.float32(255)
     gray = cv2.cvtColor(planes.transpose(1, 2, 0), cv2.COLOR_BGR2GRAY)
     small = cv2.resize(gray, THUMBNAIL, interpolation=cv2.INTER_AREA)
@@ -56,35 +56,35 @@ def _look(planes: NDArray[np.uint8]) -> Floats:
     return np.concatenate([luminance / np.sqrt(luminance.size), statistics / np.sqrt(statistics.size)])
 
 
-def choose(descriptors: Floats, turns: NDArray[Any], most: int) -> list[int]:
-    """Choose crops that are far from each other: greedy farthest points, turn by turn.
+def select_diverse(descriptors: Floats, ranks: NDArray[Any], max_crops: int) -> list[int]:
+    """Select crops that are far from each other: farthest-point sampling, rank by rank.
 
     The method is Gonzalez's (Clustering to minimize the maximum intercluster distance, 1985), whose largest distance
-    from any candidate to the nearest chosen one is at most twice the least possible. It starts at the most ordinary
-    crop. The same candidates in the same order give the same choice.
+    from any candidate to the nearest selected one is at most twice the least possible. It starts at the most ordinary
+    crop. The same candidates in the same order give the same selection.
 
     Args:
-        descriptors: (N, D), see `describe`.
-        turns: (N,) whole numbers: no crop is chosen before all of lower turns are, or are near-equal to chosen ones.
-        most: How many to choose.
+        descriptors: (N, D), see `describe_crops`.
+        ranks: (N,) whole numbers: no crop is selected before all of lower ranks are, or are near-equal to those.
+        max_crops: How many to select.
 
     Returns:
-        Places of the chosen ones, in the order of their choice; fewer than `most` where the rest are near-equal to
-        them.
+        Indices of the selected ones, in the order of their selection; fewer than `max_crops` where the rest are
+        near-equal to them.
     """
     if not len(descriptors):
         return []
-    chosen: list[int] = []
+    selected: list[int] = []
     away = -_distances(descriptors, descriptors.mean(axis=0))  # of the first one: nearest to the mean
     free = np.ones(len(descriptors), bool)
-    while len(chosen) < most and free.any():
-        candidates = np.flatnonzero(free & (turns == turns[free].min()))
+    while len(selected) < max_crops and free.any():
+        candidates = np.flatnonzero(free & (ranks == ranks[free].min()))
         best = int(candidates[np.argmax(away[candidates])])
         distances = _distances(descriptors, descriptors[best])
-        away = np.minimum(away, distances) if chosen else distances
-        chosen.append(best)
-        free &= away > NEAR
-    return chosen
+        away = np.minimum(away, distances) if selected else distances
+        selected.append(best)
+        free &= away > MIN_DISTANCE
+    return selected
 
 
 def _distances(descriptors: Floats, point: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The parts of a network that are kept in float together: its stem, each branch and fusion of each module, its head."""
+"""The parts of a network that stay in float together: its stem, each branch and fusion of each module, its head."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgehr.calib.quantizer.graph.onnx_graph import Graph, Operator
 from edgehr.calib.quantizer.placement import Placement
 
 _MODULE = r"(?:stages\.\d+|stage\d+)\.\d+"
-# Where the module path of a weight ends in that of its block; the first that fits counts.
+# The part of a weight's module path that is its block's; the first pattern that fits counts.
 _PATTERNS = (
     (re.compile(rf"({_MODULE})\.(?:up|down|fuse_layers)\.(\d+)\."), "{}.fuse.{}"),
     (re.compile(rf"({_MODULE}\.(?:blocks\.branches|blocks\.blocks|branches|blocks)\.\d+)\."), "{}"),
@@ -27,9 +27,9 @@ class Block:
     Attributes:
         name: Path of their module in the PyTorch network, ``stages.1.0.blocks.0``; ``stages.1.0.fuse.2`` is what is
             added to the third branch of that module from its others.
-        convolutions: Their names.
+        convolutions: Names of the convolutions.
         macs: Their multiply-adds for one image.
-        weights: How many numbers their filters hold.
+        weights: Number of their weights.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Block:
 
 
 def find_blocks(graph: Graph, placement: Placement) -> list[Block]:
-    """The blocks of a graph whose weights are named as the PyTorch network names them, in the order of running.
+    """Find the blocks of a graph whose weights are named as the PyTorch network names them, in the order of running.
 
     Args:
         graph: A network with sizes that are known.
@@ -64,7 +64,7 @@ def find_blocks(graph: Graph, placement: Placement) -> list[Block]:
 
 
 def block_name(convolution: Operator) -> str:
-    """Which block a convolution belongs to, by the name of its weight."""
+    """Name the block that a convolution belongs to, by the name of its weight."""
     path = convolution.inputs[1].removeprefix(_PREFIX)
     if not path.endswith(f".{_SUFFIX}"):
         return convolution.name

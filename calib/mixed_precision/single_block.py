@@ -1,4 +1,4 @@
-"""A float network with one block of it in INT8: what that block alone does to the heatmaps."""
+"""A float network with one block of it in INT8: its sensitivity is what that block does to the output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.calib.blocks import Block
+from edgehr.calib.mixed_precision.blocks import Block
 from edgehr.calib.quantize import Calibration, observe, place, prepare, read_crops
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.quantizer.reconstruction.layers import reconstruct
@@ -18,15 +18,15 @@ from edgehr.calib.quantizer.simulation import SimulatedNetwork
 FIT_CROPS = 32
 
 
-class Alone:
-    """Quantizes one block at a time, with the quantizers of the recipe, with all others in float.
+class SingleBlockQuantizer:
+    """Quantizes one block at a time, with the quantizers of the recipe, and all other blocks in float.
 
-    The channels are equalized and the ranges measured once, for all blocks together, as they are in the network that is
-    written. The layers of the block are fitted; those after it do not make up for its errors.
+    The channels are equalized and the ranges observed once, for all blocks together, as they are in the network that is
+    written. The layers of the block are reconstructed; those after it do not make up for its errors.
     """
 
     def __init__(self, graph: Graph, calibration: Calibration) -> None:
-        """Nothing is computed yet.
+        """Compute nothing yet.
 
         Args:
             graph: The float network.
@@ -39,10 +39,8 @@ class Alone:
         whole, recipe = self._observed, self._calibration.recipe
         graph = whole.graph
         rest = {operator.name for operator in graph.convolutions} - set(block.convolutions)
-        split = whole.placement.split - rest
-        placement = place(
-            graph, replace(recipe, float_ends=False, pooled_weight_only=False, weight_only=()), rest, split
-        )
+        everything = replace(recipe, float_ends=False, pooled_weight_only=False, weight_only=())
+        placement = place(graph, everything, rest, whole.placement.split - rest)
         network = SimulatedNetwork(graph, placement)
         for name, quantizer in placement.quantizers.items():
             network.parameters[quantizer] = whole.parameters[whole.placement.quantizers[name]]

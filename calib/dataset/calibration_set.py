@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.calib.choice import choose
-from edgehr.calib.frames import read_frames
-from edgehr.calib.people import Finder
-from edgehr.calib.sources import Candidates, Crop, Progress, candidates, crop_box
+from edgehr.calib.dataset.finder import Finder
+from edgehr.calib.dataset.frames import read_frames
+from edgehr.calib.dataset.selection import select_diverse
+from edgehr.calib.dataset.sources import Crop, Progress, collect_candidates, crop_box
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, sha256_file
@@ -24,28 +24,28 @@ from edgehr.runtimes.artifact import Artifact
 from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import Image, read_image
 
-MOST_CROPS = 300
+MAX_CROPS = 300
 # Below this the range of an activation is that of a few pictures.
-FEWEST_CROPS = 32
-MANIFEST = 1
+MIN_CROPS = 32
+MANIFEST_SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """What the ranges of activations are taken from.
+    """Crops that activations are calibrated on.
 
     Attributes:
         source: The folder, annotation file or video.
-        crops: Those of images with the most telling first, those of a video in the order of time.
-        found_by: What their boxes are from.
-        prints: Fingerprints (`edgehr.evaluation.overlap`) of the images they are of.
+        crops: Those of images in the order of their selection, those of a video in the order of time.
+        found_by: Where their boxes are from.
+        fingerprints: Fingerprints (`edgehr.evaluation.overlap`) of the images they are of.
         images: The folder of the annotated images, where it was given.
     """
 
     source: Path
     crops: tuple[Crop, ...]
     found_by: str = ""
-    prints: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
     images: Path | None = None
 
     @classmethod
@@ -53,38 +53,48 @@ class CalibrationSet:
         cls,
         source: Path,
         images: Path | None = None,
-        most: int = MOST_CROPS,
+        max_crops: int = MAX_CROPS,
         finder: Finder | None = None,
         progress: Progress | None = None,
     ) -> CalibrationSet:
-        """Choose crops that are unlike each other; the same source gives the same choice.
+        """Select crops that are unlike each other; the same source gives the same crops.
 
         Args:
             source: A folder of images, which are taken whole unless there is a finder; a COCO keypoint file, whose
                 people are taken by their boxes; or a video, in frames of which the finder finds them.
             images: The folder of the annotated images; by default `images/` beside the file, or the file's own folder.
-            most: How many crops to take.
-            finder: Finds people, see `edgehr.calib.people`.
+            max_crops: The most crops to take.
+            finder: Finds people, see `edgehr.calib.dataset.finder`.
             progress: Called with the images looked at and how many there are.
 
         Raises:
             EdgehrError: There is no such set, an image of it cannot be read, or it holds too few different crops.
         """
-        wanted = max(most, FEWEST_CROPS)
-        found = candidates(source, images, wanted, finder, progress)
-        places = choose(found.descriptors, found.turns, wanted)
-        if len(places) < FEWEST_CROPS:
-            raise EdgehrError(_too_few(source, found, len(places)))
-        places = places[:most]
+        wanted = max(max_crops, MIN_CROPS)
+        found = collect_candidates(source, images, wanted, finder, progress)
+        selected = select_diverse(found.descriptors, found.ranks, wanted)
+        if not found.searched:
+            raise EdgehrError(f"{source}: no frame of this video can be decoded")
+        if not found.crops:
+            raise EdgehrError(
+                f"{source}: nobody was found in any of its {found.searched} images or frames that were looked at"
+            )
+        if len(selected) < MIN_CROPS:
+            raise EdgehrError(
+                f"{source}: holds {len(selected)} different crops ({len(found.crops)} in {found.searched} images or "
+                f"frames that were looked at), calibration needs at least {MIN_CROPS}: add others, near-equal ones do "
+                "not count"
+            )
+        selected = selected[:max_crops]
         if found.crops[0].frame is not None:  # a video is read from its beginning, once
-            places.sort()
-        prints = dict.fromkeys(found.prints[place] for place in places)
-        crops = tuple(found.crops[place] for place in places)
-        return cls(source, crops, found.found_by, tuple(filter(None, prints)), images)
+            selected.sort()
+        fingerprints = dict.fromkeys(found.fingerprints[index] for index in selected)
+        crops = tuple(found.crops[index] for index in selected)
+        return cls(source, crops, found.found_by, tuple(filter(None, fingerprints)), images)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What was chosen: name and SHA-256 of each crop's file, frame and box, and where the boxes are from."""
+        """List the crops: name and SHA-256 of each one's file, frame and box, and where the boxes are from."""
         hashes = {path: sha256_file(path) for path in {crop.image for crop in self.crops}}
         crops = [
             {
@@ -95,11 +105,11 @@ class CalibrationSet:
             }
             for crop in self.crops
         ]
-        return {"schema": MANIFEST, "boxes": self.found_by, "crops": crops}
+        return {"schema": MANIFEST_SCHEMA, "boxes": self.found_by, "crops": crops}
 
     @property
     def sha256(self) -> str:
-        """Of the manifest as `write_manifest` writes it."""
+        """SHA-256 of the manifest as `write_manifest` writes it."""
         return hashlib.sha256(self._manifest_file()).hexdigest()
 
     def write_manifest(self, artifact: Path) -> Path:
@@ -113,18 +123,18 @@ class CalibrationSet:
         return (json.dumps(self.manifest, indent=1) + "\n").encode()
 
     def recorded(self, artifact: Artifact) -> Artifact:
-        """The description of a model that was calibrated with this set."""
-        return replace(artifact, calibration_sha256=self.sha256, calibration_images=self.prints)
+        """Return the description of a model with this set recorded as what it was calibrated on."""
+        return replace(artifact, calibration_sha256=self.sha256, calibration_images=self.fingerprints)
 
     def batches(self, card: ModelCard, size: int = 1) -> Iterator[NDArray[np.float32]]:
-        """The crops as inputs of a model.
+        """Give the crops as inputs of a model.
 
         Args:
             card: The model, in the layout of the artifact.
             size: Its batch, which is filled with one crop, so that ranges do not depend on it.
 
         Raises:
-            EdgehrError: A file is not what it was when the crops were chosen.
+            EdgehrError: A file is not what it was when the crops were selected.
         """
         task = Task.for_card(card)
         for crop, pixels in self.pictures():
@@ -132,7 +142,7 @@ class CalibrationSet:
             yield np.repeat(task.network_inputs(pixels, box), size, axis=0)
 
     def pictures(self) -> Iterator[tuple[Crop, Image]]:
-        """Each crop with the (H, W, 3) BGR image that it is of."""
+        """Give each crop with the (H, W, 3) BGR image that it is of."""
         if self.crops[0].frame is None:
             yield from ((crop, read_image(crop.image)) for crop in self.crops)
             return
@@ -147,14 +157,3 @@ class CalibrationSet:
         images = len({(crop.image, crop.frame) for crop in self.crops})
         kind = "images" if self.crops[0].frame is None else "frames"
         return f"{len(self.crops)} crops of {images} {kind} of {self.source.name}"
-
-
-def _too_few(source: Path, found: Candidates, different: int) -> str:
-    if not found.searched:
-        return f"{source}: no frame of this video can be decoded"
-    if not found.crops:
-        return f"{source}: nobody was found in any of its {found.searched} images or frames that were looked at"
-    return (
-        f"{source}: holds {different} different crops ({len(found.crops)} in {found.searched} images or frames that "
-        f"were looked at), calibration needs at least {FEWEST_CROPS}: add others, near-equal ones do not count"
-    )
