@@ -45,7 +45,7 @@ def embed(content: bytes, artifact: Artifact) -> bytes:
 
 
 def pack(model: Any) -> bytes:
-    """A model of the schema's objects as a file that holds equal vectors once.
+    """Write a model of the schema's objects as a file that holds equal vectors once.
 
     Every per-channel quantization has as many 64-bit zeros as channels, twice a convolution: a fifth of an INT8 file
     of a small network.
@@ -71,7 +71,7 @@ class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
 
 
 def precision(model: Any) -> str:
-    """What a model computes in, by its convolutions.
+    """Return what a model computes in, by its convolutions.
 
     Returns:
         What most of their weights are: ``fp32``; ``fp16``; ``int8`` where some of the convolutions have quantized data,
@@ -97,24 +97,24 @@ def precision(model: Any) -> str:
 
 
 def read_precision(path: Path) -> str:
-    """`precision` of a file."""
+    """Return the `precision` of a file."""
     return precision(flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes())))
 
 
 def operator_counts(content: bytes) -> dict[str, int]:
-    """How many operators of each type a model has."""
+    """Count the operators of each type."""
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     return dict(Counter(operator_name(model, operator) for operator in model.subgraphs[0].operators).most_common())
 
 
 def operator_name(model: Any, operator: Any) -> str:
-    """Type of an operator: ``CONV_2D``, ..."""
+    """Return the type of an operator: ``CONV_2D``, ..."""
     code = flatbuffer_utils.get_builtin_code_from_operator_code(model.operatorCodes[operator.opcodeIndex])
     return _OPERATORS[int(code)]
 
 
 def tensor_type(tensor: Any) -> str:
-    """Type of a tensor: ``FLOAT32``, ..."""
+    """Return the type of a tensor: ``FLOAT32``, ..."""
     return _TYPES[tensor.type]
 
 

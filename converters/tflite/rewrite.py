@@ -1,9 +1,9 @@
 """Rewriting a `.tflite`, float or INT8, into the same function in operators that runtimes are fast at.
 
-- Nearest upsampling before a sum or a product becomes broadcasting: each of the larger tensor's k x k cells meets the
-  one value that the upsampled tensor would hold k x k times. A row of the larger tensor is one run of memory, so rows
-  are taken as channels and the k rows of a cell as columns: reshaping moves nothing, broadcasting brings a row of cells
-  to its k rows, and only the k copies along a row are made.
+- Nearest upsampling before a sum or a product becomes broadcasting: each block of k x k values of the larger tensor
+  meets the one value that the upsampled tensor would hold k x k times. A row of the larger tensor is one run of memory,
+  so rows are taken as channels and the k rows of a block as columns: reshaping moves nothing, broadcasting brings a row
+  of the smaller tensor to its k rows, and only the k copies along a row are made.
   XNNPACK has no nearest resize, so each of them also cut the graph in two.
 - XNNPACK concatenates five tensors at most: longer concatenations are made in two steps.
 - Each padded convolution gets a padding of its own, which XNNPACK makes part of it where nobody else reads it.
@@ -23,15 +23,15 @@ from ai_edge_litert.tools import flatbuffer_utils
 from edgehr.converters.tflite.builder import make_operator, make_operator_code
 from edgehr.converters.tflite.metadata import operator_name, pack
 
-MOST_COPIES = 4  # of one tensor in one concatenation
-MOST_JOINED = 4
+MAX_COPIES = 4  # of one tensor in one concatenation
+MAX_CONCATENATED = 4
 _PAIRS = ("ADD", "MUL")
 
 
 def rewrite(content: bytes) -> bytes:
-    """The same function, faster."""
+    """Return the same function in faster operators."""
     work = _Rewriting(content)
-    for rule in (work.broadcast, work.join_few, work.pad_alone):
+    for rule in (work.broadcast_upsampled, work.split_concatenation, work.separate_padding):
         work.apply(rule)
     return work.content()
 
@@ -45,7 +45,7 @@ class _Rewriting:
         self._made: list[Any] = []
 
     def content(self) -> bytes:
-        """The file, without tensors that nobody makes or reads any more: calibrators look at all there are."""
+        """Return the file, without tensors that nobody makes or reads any more: calibrators look at all there are."""
         graph = self._graph
         ends = [*(end for operator in graph.operators for end in (operator.inputs, operator.outputs))]
         used = sorted({int(index) for end in (*ends, graph.inputs, graph.outputs) for index in end if index >= 0})
@@ -71,8 +71,8 @@ class _Rewriting:
         used = {int(index) for operator in self._made for index in operator.inputs} | set(map(int, self._graph.outputs))
         self._graph.operators = [operator for operator in self._made if used & set(map(int, operator.outputs))]
 
-    def broadcast(self, operator: Any) -> bool:
-        """A sum or product with a nearest upsampling that nobody else reads."""
+    def broadcast_upsampled(self, operator: Any) -> bool:
+        """Replace a sum or product with a nearest upsampling that nobody else reads."""
         if self._name(operator) not in _PAIRS:
             return False
         resized = [index for index in map(int, operator.inputs) if self._is_upsampled(index)]
@@ -86,28 +86,28 @@ class _Rewriting:
         if shapes[1] != [batch, height * times, width * times, channels] or shapes[1:3] != [shapes[3]] * 2:
             return False
         cells = [batch, height, times, width * times * channels]
-        wide = self._reshaped(self._repeated(small, times), [batch, height, 1, width * times * channels])
+        wide = self._reshape(self._repeat(small, times), [batch, height, 1, width * times * channels])
         sums = self._tensor(result, cells)
-        order = [wide, self._reshaped(other, cells)]
+        order = [wide, self._reshape(other, cells)]
         operator.inputs = np.array(order if int(operator.inputs[0]) == resized[0] else order[::-1], np.int32)
         operator.outputs = np.array([sums], np.int32)
         self._made.append(operator)
-        self._reshaped(sums, shapes[3], result)
+        self._reshape(sums, shapes[3], result)
         return True
 
-    def join_few(self, operator: Any) -> bool:
-        """A concatenation of many tensors."""
-        if self._name(operator) != "CONCATENATION" or len(operator.inputs) <= MOST_JOINED:
+    def split_concatenation(self, operator: Any) -> bool:
+        """Replace a concatenation of many tensors by several of few."""
+        if self._name(operator) != "CONCATENATION" or len(operator.inputs) <= MAX_CONCATENATED:
             return False
         inputs = list(map(int, operator.inputs))
-        while len(inputs) > MOST_JOINED:
-            inputs = [*inputs[:-MOST_JOINED], self._joined(inputs[-MOST_JOINED:])]
+        while len(inputs) > MAX_CONCATENATED:
+            inputs = [*inputs[:-MAX_CONCATENATED], self._concatenate(inputs[-MAX_CONCATENATED:])]
         operator.inputs = np.array(inputs, np.int32)
         self._made.append(operator)
         return True
 
-    def pad_alone(self, operator: Any) -> bool:
-        """A padding that several operators read."""
+    def separate_padding(self, operator: Any) -> bool:
+        """Give each of several operators that read one padding its own."""
         for place, index in enumerate(map(int, operator.inputs)):
             maker = self._makers.get(index)
             if maker is None or self._name(maker) != "PAD" or self._readers[index] < 2:
@@ -131,13 +131,13 @@ class _Rewriting:
 
     # What is made.
 
-    def _repeated(self, source: int, times: int) -> int:
+    def _repeat(self, source: int, times: int) -> int:
         while times > 1:
-            copies = min(times, MOST_COPIES)
-            source, times = self._joined([source] * copies), times // copies
+            copies = min(times, MAX_COPIES)
+            source, times = self._concatenate([source] * copies), times // copies
         return source
 
-    def _joined(self, inputs: Sequence[int]) -> int:
+    def _concatenate(self, inputs: Sequence[int]) -> int:
         shape = self._shape(inputs[0])
         result = self._tensor(inputs[0], [*shape[:3], sum(self._shape(index)[3] for index in inputs)])
         options = schema.ConcatenationOptionsT()
@@ -145,7 +145,7 @@ class _Rewriting:
         self._add("CONCATENATION", inputs, result, options)
         return result
 
-    def _reshaped(self, source: int, shape: Sequence[int], result: int | None = None) -> int:
+    def _reshape(self, source: int, shape: Sequence[int], result: int | None = None) -> int:
         result = self._tensor(source, shape) if result is None else result
         options = schema.ReshapeOptionsT()
         options.newShape = np.array(shape, np.int32)
@@ -153,7 +153,7 @@ class _Rewriting:
         return result
 
     def _tensor(self, like: int, shape: Sequence[int]) -> int:
-        """A new tensor of the type and grid of another."""
+        """Add a tensor of the type and the quantization parameters of another."""
         tensor = copy.copy(self._graph.tensors[like])
         tensor.shape, tensor.shapeSignature, tensor.buffer = np.array(shape, np.int32), None, 0
         tensor.name = f"r{len(self._graph.tensors)}".encode()

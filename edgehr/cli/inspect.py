@@ -21,7 +21,7 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("file", type=Path, help=".onnx, .xml, .tflite, .plan or .trtbundle")
     parser.add_argument(
         "--delegate",
-        choices=["gpu", "nnapi", "edgetpu", "xnnpack"],
+        choices=["gpu", "xnnpack"],
         help="of a .tflite: what this delegate would leave to the CPU, and why",
     )
     parser.add_argument("--json", action="store_true", help="print everything, the full card too, as JSON")

@@ -23,7 +23,7 @@ except ImportError as error:
 HASH_KEY = "edgehr.sha256"
 HASH_LENGTH = 64
 IDENTIFIER = b"TFL3"
-MOST_METADATA = 64
+MAX_METADATA = 64
 # Field numbers of tables in the schema of TFLite (tensorflow/lite/schema/schema.fbs), where a file's buffers and
 # metadata are found; a field's place in the table's index is 4 + 2 * number.
 _MODEL_BUFFERS, _MODEL_METADATA = 4 + 2 * 4, 4 + 2 * 6
@@ -68,7 +68,7 @@ def read_artifact(data: bytes, name: str, *, recompiled: bool = False) -> Artifa
 
 
 def metadata_spans(data: bytes, name: str) -> dict[str, Span]:
-    """Where the metadata buffers of a `.tflite` are, by name; raises ArtifactError for anything else."""
+    """Find the metadata buffers of a `.tflite` by name; raises ArtifactError for anything else."""
     if data[4:8] != IDENTIFIER:
         raise ArtifactError(f"{name}: is no TFLite model: truncated or foreign")
     try:
@@ -78,7 +78,7 @@ def metadata_spans(data: bytes, name: str) -> dict[str, Span]:
 
 
 def file_hash(data: bytes, place: Span) -> bytes:
-    """SHA-256 of a file, in hex, with zeros where it will stand."""
+    """Compute the SHA-256 of a file, in hex, with zeros where it will stand."""
     digest = hashlib.sha256(data[: place.start])
     digest.update(b"0" * HASH_LENGTH)
     digest.update(data[place.stop :])
@@ -87,7 +87,7 @@ def file_hash(data: bytes, place: Span) -> bytes:
 
 def _spans(data: bytes) -> dict[str, Span]:
     model = Table(data, encode.Get(packer.uoffset, data, 0))
-    buffers, entries = _tables(model, _MODEL_BUFFERS), _tables(model, _MODEL_METADATA, MOST_METADATA)
+    buffers, entries = _tables(model, _MODEL_BUFFERS), _tables(model, _MODEL_METADATA, MAX_METADATA)
     found = {}
     for entry in entries:
         name_at, number_at = entry.Offset(_METADATA_NAME), entry.Offset(_METADATA_BUFFER)

@@ -161,7 +161,7 @@ GPU = OperatorList(
     source="https://github.com/google-ai-edge/LiteRT/blob/main/tflite/tools/versioning/gpu_compatibility.cc",
     always=(max_rank(4), _quantized_per_tensor),
     operators=_OPERATORS | _NO_FLOATS_NEEDED,
-    most_partitions=1,  # `max_delegated_partitions` of TfLiteGpuDelegateOptionsV2
+    max_partitions=1,  # `max_delegated_partitions` of TfLiteGpuDelegateOptionsV2
     left_out="it is in a smaller part of the graph: the delegate takes the largest (max_delegated_partitions is 1)",
     notes=("comparisons and logical operators, which are taken in front of a CAST or SELECT only, count as refused",),
 )

@@ -34,7 +34,7 @@ from edgehr.runtimes.tflite.rules import (
     table,
 )
 
-MOST_DIMENSIONS = 6  # XNN_MAX_TENSOR_DIMS
+MAX_DIMENSIONS = 6  # XNN_MAX_TENSOR_DIMS
 _BITS_8 = ("int8", "uint8")
 _UNLIKE = "the scales of its input and output differ too much"
 _FLOAT = data_types("float32")
@@ -197,6 +197,6 @@ _OPERATORS = table(
 
 XNNPACK = OperatorList(
     source="https://github.com/google-ai-edge/LiteRT/blob/main/tflite/delegates/xnnpack/README.md",
-    always=(max_rank(MOST_DIMENSIONS), _per_tensor),
+    always=(max_rank(MAX_DIMENSIONS), _per_tensor),
     operators=_OPERATORS,
 )

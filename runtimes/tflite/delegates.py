@@ -1,7 +1,7 @@
 """Which operators of a graph a TFLite delegate leaves to the CPU, and why, from the published operator lists.
 
-The lists are in files of their own; each names its source. A list is not the last word: a driver or compiler behind a
-delegate may refuse more, and the notes of a report say where that is known.
+The lists are in files of their own; each names its source. A list is not the last word: a driver behind a delegate may
+refuse more, and the notes of a report say where that is known.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgehr.errors import EdgehrError
-from edgehr.runtimes.tflite.delegate_edgetpu import EDGETPU
 from edgehr.runtimes.tflite.delegate_gpu import GPU
-from edgehr.runtimes.tflite.delegate_nnapi import NNAPI
 from edgehr.runtimes.tflite.delegate_xnnpack import XNNPACK
 from edgehr.runtimes.tflite.graph import Graph, Operator
 from edgehr.runtimes.tflite.rules import present
 
-_LISTS = {"gpu": GPU, "nnapi": NNAPI, "edgetpu": EDGETPU, "xnnpack": XNNPACK}
+_LISTS = {"gpu": GPU, "xnnpack": XNNPACK}
 DELEGATES = tuple(_LISTS)
 
 
@@ -84,9 +82,8 @@ def check_delegate(graph: Graph, delegate: str) -> DelegateReport:
     rules = _LISTS[delegate]
     reasons = [rules.refusal(operator) for operator in graph.operators]
     parts = partitions(graph, [not reason for reason in reasons])
-    if rules.most_partitions and len(parts) > rules.most_partitions:
-        ranked = parts if rules.first else sorted(parts, key=len, reverse=True)
-        parts = ranked[: rules.most_partitions]
+    if rules.max_partitions and len(parts) > rules.max_partitions:
+        parts = sorted(parts, key=len, reverse=True)[: rules.max_partitions]
     taken = {number for part in parts for number in part}
     refused = []
     for number, (operator, reason) in enumerate(zip(graph.operators, reasons, strict=True)):
@@ -106,7 +103,7 @@ def check_delegate(graph: Graph, delegate: str) -> DelegateReport:
 
 
 def partitions(graph: Graph, supported: list[bool]) -> list[list[int]]:
-    """The parts of a graph that a delegate would run, as TFLite divides it.
+    """Find the parts of a graph that a delegate would run, as TFLite divides it.
 
     TFLite alternates between the delegate and the CPU and lets each run all that it can before the other's turn
     (`PartitionGraphIntoIndependentNodeSubsets` in `tflite/graph_info.cc`), so operators of one part need not follow

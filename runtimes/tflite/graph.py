@@ -19,7 +19,7 @@ import numpy as np
 from edgehr.errors import ArtifactError, MissingDependencyError
 
 # Constants of axes, paddings, strides and sizes are kept; weights are not.
-MOST_VALUES = 64
+MAX_VALUES = 64
 _INTEGERS = {"int32": "<i4", "int64": "<i8"}
 # What the parser raises where offsets and lengths lead nowhere.
 _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
@@ -227,7 +227,7 @@ class _Reader:
 
     def _values(self, tensor: Any, dtype: str) -> tuple[int, ...] | None:
         buffer = self._model.Buffers(tensor.Buffer())
-        if dtype not in _INTEGERS or not 0 < buffer.DataLength() <= MOST_VALUES * 8:
+        if dtype not in _INTEGERS or not 0 < buffer.DataLength() <= MAX_VALUES * 8:
             return None
         return _integers(np.frombuffer(buffer.DataAsNumpy().tobytes(), _INTEGERS[dtype]))
 

@@ -22,8 +22,8 @@ class OperatorList:
         source: Where the list is published.
         always: Conditions on every operator.
         operators: Further conditions by operator; one that is not here is not taken.
-        most_partitions: How many separate parts of a graph the delegate takes as it is set up by default; 0 for any.
-        first: The parts it takes are the first to run rather than those of most operators.
+        max_partitions: How many separate parts of a graph the delegate takes as it is set up by default, those of most
+            operators; 0 for any.
         left_out: The reason given for operators of all other parts.
         notes: What the list leaves open, for whoever reads the report.
     """
@@ -31,13 +31,12 @@ class OperatorList:
     source: str
     always: tuple[Condition, ...]
     operators: Mapping[str, tuple[Condition, ...]]
-    most_partitions: int = 0
-    first: bool = False
+    max_partitions: int = 0
     left_out: str = ""
     notes: tuple[str, ...] = ()
 
     def refusal(self, operator: Operator) -> str:
-        """Why an operator is not taken, by itself; empty where it is."""
+        """Say why an operator is not taken, by itself; empty where it is."""
         conditions = self.operators.get(operator.name)
         if conditions is None:
             return "it is not on the list"
@@ -47,33 +46,35 @@ class OperatorList:
 
 
 def table(*rows: tuple[str, tuple[Condition, ...]]) -> dict[str, tuple[Condition, ...]]:
-    """Conditions by operator, from rows of operators (names between spaces) with the same conditions."""
+    """List conditions by operator, from rows of operators (names between spaces) with the same conditions."""
     return {name: conditions for names, conditions in rows for name in names.split()}
 
 
 def present(operator: Operator) -> Iterator[Tensor]:
-    """Inputs that are not left out, and outputs."""
+    """Yield inputs that are not left out, and outputs."""
     yield from (tensor for tensor in operator.inputs if tensor is not None)
     yield from operator.outputs
 
 
 def at(operator: Operator, position: int) -> Tensor | None:
-    """An input, or None where there is none."""
+    """Return an input, or None where there is none."""
     return operator.inputs[position] if position < len(operator.inputs) else None
 
 
 def plain(tensor: Tensor) -> str:
-    """A tensor's shape, for a reason."""
+    """Write a tensor's shape for a reason."""
     return "x".join(str(size) for size in tensor.shape) or "a scalar"
 
 
-def version(most: int) -> Condition:
-    """The operator's version is at most this."""
-    return lambda operator: f"its version is {operator.version}: at most {most}" if operator.version > most else ""
+def version(maximum: int) -> Condition:
+    """Require that the operator's version is at most this."""
+    return lambda operator: (
+        f"its version is {operator.version}: at most {maximum}" if operator.version > maximum else ""
+    )
 
 
 def data_types(*allowed: str) -> Condition:
-    """All inputs that are not static, and all outputs, are of these types."""
+    """Require that all inputs that are not static, and all outputs, are of these types."""
 
     def check(operator: Operator) -> str:
         for tensor in present(operator):
@@ -85,7 +86,7 @@ def data_types(*allowed: str) -> Condition:
 
 
 def input_type(position: int, *allowed: str) -> Condition:
-    """One input is of these types."""
+    """Require that one input is of these types."""
 
     def check(operator: Operator) -> str:
         tensor = at(operator, position)
@@ -96,7 +97,7 @@ def input_type(position: int, *allowed: str) -> Condition:
 
 
 def output_type(*allowed: str) -> Condition:
-    """All outputs are of these types."""
+    """Require that all outputs are of these types."""
 
     def check(operator: Operator) -> str:
         wrong = [tensor.dtype for tensor in operator.outputs if tensor.dtype not in allowed]
@@ -105,19 +106,19 @@ def output_type(*allowed: str) -> Condition:
     return check
 
 
-def max_rank(most: int, *positions: int) -> Condition:
-    """These inputs, or else all inputs and outputs, have at most so many dimensions."""
+def max_rank(maximum: int, *positions: int) -> Condition:
+    """Require that these inputs, or else all inputs and outputs, have at most so many dimensions."""
 
     def check(operator: Operator) -> str:
         chosen = [at(operator, position) for position in positions] if positions else present(operator)
         highest = max((len(tensor.shape) for tensor in chosen if tensor is not None), default=0)
-        return f"it has {highest} dimensions: at most {most}" if highest > most else ""
+        return f"it has {highest} dimensions: at most {maximum}" if highest > maximum else ""
 
     return check
 
 
 def input_rank(position: int, *allowed: int) -> Condition:
-    """One input has one of these numbers of dimensions."""
+    """Require that one input has one of these numbers of dimensions."""
 
     def check(operator: Operator) -> str:
         tensor = at(operator, position)
@@ -129,7 +130,7 @@ def input_rank(position: int, *allowed: int) -> Condition:
 
 
 def static(position: int, what: str) -> Condition:
-    """One input, where there is one, is known before the first inference."""
+    """Require that one input, where there is one, is known before the first inference."""
 
     def check(operator: Operator) -> str:
         tensor = at(operator, position)
@@ -139,34 +140,34 @@ def static(position: int, what: str) -> Condition:
 
 
 def given(position: int, what: str) -> Condition:
-    """One input is not left out."""
+    """Require that one input is not left out."""
     return lambda operator: f"it has no {what}" if at(operator, position) is None else ""
 
 
-def inputs(least: int, most: int) -> Condition:
-    """The number of inputs, without those left out, is within these."""
-    return lambda operator: _count(sum(tensor is not None for tensor in operator.inputs), least, most, "input")
+def inputs(minimum: int, maximum: int) -> Condition:
+    """Require that the number of inputs, without those left out, is within these."""
+    return lambda operator: _count(sum(tensor is not None for tensor in operator.inputs), minimum, maximum, "input")
 
 
-def computed_inputs(least: int, most: int) -> Condition:
-    """The number of inputs that are not static is within these."""
+def computed_inputs(minimum: int, maximum: int) -> Condition:
+    """Require that the number of inputs that are not static is within these."""
     return lambda operator: _count(
-        sum(tensor is not None and not tensor.static for tensor in operator.inputs), least, most, "computed input"
+        sum(tensor is not None and not tensor.static for tensor in operator.inputs), minimum, maximum, "computed input"
     )
 
 
-def outputs(least: int, most: int) -> Condition:
-    """The number of outputs is within these."""
-    return lambda operator: _count(len(operator.outputs), least, most, "output")
+def outputs(minimum: int, maximum: int) -> Condition:
+    """Require that the number of outputs is within these."""
+    return lambda operator: _count(len(operator.outputs), minimum, maximum, "output")
 
 
 def activation(*allowed: str) -> Condition:
-    """The fused activation is none of others than these."""
+    """Require that the fused activation is none or one of these."""
     return option("fused_activation", "NONE", *allowed)
 
 
 def option(name: str, *allowed: object) -> Condition:
-    """An option has one of these values; an absent one has the first."""
+    """Require that an option has one of these values; an absent one has the first."""
 
     def check(operator: Operator) -> str:
         value = operator.options.get(name, allowed[0])
@@ -176,12 +177,12 @@ def option(name: str, *allowed: object) -> Condition:
 
 
 def block_size(operator: Operator) -> str:
-    """The block of a DEPTH_TO_SPACE or SPACE_TO_DEPTH is above 1."""
+    """Require that the block of a DEPTH_TO_SPACE or SPACE_TO_DEPTH is above 1."""
     return "" if _integer(operator, "block_size") > 1 else "its block_size is not above 1"
 
 
 def axes(operator: Operator, position: int = 1) -> tuple[int, ...] | None:
-    """Axes of a reduction, counted from the front; None where they are not constant."""
+    """Return the axes of a reduction, counted from the front; None where they are not constant."""
     values, data = at(operator, position), at(operator, 0)
     if values is None or values.values is None or data is None:
         return None
@@ -189,7 +190,7 @@ def axes(operator: Operator, position: int = 1) -> tuple[int, ...] | None:
 
 
 def same_quantization(operator: Operator) -> str:
-    """The first input and output share scale and zero point, where both are of 8 bits."""
+    """Require that the first input and output share scale and zero point, where both are of 8 bits."""
     first, made = operator.inputs[0], operator.outputs[0]
     if first is None or first.dtype not in ("int8", "uint8") or first.dtype != made.dtype:
         return ""
@@ -202,6 +203,6 @@ def _integer(operator: Operator, name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _count(number: int, least: int, most: int, what: str) -> str:
-    wanted = str(least) if least == most else f"{least} to {most}"
-    return "" if least <= number <= most else f"it has {number} {what}s: {wanted} only"
+def _count(number: int, minimum: int, maximum: int, what: str) -> str:
+    wanted = str(minimum) if minimum == maximum else f"{minimum} to {maximum}"
+    return "" if minimum <= number <= maximum else f"it has {number} {what}s: {wanted} only"

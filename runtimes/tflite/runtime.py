@@ -18,7 +18,7 @@ from edgehr.runtimes.tflite.library import import_library, try_in_child
 from edgehr.runtimes.tflite.model import Entry, Quantization, open_model
 
 # More threads do not make networks of this size faster on phones and boards.
-MOST_THREADS = 4
+MAX_THREADS = 4
 
 
 class TFLiteRuntime(Runtime):
@@ -60,7 +60,7 @@ class TFLiteRuntime(Runtime):
             artifact = read_artifact(data, str(path))
             if artifact is None:
                 try_in_child(self.library, path)
-        threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
+        threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
         self._lock = threading.Lock()
         self._data = data  # the interpreter works in it
         self._model = open_model(path, data, self.library, device if ":" in device else device.lower(), threads)
