@@ -40,7 +40,7 @@ class Store:
 
 
 class KeptExports:
-    """Exports, simplifies and converts to TFLite each network once: a conversion takes most of its time there.
+    """Exports and simplifies each network once: a conversion takes most of its time there.
 
     What is kept is what the same code made of the same input, to the last bit, earlier in this session.
     """
@@ -48,10 +48,9 @@ class KeptExports:
     def __init__(self, store: Store) -> None:
         from edgehr.converters import source
         from edgehr.converters.onnx import stages
-        from edgehr.converters.tflite import target
 
         self._store = store
-        self._places = {"export_onnx": source, "simplify": stages, "to_tflite": target}
+        self._places = {"export_onnx": source, "simplify": stages}
         self._original: dict[str, Any] = {name: getattr(place, name) for name, place in self._places.items()}
 
     def take_over(self, patch: Any) -> None:
@@ -82,10 +81,6 @@ class KeptExports:
     def simplified(self, network: Any, card: Any, batch: int | None) -> tuple[Any, str]:
         """Both, as every target from a graph starts."""
         return self.simplify(self.export_onnx(network, card, batch))
-
-    def to_tflite(self, network: Any, card: Any, batch: int) -> bytes:
-        key = _key("to_tflite", network, *_of(card), card.layout, batch)
-        return self._store.content(key, lambda: self._original["to_tflite"](network, card, batch))
 
 
 def _of(card: Any) -> tuple[Any, ...]:
