@@ -58,7 +58,8 @@ def _accuracy(report: QualityReport) -> list[_Measure]:
         return f"{100 * each.accuracy.headline:.1f}{difference}"
 
     def similarity(each: MeasuredArtifact) -> str:
-        return NONE if each.agreement is None else f"{each.agreement.similarity:.4f}"
+        value = float("nan") if each.agreement is None else each.agreement.similarity
+        return NONE if value != value else f"{value:.4f}"
 
     def relative(each: MeasuredArtifact) -> str:
         metric = each.agreement.metric if each.agreement else None

@@ -1,0 +1,38 @@
+"""What commands print."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from edgehr.cli.output import progress_bar
+from edgehr.progress import no_bar
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_shown_on_terminals_only(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("counting", 4) as progress:
+        progress.advance()
+        progress.advance(2)
+        progress.update(4, 5)
+        progress.update(5)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert ("counting" in shown.err) == terminal
+    assert ("5/5" in shown.err) == terminal
+
+
+def test_nothing_shows_without_rich_or_where_nobody_looks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    for bar in (progress_bar("counting", None), no_bar("counting", 4)):
+        with bar as progress:
+            progress.advance()
+            progress.update(2, 4)
+    assert capsys.readouterr().err == ""
