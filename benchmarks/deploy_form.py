@@ -28,9 +28,9 @@ from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.openvino.ir import PASSIVE, to_ir
 from edgehr.converters.report.latency import interleaved
+from edgehr.converters.target import make_target
 from edgehr.converters.tflite.writer import write_float
 from edgehr.models.build import build, load
-from edgehr.models.deploy.forms import FORMS
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes.formats import FORMATS, format_of
 from edgehr.zoo import find_card
@@ -56,7 +56,7 @@ def main() -> None:
             suffix = FORMATS.get(target).suffixes[0]
             files = {form: Path(name, form + suffix) for form in ("plain", "deploy")}
             _write(network, card, target, files["plain"])
-            _write(deploy(network, FORMS[target])[0], card, target, files["deploy"])
+            _write(deploy(network, make_target(target).form())[0], card, target, files["deploy"])
             files |= {path.name: path for path in args.artifacts if format_of(path).name == target}
             _report(f"{card.name}, {target}, batch 1, {THREADS} threads", files, args.rounds, peak)
 

@@ -21,6 +21,7 @@ from edgehr.cli.output import progress_bar
 from edgehr.converters.convert import convert
 from edgehr.converters.report.measure import measure
 from edgehr.converters.report.results import MeasuredArtifact
+from edgehr.converters.target import make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -172,23 +173,16 @@ def _make(card: ModelCard, weights: Path, key: str, data: Data, folder: Path, *,
 
 def _convert_plain(card: ModelCard, weights: Path, name: str, path: Path) -> None:
     """Convert what others' quantizers start from: without the deploy form, which is half of what edgehr does."""
-    from edgehr.converters.targets import make_target
-
-    target = make_target(name)
-    target.plain = True
-    convert(card, weights, target, out=path)
+    convert(card, weights, name, plain=True, out=path)
 
 
 def _convert_int8(card: ModelCard, weights: Path, key: str, calibration: CalibrationSet, path: Path) -> None:
-    from edgehr.converters.targets import make_target
-
-    target = make_target(FORMATS[key].target)
-    target.calibration = calibration
+    target = make_target(FORMATS[key].target, precision="int8", calibration=calibration)
     if key != "tensorrt":
-        convert(card, weights, target, precision="int8", out=path)
+        convert(card, weights, target, out=path)
         return
     bundle = path.with_suffix(target.suffix)
-    convert(card, weights, target, precision="int8", out=bundle)
+    convert(card, weights, target, out=bundle)
     with atomic_write(path) as (temporary,):
         temporary.write_bytes(Bundle.read(bundle).onnx)
 

@@ -56,7 +56,7 @@ def plain(network: torch.nn.Module, card: ModelCard) -> bytes:
 
 def int8(network: Network, card: ModelCard) -> bytes:
     """Convert as `edgehr convert --precision int8` does, but quantize on a few photographs: latency is the same."""
-    crops, recipe = comparison_batch(card), recipe_for(card, "tflite")
+    crops, recipe = comparison_batch(card), recipe_for(card, "kernels")
     recipe = replace(recipe, fit_crops=len(crops))
     quantized = quantize_on(graph_of(deploy(network, recipe.form)[0], card), crops, recipe, lambda what: None)
     return write_int8(quantized, card.with_layout("nhwc"))

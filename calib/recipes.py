@@ -88,16 +88,6 @@ class KernelRecipe(BaseRecipe):
 
 Recipe = QDQRecipe | KernelRecipe
 
-# TensorRT's INT8 has no zero points and no unsigned type. ONNX Runtime and OpenVINO have both, so that tensors behind a
-# ReLU get twice the levels there.
-KINDS = {
-    "onnx": "unsigned",
-    "openvino": "unsigned",
-    "tensorrt": "symmetric",
-    "trt-bundle": "symmetric",
-    "tflite": "kernels",
-}
-
 # Of the forms that float takes (`edgehr.models.deploy.forms`), quantizers know those without broadcasting. TFLite's
 # first convolution is in INT8 in the network with conditional weighting, where float does more good elsewhere.
 DEFERRED_WEIGHTS, JOINED_STEM = Form(defer_weights=True), Form(joined_stem=True)
@@ -127,8 +117,13 @@ RECIPES: dict[tuple[str, str], dict[str, Recipe]] = {
 }
 
 
-def recipe_for(card: ModelCard, target: str) -> Recipe:
-    """Return the recipe of a model's family for a target.
+def recipe_for(card: ModelCard, kind: str) -> Recipe:
+    """Return the recipe of a model's family for the INT8 of a target.
+
+    Args:
+        card: The model.
+        kind: ``unsigned`` for Q/DQ with zero points and unsigned tensors, which get twice the levels behind a ReLU;
+            ``symmetric`` for Q/DQ without; ``kernels`` for a runtime's own integer kernels.
 
     Raises:
         EdgehrError: There is none.
@@ -138,6 +133,6 @@ def recipe_for(card: ModelCard, target: str) -> Recipe:
     if kinds is None:
         known = " and ".join(dict.fromkeys(name for name, _ in RECIPES))
         raise EdgehrError(f"{card.name}: int8 is for networks of {known}, this is of {architecture}")
-    if target not in KINDS:
-        raise EdgehrError(f"no INT8 recipe for {target}: expected one of {', '.join(KINDS)}")
-    return kinds[KINDS[target]]
+    if kind not in kinds:
+        raise EdgehrError(f"no INT8 recipe of kind {kind!r}: expected one of {', '.join(kinds)}")
+    return kinds[kind]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgehr.card import ModelCard
-from edgehr.dependencies import need_tflite_converter, need_torch
+from edgehr.converters.target import Target, make_target
+from edgehr.dependencies import need_packages, need_torch
 from edgehr.zoo import fetch, find_card
 
 if TYPE_CHECKING:
     from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.converters.conversion_report import Listener, Report
-    from edgehr.converters.target import Target
 
 
 def convert(
@@ -21,27 +22,27 @@ def convert(
     target: str | Target,
     *,
     weights: str | os.PathLike[str] | None = None,
-    precision: str = "fp32",
     size: tuple[int, int] | None = None,
-    batch: int | None = 1,
     calibration: str | os.PathLike[str] | CalibrationSet | None = None,
     out: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
     listener: Listener | None = None,
+    **options: Any,
 ) -> Report:
     """Convert a model, compare the result with it on real images, and only then move it into place.
 
     Args:
         model: A name from `edgehr.list_models`, a card in a `.json` file, or a card.
-        target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, ``tflite``, or a target with its own settings.
+        target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, ``tflite``, or a `Target` with options.
         weights: A checkpoint; by default the model's own, which are downloaded unless they are here.
-        precision: ``fp32``, ``fp16`` or ``int8``; for ``tflite`` also ``dynamic-int8``.
         size: Height and width of the input, both divisible by 32; by default the model's own.
-        batch: Images per inference, or None for any number.
         calibration: For ``int8``: a folder of images, a COCO keypoint file, or a calibration set.
         out: The artifact; by default `artifacts/MODEL-PRECISION` with the target's suffix.
         images: Folder of images to compare on; by default the photographs that ship with edgehr.
         listener: Told of each stage as it starts and ends.
+        options: Options of the target, see `edgehr.converters.target.Target`: ``precision`` (``fp32``, ``fp16`` or
+            ``int8``; for ``tflite`` also ``dynamic-int8``), ``batch`` (images per inference, or None for any number),
+            ``plain``, ...
 
     Returns:
         What was done: `path` of the artifact, its size, and how far it is from PyTorch. Of an INT8 artifact, what it
@@ -52,30 +53,26 @@ def convert(
         EdgehrError: A step failed; nothing is left behind, and an older artifact of that name stays as it was.
     """
     need_torch()
-    if target == "tflite":
-        need_tflite_converter()
+    made = make_target(target, **options)
+    need_packages(*made.packages, extra=made.extra)
     from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.converters import convert as conversion
-    from edgehr.converters.source import check_origin
-    from edgehr.converters.targets import make_target
+    from edgehr.converters.source import check_source
     from edgehr.models.backbones.layers import check_size
 
     card = model if isinstance(model, ModelCard) else find_card(os.fspath(model))
     if size is not None:
         check_size(*size)
         card = card.with_size(*size)
-    target = make_target(target) if isinstance(target, str) else target
-    check_origin(card, target.name, needs_network=target.needs_network, plain=target.plain)
+    check_source(card, made.name, needs_network=made.needs_network, plain=made.plain)
     if calibration is not None and not isinstance(calibration, CalibrationSet):
         calibration = CalibrationSet.of(Path(calibration))
-    target.calibration = calibration or target.calibration
-    target.check(precision, batch)  # what is missing is said now, not after a download
+    made = replace(made, calibration=calibration or made.calibration)
+    made.check()  # what is missing is said now, not after a download
     report = conversion.convert(
         card,
         Path(weights) if weights is not None else fetch(card),
-        target,
-        precision=precision,
-        batch=batch,
+        made,
         out=Path(out) if out is not None else None,
         images=Path(images) if images is not None else None,
         listener=listener,

@@ -1,4 +1,4 @@
-"""What a conversion did."""
+"""Conversion reports: the stages of a conversion as they run, and its result."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgehr.converters.kept import Kept
-from edgehr.tasks.difference import OutputDifference
+if TYPE_CHECKING:
+    from edgehr.converters.float_blocks import FloatBlocks
+    from edgehr.tasks.difference import OutputDifference
 
 # Called at the start of a stage with its name and None, and at its end with its name and the finished Stage.
 Listener = Callable[[str, "Stage | None"], None]
@@ -31,6 +32,40 @@ class Stage:
     detail: str = ""
 
 
+class Progress:
+    """Times the stages of a conversion and tells a listener of each as it starts and ends."""
+
+    def __init__(self, listener: Listener | None = None) -> None:
+        self.stages: list[Stage] = []
+        self._listener = listener
+        self._part = ""
+
+    def of_part(self, name: str) -> Progress:
+        """Return the same progress for a part of the model, whose name its stages start with."""
+        progress = Progress(self._listener)
+        progress.stages, progress._part = self.stages, f"{name}: " if name else ""
+        return progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Time a step; the block may set its `detail`."""
+        stage = Stage(self._part + name)
+        self._tell(stage.name, None)
+        started = time.perf_counter()
+        yield stage
+        stage.seconds = time.perf_counter() - started
+        self.stages.append(stage)
+        self._tell(stage.name, stage)
+
+    def say(self, stage: Stage, what: str) -> None:
+        """Tell what a stage that runs is at."""
+        self._tell(f"{stage.name}: {what}", None)
+
+    def _tell(self, name: str, stage: Stage | None) -> None:
+        if self._listener:
+            self._listener(name, stage)
+
+
 @dataclass
 class Report:
     """The result of a conversion.
@@ -48,22 +83,22 @@ class Report:
         compared_on: What the crops were.
         stages: In order.
         notes: What the user should know besides.
-        kept: What stays in float for a limited drop, where one was asked for.
+        float_blocks: What stays in float for a limited drop, where one was asked for.
     """
 
     model: str
     weights: str
     path: Path
     target: str
-    reference: str = "PyTorch"
-    precision: str = ""
-    size_bytes: int = 0
-    nodes: dict[str, int] = field(default_factory=dict)
-    difference: OutputDifference | None = None
-    compared_on: str = ""
-    stages: list[Stage] = field(default_factory=list)
+    reference: str
+    precision: str
+    size_bytes: int
+    nodes: dict[str, int]
+    difference: OutputDifference
+    compared_on: str
+    stages: list[Stage]
     notes: list[str] = field(default_factory=list)
-    kept: Kept | None = None
+    float_blocks: FloatBlocks | None = None
 
     @property
     def seconds(self) -> float:
@@ -71,25 +106,12 @@ class Report:
         return sum(stage.seconds for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Return plain JSON types."""
         return {
             **vars(self),
             "path": str(self.path),
-            "difference": self.difference.to_dict() if self.difference else None,
+            "difference": self.difference.to_dict(),
             "stages": [vars(stage) for stage in self.stages],
             "seconds": self.seconds,
-            "kept": self.kept.to_dict() if self.kept else None,
+            "float_blocks": self.float_blocks.to_dict() if self.float_blocks else None,
         }
-
-    @contextmanager
-    def stage(self, name: str, listener: Listener | None) -> Iterator[Stage]:
-        """Time a step; the block may set its `detail`."""
-        stage = Stage(name)
-        if listener:
-            listener(name, None)
-        started = time.perf_counter()
-        yield stage
-        stage.seconds = time.perf_counter() - started
-        self.stages.append(stage)
-        if listener:
-            listener(name, stage)

@@ -1,85 +1,65 @@
-"""A quantized network in the form of a target, in stages."""
+"""INT8 builds: a network in the form of a target, exported, quantized, and written down by the target."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from edgehr.calib.mixed_precision.search import search_mixed_precision
 from edgehr.calib.quantize import Calibration, quantize
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.calib.recipes import recipe_for
-from edgehr.converters.conversion_report import Listener, Report
-from edgehr.converters.kept import Kept
-from edgehr.converters.onnx.qdq_writer import write_qdq
-from edgehr.converters.onnx.stages import simplified_graph
-from edgehr.converters.target import Job, Target
+from edgehr.converters.conversion_report import Progress
+from edgehr.converters.float_blocks import FloatBlocks
+from edgehr.converters.onnx.simplify import simplified_graph
+from edgehr.converters.source import Source
+from edgehr.converters.target import Built, Target
 from edgehr.errors import EdgehrError
 
-STAGE = "quantize to int8"
-SEARCH = "choose what stays in float"
-Model = TypeVar("Model")
 
-
-def int8_graph(job: Job, target: Target, report: Report, listener: Listener | None) -> Any:
-    """The ONNX graph with Q/DQ; see `int8_model`."""
-    return int8_model(job, target, report, listener, lambda network: write_qdq(network, job.batch))
-
-
-def int8_model(
-    job: Job, target: Target, report: Report, listener: Listener | None, write: Callable[[SimulatedNetwork], Model]
-) -> Model:
-    """Bring a network into its deploy form, export it, quantize it, and write the result.
+def build_int8(
+    target: Target, source: Source, progress: Progress, assemble: Callable[[SimulatedNetwork], Any]
+) -> Built:
+    """Bring a network into the form of its recipe, export it, quantize it, and assemble the result.
 
     Args:
-        job: What is to be converted; the graph gets its batch.
-        target: With its calibration set, and the drop that it must keep to; gets the recipe with all that stays in
-            float.
-        report: Gets the stages, and what share of the network is in INT8.
-        listener: Told of them.
-        write: Makes what is returned of the quantized network.
+        target: With its calibration set, and the drop that it must keep to.
+        source: What is converted.
+        progress: Gets the stages.
+        assemble: Makes the target's model of the quantized network.
 
     Raises:
         EdgehrError: The network cannot be exported or quantized, or not within the drop.
     """
+    card = source.card
     if target.calibration is None:
         raise EdgehrError("int8 needs a calibration set")
-    recipe = recipe_for(job.card, target.name)
-    network = target.network(job, report, listener, recipe.form)
+    recipe = recipe_for(card, target.recipe_kind)
+    network = target.network(source, progress, recipe.form)
     # With one image sizes are known; the batch is written into the result.
-    model, failure = simplified_graph(job, network, 1, report, listener)
-    if failure:
-        raise EdgehrError(f"{job.card.name}: int8 needs a simplified graph, but {failure}")
-    by = Calibration(job.card, job.card.weights.sha256, target.calibration, recipe)
+    graph = simplified_graph(source, network, 1, progress)
+    if graph.failure:
+        raise EdgehrError(f"{card.name}: int8 needs a simplified graph, but {graph.failure}")
+    by = Calibration(card, card.weights.sha256, target.calibration, recipe)
+    blocks = None
     if target.max_drop:
         by = replace(by, recipe=recipe.for_search())
-        with report.stage(SEARCH, listener) as stage:
-            choice = search_mixed_precision(model, by, target.max_drop, _teller(SEARCH, listener))
-            report.kept = Kept.of(choice)
-            stage.detail = report.kept.summary
-        report.notes += report.kept.notes
+        with progress.stage("choose what stays in float") as stage:
+            choice = search_mixed_precision(graph.model, by, target.max_drop, lambda what: progress.say(stage, what))
+            blocks = FloatBlocks.of(choice)
+            stage.detail = blocks.summary
         by = replace(by, recipe=choice.recipe)
-    with report.stage(STAGE, listener) as stage:
-        quantized = quantize(model, by, _teller(STAGE, listener))
-        result = write(quantized)
+    with progress.stage("quantize to int8") as stage:
+        quantized = quantize(graph.model, by, lambda what: progress.say(stage, what))
+        model = assemble(quantized)
         stage.detail = f"calibrated on {target.calibration}, recipe {by.recipe.name}"
-    report.notes.append(_covered(quantized))
-    target.recipe = by.recipe.name
-    return result
-
-
-def _teller(stage: str, listener: Listener | None) -> Callable[[str], None]:
-    """Shows what a stage is at without ending it."""
-
-    def tell(what: str) -> None:
-        if listener:
-            listener(f"{stage}: {what}", None)
-
-    return tell
+    notes = [*(blocks.notes if blocks else ()), _covered(quantized)]
+    return Built(model, graph.nodes, notes, by.recipe.name, blocks)
 
 
 def _covered(network: SimulatedNetwork) -> str:
+    """Say what share of a network is in INT8."""
     graph, placement = network.graph, network.placement
     macs = sum(graph.multiply_adds(operator) for operator in graph.convolutions)
     kept = sum(operator.name in placement.float_data for operator in graph.convolutions)

@@ -1,8 +1,9 @@
-"""What a model is converted from: a network in PyTorch, or a finished ONNX graph."""
+"""Sources: what models are converted from, networks in PyTorch or finished ONNX graphs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import onnx
 from torch import nn
 
 from edgehr.card import ModelCard
-from edgehr.converters.onnx.export import check_onnx, export_onnx, strip_traces
+from edgehr.converters.onnx.export import export_onnx
+from edgehr.converters.onnx.graph import check_onnx, load_onnx, strip_traces
 from edgehr.errors import CheckpointError, EdgehrError
+from edgehr.models import Network
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.runtime import OnnxRuntime
@@ -21,26 +24,35 @@ from edgehr.tasks.base import Task
 ONNX_ARCHITECTURES = ("yolox",)
 
 
-class Origin(ABC):
-    """A model before conversion.
+class Source(ABC):
+    """A model before conversion, or a part of one.
 
     Attributes:
         name: What it is, in words.
         step: What `graph` does, as a stage of the report.
         tools: Packages whose versions an artifact records because of it.
-        card: Its card.
-        reference: It, ready to run: artifacts are compared with it.
+        has_network: Whether it is a PyTorch network, which targets can rewrite.
+        card: Its card, channels first; a part has that of the whole.
+        reference: It, ready to run, with its parts: artifacts are compared with it.
+        parts: Further graphs of the model, by name.
     """
 
     name = ""
     step = ""
     tools: tuple[str, ...] = ()
+    has_network = False
     card: ModelCard
     reference: Runtime
+    parts: Mapping[str, Source]
+
+    @property
+    def network(self) -> Network:
+        """The network in PyTorch; raises EdgehrError for a model that comes as ONNX."""
+        raise EdgehrError(f"{self.card.name} comes as {self.name}, not as a PyTorch network")
 
     @abstractmethod
     def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
-        """Its checked `onnx.ModelProto`; raises EdgehrError where it has none.
+        """Make its checked `onnx.ModelProto`; raises EdgehrError where it has none.
 
         Args:
             batch: For this number of images, or None for any.
@@ -48,23 +60,35 @@ class Origin(ABC):
         """
 
 
-class TorchOrigin(Origin):
+class TorchSource(Source):
     """A network of `edgehr.models` with a checkpoint in it."""
 
-    name, step, tools = "PyTorch", "export to ONNX", ("torch",)
+    name, step, tools, has_network = "PyTorch", "export to ONNX", ("torch",), True
     reference: TorchRuntime
 
     def __init__(self, card: ModelCard, weights: Path) -> None:
         self.card = card
         self.reference = TorchRuntime(card, weights)
+        self.parts = {}
+
+    @property
+    def network(self) -> Network:
+        """The network, in inference mode."""
+        return self.reference.network
 
     def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
         """Export it."""
-        return export_onnx(network or self.reference.network, self.card, batch)
+        return export_onnx(network or self.network, self.card, batch)
 
 
-class OnnxOrigin(Origin):
-    """An ONNX file whose input and output are as its card says.
+class OnnxSource(Source):
+    """ONNX files whose input and output are as their card says.
+
+    Args:
+        card: The model.
+        weights: The graph, or the first of several.
+        parts: Files of further graphs, by name.
+        is_part: This is such a graph itself, of which the card says nothing.
 
     Raises:
         CheckpointError: It is not an ONNX model, or of another input or output.
@@ -72,17 +96,19 @@ class OnnxOrigin(Origin):
 
     name, step = "the given ONNX", "check the graph"
 
-    def __init__(self, card: ModelCard, weights: Path) -> None:
-        self.card = card
-        self._path = weights
+    def __init__(
+        self, card: ModelCard, weights: Path, parts: Mapping[str, Path] | None = None, *, is_part: bool = False
+    ) -> None:
+        self.card, self._path = card, weights
         try:
-            self._model = onnx.load(weights)
-        except Exception as error:  # protobuf's decoding errors share no public base class
-            raise CheckpointError(
-                f"{weights}: not an ONNX model, truncated or foreign ({type(error).__name__})"
-            ) from None
-        self._check()
+            self._model = load_onnx(weights)
+        except EdgehrError as error:
+            raise CheckpointError(str(error)) from None
+        if not is_part:
+            self._check()
         self.reference = OnnxRuntime(weights)
+        self.parts = {name: OnnxSource(card, path, is_part=True) for name, path in (parts or {}).items()}
+        self.reference.parts.update({name: part.reference for name, part in self.parts.items()})
 
     def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
         """Check it; there is no network to rewrite."""
@@ -119,7 +145,7 @@ class OnnxOrigin(Origin):
             )
 
 
-def check_origin(card: ModelCard, target: str, *, needs_network: bool, plain: bool = False) -> None:
+def check_source(card: ModelCard, target: str, *, needs_network: bool, plain: bool = False) -> None:
     """Raise EdgehrError where a model is published as a graph and what is asked for starts from a network."""
     if card.architecture not in ONNX_ARCHITECTURES:
         return
@@ -132,13 +158,13 @@ def check_origin(card: ModelCard, target: str, *, needs_network: bool, plain: bo
         )
 
 
-def open_origin(card: ModelCard, weights: Path) -> Origin:
+def open_source(card: ModelCard, weights: Path) -> Source:
     """Load a checkpoint, of whichever kind the card's architecture comes in.
 
     Raises:
         CheckpointError: The file cannot be read or does not fit the card.
     """
-    return OnnxOrigin(card, weights) if card.architecture in ONNX_ARCHITECTURES else TorchOrigin(card, weights)
+    return OnnxSource(card, weights) if card.architecture in ONNX_ARCHITECTURES else TorchSource(card, weights)
 
 
 def _shape(entry: Any) -> list[int | None]:

@@ -22,8 +22,3 @@ def need_packages(*names: str, extra: str = "convert") -> None:
 def need_torch() -> None:
     """Raise MissingDependencyError where the packages that convert are not installed."""
     need_packages("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "safetensors", "rich")
-
-
-def need_tflite_converter() -> None:
-    """Raise MissingDependencyError where what converts to TFLite is not installed."""
-    need_packages("ai_edge_litert", "ai_edge_quantizer", extra="convert-tflite")

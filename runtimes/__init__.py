@@ -8,7 +8,7 @@ from pathlib import Path
 from edgehr.errors import EdgehrError
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, TensorSpec
-from edgehr.runtimes.formats import check_file, format_of
+from edgehr.runtimes.formats import check_file, format_of, part_files
 
 __all__ = ["Artifact", "Runtime", "TensorSpec", "load"]
 
@@ -20,7 +20,7 @@ def load(
     threads: int | None = None,
     precision: str | None = None,
 ) -> Runtime:
-    """Load a model for inference.
+    """Load a model for inference, with all its parts where it consists of several graphs.
 
     Args:
         path: `.onnx` (ONNX Runtime), `.xml` with its `.bin` beside it (OpenVINO), `.plan` with its `.json` (TensorRT),
@@ -31,7 +31,7 @@ def load(
             promises.
 
     Raises:
-        ArtifactError: The file is missing, damaged, foreign or of an unknown kind.
+        ArtifactError: The file, or that of a part of the model, is missing, damaged, foreign or of an unknown kind.
         MissingDependencyError: The backend is not installed.
         EdgehrError: The device is not there.
     """
@@ -39,4 +39,12 @@ def load(
     check_file(file)
     if threads is not None and threads < 1:
         raise EdgehrError(f"threads must be at least 1, got {threads}")
-    return format_of(file).open(file, device, threads, precision)
+    runtime = format_of(file).open(file, device, threads, precision)
+    try:
+        described = runtime.artifact.parts if runtime.artifact else {}
+        for name, part in part_files(file, {name: vars(part) for name, part in described.items()}).items():
+            runtime.parts[name] = format_of(part).open(part, device, threads, precision)
+    except BaseException:
+        runtime.close()
+        raise
+    return runtime

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
-from edgehr.runtimes.artifact import Artifact
+from edgehr.runtimes.artifact import Artifact, require_artifact
 
 Tensors = Mapping[str, NDArray[Any]]
 R = TypeVar("R", bound="Runtime")
@@ -52,7 +52,8 @@ class TensorSpec:
 class Runtime(ABC):
     """A loaded model. Safe to call from several threads; use it as a context manager or call `close`.
 
-    Backends set `inputs` and `outputs` through the constructor and override `_infer`.
+    Backends set `inputs` and `outputs` through the constructor and override `_infer`. A model of several graphs is the
+    runtime of its main one with the others in `parts`, by name; they are closed with it.
 
     Args:
         inputs: What the model takes.
@@ -86,6 +87,7 @@ class Runtime(ABC):
         self.device = device
         self.precision = precision
         self.batch_range = batch_range
+        self.parts: dict[str, Runtime] = {}
         self._concurrency = concurrency
         self._executor: ThreadPoolExecutor | None = None
         self._state = threading.Condition()
@@ -101,12 +103,9 @@ class Runtime(ABC):
         """Return what the model says of itself.
 
         Raises:
-            EdgehrError: edgehr did not convert the model, so it says nothing.
+            ArtifactError: edgehr did not convert the model, so it says nothing.
         """
-        if self.artifact is None:
-            name = "the model" if self.path is None else str(self.path)
-            raise EdgehrError(f"{name}: was not converted by edgehr, so what it expects and returns is not known")
-        return self.artifact
+        return require_artifact(self.artifact, self.path or "the model")
 
     def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Run the model once and wait for it.
@@ -196,6 +195,8 @@ class Runtime(ABC):
         if executor:
             executor.shutdown(wait=True)
         self._close()
+        for part in self.parts.values():
+            part.close()
 
     def __enter__(self: R) -> R:
         return self

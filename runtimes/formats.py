@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ class Format(ABC):
             "inputs": inputs,
             "outputs": outputs,
             "operators": self.operators(path),
-            "artifact": None if artifact is None else {**vars(artifact), "card": artifact.card.to_dict()},
+            "artifact": None if artifact is None else _artifact_entry(artifact),
         }
 
     def operators(self, path: Path) -> dict[str, int] | None:
@@ -157,13 +157,41 @@ def describe(path: Path) -> dict[str, Any]:
     Returns:
         `files` (name, size, sha256), `backend`, `inputs` and `outputs` (integers of TFLite with scale and zero point),
         `operators` (count by type; None where the package that could tell is not installed) and `artifact` (None for a
-        model that edgehr did not convert).
+        model that edgehr did not convert); of a model of several graphs also `parts`, the same of each by name.
 
     Raises:
-        EdgehrError: The file is missing, damaged or of an unknown kind.
+        EdgehrError: The file, or that of a part, is missing, damaged or of an unknown kind.
     """
     check_file(path)
-    return format_of(path).describe(path)
+    about = format_of(path).describe(path)
+    parts = part_files(path, about["artifact"]["parts"] if about["artifact"] else {})
+    if parts:
+        about["parts"] = {name: format_of(file).describe(file) for name, file in parts.items()}
+    return about
+
+
+def part_files(path: Path, parts: Mapping[str, Mapping[str, str]]) -> dict[str, Path]:
+    """Find the files of the parts of a model and check that they are those that it was written with.
+
+    Args:
+        path: The main file.
+        parts: `file` and `sha256` of each part, by its name.
+
+    Raises:
+        ArtifactError: One is missing, damaged, or of another model.
+    """
+    found = {name: path.with_name(part["file"]) for name, part in parts.items()}
+    for name, file in found.items():
+        if not file.is_file():
+            raise ArtifactError(f"{path}: its part {name} is not beside it: {file.name} is missing")
+        if sha256_file(file) != parts[name]["sha256"]:
+            raise ArtifactError(f"{path}: its part {name}, {file.name}, is damaged or belongs to another model")
+    return found
+
+
+def _artifact_entry(artifact: Artifact) -> dict[str, Any]:
+    parts = {name: dict(vars(part)) for name, part in artifact.parts.items()}
+    return {**vars(artifact), "card": artifact.card.to_dict(), "parts": parts}
 
 
 def tensor_entry(spec: TensorSpec) -> dict[str, Any]:

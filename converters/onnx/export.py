@@ -6,11 +6,11 @@ import logging
 import warnings
 from typing import Any
 
-import onnx
 import torch
 from torch import nn
 
 from edgehr.card import ModelCard
+from edgehr.converters.onnx.graph import check_onnx, strip_traces
 from edgehr.errors import EdgehrError
 
 # What TensorRT 8.6 and later, OpenVINO and ONNX Runtime all read, and the exporter's native opset.
@@ -57,21 +57,3 @@ def export_onnx(network: nn.Module, card: ModelCard, batch: int | None) -> Any:
     strip_traces(model)
     check_onnx(model)
     return model
-
-
-def strip_traces(model: Any) -> None:
-    """Remove what exporter and simplifier note about themselves: source paths, stack traces, their settings."""
-    del model.metadata_props[:]
-    graph = model.graph
-    del graph.metadata_props[:]
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-
-
-def check_onnx(model: Any) -> None:
-    """Run ONNX's checker with shape inference; raises EdgehrError with its first line."""
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise EdgehrError(f"the exported graph is not valid ONNX: {str(error).strip().splitlines()[0]}") from error

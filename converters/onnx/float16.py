@@ -1,23 +1,25 @@
-"""Float16 inside the graph, and what must stay in float32 for it."""
+"""Graphs in float16, with what would overflow left in float32."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+
+from edgehr.runtimes.base import Tensors
 
 # float16 ends at 65504. Values seen on a few crops keep this much room to it, for crops that were not seen.
-LARGEST = 16384.0
+MAX_VALUE = 16384.0
 
 
-def to_fp16(model: Any, crops: NDArray[np.float32], *, keep_io: bool = True) -> tuple[Any, list[str]]:
+def to_fp16(model: Any, samples: Sequence[Tensors], *, keep_io: bool = True) -> tuple[Any, list[str]]:
     """Cast a graph to float16 (ONNX Runtime's converter).
 
     Args:
         model: An `onnx.ModelProto` in float32.
-        crops: (N, 3, H, W) real inputs, to find nodes whose values would overflow; those stay in float32.
+        samples: Real inputs by name, (N, ...) each, to find nodes whose values would overflow; those stay in float32.
         keep_io: Keep input and output in float32.
 
     Returns:
@@ -25,7 +27,7 @@ def to_fp16(model: Any, crops: NDArray[np.float32], *, keep_io: bool = True) -> 
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    kept = overflowing_nodes(model, crops)
+    kept = overflowing_nodes(model, samples)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     cast = convert_float_to_float16(copy, keep_io_types=keep_io, node_block_list=kept)
@@ -54,8 +56,8 @@ def _casts_to(node: Any, kind: int) -> bool:
     return node.op_type == "Cast" and any(entry.name == "to" and entry.i == kind for entry in node.attribute)
 
 
-def overflowing_nodes(model: Any, crops: NDArray[np.float32], largest: float = LARGEST) -> list[str]:
-    """Names of the nodes that read or write a value beyond `largest` on real inputs."""
+def overflowing_nodes(model: Any, samples: Sequence[Tensors], largest: float = MAX_VALUE) -> list[str]:
+    """Name the nodes that read or write a value beyond `largest` on real inputs."""
     import onnxruntime as ort
 
     probe = onnx.ModelProto()
@@ -66,12 +68,10 @@ def overflowing_nodes(model: Any, crops: NDArray[np.float32], largest: float = L
             if name and name not in outputs:
                 probe.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     session = ort.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    spec, names = session.get_inputs()[0], [entry.name for entry in session.get_outputs()]
-    batch = spec.shape[0] if isinstance(spec.shape[0], int) else 1
+    names, size = [entry.name for entry in session.get_outputs()], session.get_inputs()[0].shape[0]
     beyond: set[str] = set()
-    crops = np.resize(crops, (-(-len(crops) // batch) * batch, *crops.shape[1:]))  # repeats crops to fill the last one
-    for start in range(0, len(crops), batch):  # one batch at a time: every tensor of the network is kept
-        for name, value in zip(names, session.run(names, {spec.name: crops[start : start + batch]}), strict=True):
+    for inputs in _batches(samples, size if isinstance(size, int) else 1):
+        for name, value in zip(names, session.run(names, inputs), strict=True):
             if value.dtype == np.float32 and value.size and not np.abs(value).max() <= largest:
                 beyond.add(name)
     for tensor in model.graph.initializer:
@@ -80,3 +80,12 @@ def overflowing_nodes(model: Any, crops: NDArray[np.float32], largest: float = L
         if np.abs(onnx.numpy_helper.to_array(tensor)).max(initial=0) > largest:
             beyond.add(tensor.name)
     return [node.name for node in model.graph.node if beyond & {*node.input, *node.output}]
+
+
+def _batches(samples: Sequence[Tensors], size: int) -> Iterator[Tensors]:
+    """Cut samples into batches, one at a time, since every tensor of the network is kept; the last is filled up."""
+    for sample in samples:
+        count = len(next(iter(sample.values())))
+        whole = {name: np.resize(array, (-(-count // size) * size, *array.shape[1:])) for name, array in sample.items()}
+        for start in range(0, count, size):
+            yield {name: array[start : start + size] for name, array in whole.items()}

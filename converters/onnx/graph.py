@@ -1,26 +1,54 @@
-"""ONNX graphs: precision, and what they say of themselves."""
+"""ONNX graphs: reading, checking and describing them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
+from pathlib import Path
 from typing import Any
 
 import onnx
 
+from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 
 _TYPES = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16", onnx.TensorProto.INT8: "int8"}
 
 
+def load_onnx(path: Path) -> Any:
+    """Read a file as an `onnx.ModelProto`; raises ArtifactError where it is missing, truncated or foreign."""
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such model file")
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf's decoding errors share no public base class
+        raise ArtifactError(f"{path}: not an ONNX model, truncated or foreign ({type(error).__name__})") from None
+
+
+def strip_traces(model: Any) -> None:
+    """Remove what exporter and simplifier note about themselves: source paths, stack traces, their settings."""
+    del model.metadata_props[:]
+    graph = model.graph
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def check_onnx(model: Any) -> None:
+    """Run ONNX's checker with shape inference; raises EdgehrError with its first line."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise EdgehrError(f"the exported graph is not valid ONNX: {str(error).strip().splitlines()[0]}") from error
+
+
 def weight_precision(model: Any) -> str:
-    """The precision that most of a graph's weight values are stored in: ``fp32``, ``fp16`` or ``int8``."""
+    """Return the precision that most of a graph's weight values are stored in: ``fp32``, ``fp16`` or ``int8``."""
     sizes: Counter[str] = Counter()
     for tensor in model.graph.initializer:
         if tensor.data_type in _TYPES:
-            count = 1
-            for dimension in tensor.dims:
-                count *= dimension
-            sizes[_TYPES[tensor.data_type]] += count
+            sizes[_TYPES[tensor.data_type]] += prod(tensor.dims)
     return sizes.most_common(1)[0][0] if sizes else "fp32"
 
 
@@ -28,3 +56,11 @@ def embed(model: Any, artifact: Artifact) -> None:
     """Write an artifact's description into a graph's metadata, in place."""
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, artifact.to_json()
+
+
+def described(model: Any, artifact: Artifact) -> Any:
+    """Return a copy of a graph with an artifact's description in its metadata."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    embed(copy, artifact)
+    return copy

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Operator
 from edgehr.calib.quantizer.placement import MOVING
 from edgehr.calib.quantizer.simulation import SPLIT_RATIO, SimulatedNetwork
-from edgehr.converters.onnx.export import check_onnx
+from edgehr.converters.onnx.graph import check_onnx
 
 
 def write_qdq(network: SimulatedNetwork, batch: int | None = 1) -> Any:

@@ -1,19 +1,60 @@
-"""onnxsim, in a child process, because it is native code that has been seen to crash."""
+"""Simplifying graphs with onnxsim, in a child process, because it is native code that has been seen to crash."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
+from torch import nn
 
-from edgehr.converters.onnx.export import check_onnx, strip_traces
+from edgehr.converters.conversion_report import Progress
+from edgehr.converters.onnx.graph import check_onnx, strip_traces
+from edgehr.converters.source import Source
 from edgehr.errors import EdgehrError
 
 TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class SimplifiedGraph:
+    """The graph of a source.
+
+    Attributes:
+        model: An `onnx.ModelProto`.
+        nodes: How many nodes there were after each step.
+        failure: Why it is not simplified; empty where it is.
+    """
+
+    model: Any
+    nodes: dict[str, int]
+    failure: str
+
+
+def simplified_graph(
+    source: Source, network: nn.Module | None, batch: int | None, progress: Progress
+) -> SimplifiedGraph:
+    """Get the graph of a source and simplify it.
+
+    Args:
+        source: What is converted.
+        network: A form of its network; None for a model that comes as a graph.
+        batch: Images per inference; None for any number.
+        progress: Gets the stages.
+    """
+    with progress.stage(source.step) as stage:
+        model = source.graph(batch, network)
+        exported = len(model.graph.node)
+        stage.detail = f"opset {model.opset_import[0].version}, {exported} nodes, checked"
+    with progress.stage("simplify") as stage:
+        model, failure = simplify(model)
+        simplified = len(model.graph.node)
+        stage.detail = failure or f"{simplified} nodes"
+    return SimplifiedGraph(model, {"exported": exported, "simplified": simplified}, failure)
 
 
 def simplify(model: Any) -> tuple[Any, str]:

@@ -2,81 +2,112 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from edgehr.calib.quantizer.graph.onnx_graph import Graph
-from edgehr.converters.conversion_report import Listener, Report
-from edgehr.converters.int8 import int8_model
-from edgehr.converters.onnx.stages import simplified_graph
-from edgehr.converters.target import Job, Target
-from edgehr.converters.tflite.metadata import embed, operator_counts, read_precision
-from edgehr.converters.tflite.static_int8 import quantize_static
-from edgehr.converters.tflite.writer import write_float, write_int8
+from edgehr.converters.target import Built, Target, Written, open_written
 from edgehr.errors import EdgehrError
-from edgehr.runtimes.artifact import Artifact
+
+if TYPE_CHECKING:
+    from edgehr.card import ModelCard
+    from edgehr.converters.conversion_report import Progress
+    from edgehr.converters.source import Source
+    from edgehr.runtimes import Artifact
+    from edgehr.runtimes.base import Tensors
 
 EVERYTHING = "ai-edge-quantizer-static"  # recipe of files that are INT8 throughout
+F = TypeVar("F", bound="TFLiteTarget")
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class TFLiteTarget(Target):
     """`.tflite`.
 
+    With ``int8``, `native_io` makes input, output and every operator INT8, by `ai-edge-quantizer`: for accelerators
+    that have nothing else. It costs accuracy.
+
     Attributes:
-        channels_last: Input (N, H, W, 3) and output (N, H / 4, W / 4, K), what mobile cameras and delegates want;
-            otherwise both channels first.
-        native_io: With ``int8``, INT8 input and output, and every operator in INT8, by `ai-edge-quantizer`: for
-            accelerators that have nothing else. It costs accuracy.
+        layout: ``nhwc`` takes (N, H, W, 3) and returns (N, H / 4, W / 4, K), what mobile cameras and delegates want;
+            ``nchw`` has both channels first.
     """
 
-    name, suffix = "tflite", ".tflite"
-    tools = ("onnx", "onnxsim", "ai-edge-quantizer", "ai-edge-litert")
-    precisions = ("fp32", "fp16", "dynamic-int8", "int8")
-    channels_last: bool = True
-    native_io: bool = False
+    name: ClassVar[str] = "tflite"
+    tools: ClassVar[tuple[str, ...]] = ("onnx", "onnxsim", "ai-edge-quantizer", "ai-edge-litert")
+    packages: ClassVar[tuple[str, ...]] = ("ai_edge_litert", "ai_edge_quantizer")
+    extra: ClassVar[str] = "convert-tflite"
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "dynamic-int8", "int8")
+    recipe_kind: ClassVar[str] = "kernels"
+
+    layout: str = "nhwc"
+
+    @staticmethod
+    def add_options(group: argparse._ActionsContainer) -> list[argparse.Action]:
+        """Add layout and integer input and output."""
+        return [
+            group.add_argument(
+                "--layout", choices=["nhwc", "nchw"], help="of input and output (default: nhwc, channels last)"
+            ),
+            group.add_argument("--int8-io", action="store_true", help="with int8: INT8 input and output too"),
+        ]
+
+    @classmethod
+    def from_options(cls: type[F], args: argparse.Namespace, **own: Any) -> F:
+        """Make a target; it has no float16 input and output."""
+        if args.fp16_io:
+            raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
+        return super().from_options(args, layout=args.layout or "nhwc", native_io=args.int8_io, **own)
 
     @property
     def variant(self) -> str:
-        """Also layout and integer ends."""
-        return super().variant + ("" if self.channels_last else "-nchw") + ("-int8-io" if self.native_io else "")
+        """What the default file name says of the plain form, the layout, and integer input and output."""
+        return super().variant + ("" if self.layout == "nhwc" else "-nchw") + ("-int8-io" if self.native_io else "")
 
-    def check(self, precision: str, batch: int | None) -> None:
-        """Also dynamic batch, which TFLite files have not."""
-        super().check(precision, batch)
-        if batch is None:
+    def check(self) -> None:
+        """Raise EdgehrError for options that cannot be met: the batch of a file is fixed, for one."""
+        super().check()
+        if self.batch is None:
             raise EdgehrError("a TFLite file has a fixed batch: give --batch N")
-        if self.native_io and precision != "int8":
+        if self.native_io and self.precision != "int8":
             raise EdgehrError("integer input and output need --precision int8")
 
-    def described(self, artifact: Artifact) -> Artifact:
-        """Also its layout."""
-        artifact = super().described(artifact)
-        return replace(artifact, card=artifact.card.with_layout("nhwc" if self.channels_last else "nchw"))
+    def described(self, card: ModelCard) -> ModelCard:
+        """Return the card with the layout of the artifact."""
+        return card.with_layout(self.layout)
 
-    def build(self, job: Job, report: Report, listener: Listener | None) -> Any:
-        """Bring the network into its deploy form, export it, and write it in the wanted precision."""
-        card, batch = job.card.with_layout("nhwc" if self.channels_last else "nchw"), job.batch or 1
-        if job.precision == "int8" and not self.native_io:
-            return int8_model(job, self, report, listener, lambda network: write_int8(network, card, batch))
-        network = self.network(job, report, listener)
-        model, failure = simplified_graph(job, network, batch, report, listener)
-        if failure:
-            report.notes.append(f"kept the unsimplified graph: {failure}")
-        with report.stage("write the operators of TFLite", listener) as stage:
-            content = write_float(Graph(model), card, "fp32" if self.native_io else job.precision)
+    def build(self, source: Source, samples: Sequence[Tensors], progress: Progress) -> Built:
+        """Bring the network into its deploy form, export it, and make a file of it in the wanted precision."""
+        from edgehr.calib.quantizer.graph.onnx_graph import Graph
+        from edgehr.converters.int8 import build_int8
+        from edgehr.converters.onnx.simplify import simplified_graph
+        from edgehr.converters.tflite.metadata import operator_counts
+        from edgehr.converters.tflite.static_int8 import quantize_static
+        from edgehr.converters.tflite.writer import write_float, write_int8
+
+        card, batch = self.described(source.card), self.batch or 1
+        if self.precision == "int8" and not self.native_io:
+            return build_int8(self, source, progress, lambda network: write_int8(network, card, batch))
+        graph = simplified_graph(source, self.network(source, progress), batch, progress)
+        notes = [f"kept the unsimplified graph: {graph.failure}"] if graph.failure else []
+        with progress.stage("write the operators of TFLite") as stage:
+            content = write_float(Graph(graph.model), card, "fp32" if self.native_io else self.precision)
             stage.detail = f"{sum(operator_counts(content).values())} operators"
-        if self.native_io and self.calibration is not None:
-            with report.stage("quantize to int8", listener) as stage:
-                samples = self.calibration.batches(card, batch)
-                content = quantize_static(content, samples, card.input.name, integer_io=True)
-                stage.detail, self.recipe = f"every operator, calibrated on {self.calibration}", EVERYTHING
-        return content
+        if not self.native_io or self.calibration is None:
+            return Built(content, graph.nodes, notes)
+        with progress.stage("quantize to int8") as stage:
+            crops = self.calibration.batches(card, batch)
+            content = quantize_static(content, crops, card.input.name, integer_io=True)
+            stage.detail = f"every operator, calibrated on {self.calibration}"
+        return Built(content, graph.nodes, notes, recipe=EVERYTHING)
 
-    def write(self, model: Any, artifact: Artifact, path: Path, report: Report) -> str:
+    def write(self, built: Built, artifact: Artifact, path: Path) -> Written:
         """Write with the description and a hash in the metadata."""
-        content = embed(model, artifact)
+        from edgehr.converters.tflite.metadata import embed, operator_counts, read_precision
+
+        content = embed(built.model, artifact)
         path.write_bytes(content)
-        report.nodes["artifact"] = sum(operator_counts(content).values())
-        return read_precision(path)
+        nodes = {"artifact": sum(operator_counts(content).values())}
+        return Written(read_precision(path), partial(open_written, path), nodes=nodes)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgehr.cli.output import SubParsers, print_json
-from edgehr.cli.tensorrt_options import add_tensorrt_options, with_options
 from edgehr.errors import EdgehrError
 from edgehr.files import check_writable
+from edgehr.runtimes.tensorrt.options import add_tensorrt_options, settings_from_options
 
 if TYPE_CHECKING:
     from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -26,7 +26,7 @@ def register(commands: SubParsers) -> None:
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="written by: edgehr convert MODEL --to trt-bundle")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: the bundle's name with .plan")
-    add_tensorrt_options(parser)
+    add_tensorrt_options(parser.add_argument_group("TensorRT"))
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.runtimes.tensorrt.make import make_plan
 
     bundle = _read(args.bundle)
-    bundle = replace(bundle, settings=with_options(bundle.settings, args))
+    bundle = replace(bundle, settings=settings_from_options(bundle.settings, args))
     path = args.out or args.bundle.with_suffix(".plan")
     suffixes = FORMATS.get("tensorrt").suffixes
     if path.suffix not in suffixes:
@@ -97,7 +97,7 @@ def _read(path: Path) -> Bundle:
     found = find_format(path)
     if found and found.name == "onnx":
         need_packages("onnx")
-        from edgehr.converters.tensorrt.bundles import bundle_from_onnx
+        from edgehr.converters.tensorrt.graph import bundle_from_onnx
 
         return bundle_from_onnx(path)
     if (not found or found.name != "trt-bundle") and path.exists():

@@ -13,8 +13,8 @@ from edgehr.errors import EdgehrError
 if TYPE_CHECKING:
     from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.calib.dataset.finder import Finder
+    from edgehr.calib.mixed_precision.search import MaxDrop
     from edgehr.card import ModelCard
-    from edgehr.converters.target import Target
     from edgehr.progress import ProgressBar
 
 MOST = 2000
@@ -92,19 +92,21 @@ def parse_drop(text: str) -> float:
     return value
 
 
-def limit_drop(target: Target, most: str, bar: ProgressBar) -> None:
-    """Let a target keep in float what INT8 would lose too much by.
+def max_drop(given: str, bar: ProgressBar) -> MaxDrop:
+    """Make the limit of what INT8 may lose.
 
     Args:
-        target: One that can be in INT8.
-        most: `--max-drop` as it was given.
+        given: `--max-drop` as it was given.
         bar: Shows progress.
+
+    Raises:
+        EdgehrError: It is no drop, or what measures it is not installed.
     """
     from edgehr.calib.mixed_precision.search import MaxDrop
     from edgehr.dependencies import need_packages
 
     need_packages("faster_coco_eval", extra="eval")
-    target.max_drop = MaxDrop(parse_drop(most), bar)
+    return MaxDrop(parse_drop(given), bar)
 
 
 def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Finder | None:

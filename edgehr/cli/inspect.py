@@ -81,6 +81,8 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
             lines.append((kind.removesuffix("s"), f"{tensor['name']} {tensor['dtype']} ({shape}){_quantized(tensor)}"))
     artifact = description["artifact"]
     lines += _artifact_lines(artifact) if artifact else [("card", "none: edgehr did not convert this model")]
+    for name, part in description.get("parts", {}).items():
+        lines += [(f"part {name}", value) for label, value in _lines(part) if label in ("file", "input", "output")]
     if "built_on" in description:
         return lines + _plan_lines(description)
     if "onnx_sha256" in description:

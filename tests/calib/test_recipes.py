@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgehr.calib.recipes import KernelRecipe, QDQRecipe, recipe_for
+from edgehr.converters.target import TARGETS
 from edgehr.errors import EdgehrError
 from edgehr.zoo import DEFAULT_DETECTOR, get_card
 
@@ -16,13 +17,13 @@ GATED, NAIVE, LARGE = (
 
 
 def qdq(name: str, target: str) -> QDQRecipe:
-    recipe = recipe_for(get_card(name), target)
+    recipe = recipe_for(get_card(name), TARGETS.get(target).recipe_kind)
     assert isinstance(recipe, QDQRecipe)
     return recipe
 
 
 def kernels(name: str) -> KernelRecipe:
-    recipe = recipe_for(get_card(name), "tflite")
+    recipe = recipe_for(get_card(name), TARGETS.get("tflite").recipe_kind)
     assert isinstance(recipe, KernelRecipe)
     return recipe
 
@@ -41,7 +42,7 @@ def test_runtimes_with_unsigned_bytes_use_them(target: str) -> None:
 
 def test_additions_center_where_levels_would_be_lost() -> None:
     targets = ("trt-bundle", "tflite", "onnx", "openvino")
-    found = [recipe_for(get_card(NAIVE), each).centering_additions for each in targets]
+    found = [recipe_for(get_card(NAIVE), TARGETS.get(each).recipe_kind).centering_additions for each in targets]
     assert found == [True, True, False, False]
     assert not kernels(GATED).centering_additions  # no fixed ranges to center in
     assert not qdq(LARGE, "tensorrt").centering_additions
@@ -81,6 +82,6 @@ def test_conditional_weighting_has_dynamic_ranges_where_kernels_return_8_bits() 
 
 def test_what_has_no_recipe_is_refused() -> None:
     with pytest.raises(EdgehrError, match="int8 is for networks of lite_hrnet and hrnet"):
-        recipe_for(get_card(DEFAULT_DETECTOR), "onnx")
-    with pytest.raises(EdgehrError, match="no INT8 recipe for coreml"):
+        recipe_for(get_card(DEFAULT_DETECTOR), "unsigned")
+    with pytest.raises(EdgehrError, match="no INT8 recipe of kind 'coreml'"):
         recipe_for(get_card(GATED), "coreml")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edgehr.cli.convert import _print_kept
+from edgehr.cli.convert import _print_float_blocks
 from edgehr.cli.main import main
-from edgehr.converters.kept import Kept
+from edgehr.converters.float_blocks import FloatBlocks
 from edgehr.zoo import DEFAULT_MODEL
-from tests.converters.test_kept import CHOICE
+from tests.converters.test_float_blocks import CHOICE
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(
 
 
 def test_the_table_names_blocks_losses_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_kept(Kept.of(CHOICE))
+    _print_float_blocks(FloatBlocks.of(CHOICE))
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[-1].split() == ["stem", "2", "0.60", "0.0200", "75.0%", "5.0%", "+0.6", "kB"]
     assert lines[-2].startswith("BLOCK ")

@@ -17,8 +17,9 @@ from edgehr.card import ModelCard
 from edgehr.converters import convert as convert_module
 from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.convert import convert
-from edgehr.converters.onnx.targets import OnnxTarget, TensorRTTarget
-from edgehr.converters.source import OnnxOrigin, open_origin
+from edgehr.converters.onnx.target import OnnxTarget
+from edgehr.converters.source import OnnxSource, open_source
+from edgehr.converters.tensorrt.target import TensorRTTarget
 from edgehr.errors import CheckpointError, EdgehrError
 from edgehr.live.predictors.person_detector import PersonDetector
 from edgehr.runtimes import load
@@ -162,22 +163,22 @@ def test_graphs_that_do_not_fit_the_card_are_refused(model: onnx.ModelProto, tmp
     path = tmp_path / "other.onnx"
     onnx.save(model, path)
     with pytest.raises(CheckpointError, match="does not fit yolox-nano-coco-416x416"):
-        open_origin(CARD, path)
+        open_source(CARD, path)
 
 
 def test_files_that_are_no_graph_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.onnx"
     path.write_bytes(b"not a graph at all")
     with pytest.raises(CheckpointError, match=r"weights\.onnx: not an ONNX model"):
-        open_origin(CARD, path)
+        open_source(CARD, path)
 
 
 def test_nobody_seen_is_said_and_comparable(tmp_path: Path) -> None:
     path = tmp_path / "zeros.onnx"
     onnx.save(graph(), path)
-    origin = open_origin(CARD, path)
-    assert isinstance(origin, OnnxOrigin)
-    difference = compare(CARD, origin.reference, origin.reference, comparison_batch(CARD)[:2])
+    source = open_source(CARD, path)
+    assert isinstance(source, OnnxSource)
+    difference = compare(CARD, source.reference, source.reference, comparison_batch(CARD)[:2])
     assert isinstance(difference, BoxDifference)
     assert difference.boxes == 0
     assert difference.to_dict()["boxes_mean"] is None

@@ -25,9 +25,11 @@ from edgehr.calib.recipes import QDQRecipe
 from edgehr.converters import int8
 from edgehr.converters.convert import convert
 from edgehr.converters.onnx.qdq_writer import write_qdq
-from edgehr.converters.onnx.targets import BundleTarget, OnnxTarget, OpenVINOTarget, TensorRTTarget
+from edgehr.converters.onnx.target import OnnxTarget
+from edgehr.converters.openvino.target import OpenVINOTarget
 from edgehr.converters.target import Target
-from edgehr.converters.tensorrt.bundles import bundle_from_onnx
+from edgehr.converters.tensorrt.graph import bundle_from_onnx
+from edgehr.converters.tensorrt.target import BundleTarget, TensorRTTarget
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.evaluation.keypoints import KeypointEvaluator
 from edgehr.models.build import load as load_network
@@ -66,8 +68,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], A
         few = QDQRecipe("few", equalize_crops=16, range_crops=16, fit_crops=32)
         recipe = replace(few, unsigned=unsigned, split_share=split_share)
         monkeypatch.setattr(int8, "recipe_for", lambda card, name: recipe)
-        target.calibration = calibration
-        return target
+        return replace(target, calibration=calibration)
 
     return prepare
 
@@ -120,7 +121,6 @@ def test_heatmaps_stay_near_and_most_is_in_int8(
     path = tmp_path / f"a{suffix}"
     report = convert(card, find_weights(card), few(target(), people), precision="int8", out=path)
     assert report.precision == "int8"
-    assert report.difference is not None
     assert report.difference.correlation > 0.97
     coverage = format_of(path).coverage(path)
     assert coverage is not None
@@ -183,9 +183,8 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     monkeypatch.setattr(KeypointEvaluator, "of_crops", lambda self, source, images, crops: None)
     monkeypatch.setattr(blocks, "block_name", lambda convolution: ".".join(convolution.inputs[1].split(".")[:3]))
     card = get_card(WIDER).with_size(128, 96)
-    target = few(OnnxTarget(), people)
-    target.max_drop = MaxDrop(99.0)
-    everything = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "all.onnx").kept
+    target = replace(few(OnnxTarget(), people), max_drop=MaxDrop(99.0))
+    everything = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "all.onnx").float_blocks
     assert everything is not None
     assert everything.rows == []
     assert everything.result["truth"] == "the float network's own results"
@@ -193,16 +192,16 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
 
     # So small a network on so few people may need most of its weights in float.
     most = 0.7 * everything.result["drop"]
-    target.max_drop = MaxDrop(most)
+    target = replace(target, max_drop=MaxDrop(most))
     report = convert(card, find_weights(card), target, precision="int8", out=tmp_path / "kept.onnx")
-    assert report.kept is not None
-    assert report.kept.rows
-    assert report.kept.result["drop"] <= most
-    assert report.kept.result["oks"] > everything.result["oks"]
-    assert json.loads(json.dumps(report.to_dict()))["kept"]["blocks"] == report.kept.rows
+    assert report.float_blocks is not None
+    assert report.float_blocks.rows
+    assert report.float_blocks.result["drop"] <= most
+    assert report.float_blocks.result["oks"] > everything.result["oks"]
+    assert json.loads(json.dumps(report.to_dict()))["float_blocks"]["blocks"] == report.float_blocks.rows
     coverage = format_of(tmp_path / "kept.onnx").coverage(tmp_path / "kept.onnx")
     assert coverage is not None
-    assert coverage.int8_share == pytest.approx(report.kept.result["int8_share"], abs=0.002)
+    assert coverage.int8_share == pytest.approx(report.float_blocks.result["int8_share"], abs=0.002)
     with load(tmp_path / "kept.onnx") as runtime:
         assert runtime.artifact is not None
         assert runtime.artifact.recipe == f"few-max-drop-{most:g}"

@@ -12,12 +12,13 @@ import torch
 
 from edgehr.card import ModelCard
 from edgehr.converters.compare import comparison_batch
+from edgehr.converters.target import TARGETS, make_target
 from edgehr.models.backbones.layers import ConvModule
 from edgehr.models.build import load
 from edgehr.models.checkpoints.loading import load_weights
 from edgehr.models.deploy.channel_layout import find_slices, original_order, sort_by_lifetime
 from edgehr.models.deploy.folded_conv import FoldedConv, join_block_diagonal
-from edgehr.models.deploy.forms import FORMS, Form
+from edgehr.models.deploy.forms import Form
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.zoo import find_weights, get_card
 from tests.models.test_golden import GOLDEN, golden, make
@@ -25,7 +26,7 @@ from tests.models.test_golden import GOLDEN, golden, make
 LITE = [name for name in GOLDEN if name.startswith("litehrnet")]
 
 
-FORMS_TESTED = {name: FORMS[name] for name in sorted({*FORMS} - {"trt-bundle"})}  # which has TensorRT's
+FORMS_TESTED = {name: make_target(name).form() for name in sorted({*TARGETS.names} - {"trt-bundle"})}  # TensorRT's
 FORMS_TESTED["joined stem"] = Form(joined_stem=True)
 
 
@@ -86,7 +87,7 @@ def test_nothing_is_shuffled_and_no_tensor_has_a_fifth_dimension(form: str) -> N
 
 
 def test_where_maps_are_broadcast_nothing_is_resized_to_nearest() -> None:
-    ranks, names = _traced(FORMS["openvino"])
+    ranks, names = _traced(FORMS_TESTED["openvino"])
     assert max(ranks) == 6
     assert not {name for name in names if "nearest" in name or "batch_norm" in name}
 

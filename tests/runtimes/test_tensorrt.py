@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgehr.converters.onnx.qdq import fold_integer_biases
+from edgehr.converters.tensorrt.graph import fold_integer_biases
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.formats import describe

@@ -1,4 +1,4 @@
-"""Forms: how a network is rewritten for each target, chosen by measurement (docs/performance.md), in one table."""
+"""Forms: how networks are rewritten for inference. Each target names its own, chosen by measurement."""
 
 from __future__ import annotations
 
@@ -47,14 +47,3 @@ class Form:
 
 # The smallest: no shuffles and nothing else.
 SHUFFLE_FREE = Form()
-
-# ONNX Runtime's CPU kernels take 16 channels in a block, and only if everything around is in blocks too. OpenVINO
-# stores channels last. TensorRT's parser makes twenty layers of a slice, and its engines grow with the weights, zeros
-# included.
-FORMS: dict[str, Form] = {
-    "onnx": Form(defer_weights=True, separate_gates=True, channel_multiple=16),
-    "openvino": Form(defer_weights=True, separate_gates=True, pool_by_conv=True, broadcast=True, transpose_output=True),
-    "tensorrt": Form(split=True),
-    "trt-bundle": Form(split=True),
-    "tflite": SHUFFLE_FREE,
-}

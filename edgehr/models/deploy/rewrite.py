@@ -33,7 +33,7 @@ def deploy(network: Network, form: Form = SHUFFLE_FREE) -> tuple[Network, str]:
 
     Args:
         network: In inference mode; it stays as it is.
-        form: How; `edgehr.models.deploy.forms.FORMS` has what each target likes.
+        form: How; `form` of a target has what it likes.
 
     Returns:
         The rewritten network, and in words what was done.

@@ -14,8 +14,8 @@ from edgehr.calib.quantizer.observers import observe_symmetric
 from edgehr.calib.quantizer.placement import place_for_qdq
 from edgehr.calib.quantizer.reconstruction.layers import reconstruct
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
-from edgehr.converters.onnx.qdq import has_unsigned, is_quantized
 from edgehr.converters.onnx.qdq_writer import write_qdq
+from edgehr.converters.tensorrt.graph import has_unsigned, is_quantized
 from edgehr.runtimes.onnx.layers import graph_coverage
 from tests.calib.quantizer.small_graph import crops, equalize, relative, run_onnx, small_model
 

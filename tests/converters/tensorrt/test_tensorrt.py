@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.onnx.float16 import overflowing_nodes, to_fp16
-from edgehr.converters.onnx.qdq import fold_integer_biases, is_quantized
+from edgehr.converters.tensorrt.graph import fold_integer_biases, is_quantized
 from edgehr.models.build import load as load_network
 from edgehr.runtimes.tensorrt.build import build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -64,7 +64,7 @@ def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: 
     count = convolutions(model)
     single = build_plan(model.SerializeToString(), rtx, BuildSettings())
     assert single.precisions == {"fp32": count}
-    cast, kept = to_fp16(model, comparison_batch(card)[:2])
+    cast, kept = to_fp16(model, [{"image": comparison_batch(card)[:2]}])
     half = build_plan(cast.SerializeToString(), rtx, BuildSettings())
     kept_convolutions = sum(node.op_type == "Conv" and node.name in kept for node in model.graph.node)
     assert half.precisions.get("fp32", 0) == kept_convolutions
@@ -163,10 +163,10 @@ def test_make_trt_s_command_writes_a_plan_and_a_bundle(tmp_path: Path, edgehr_co
 def test_nodes_that_would_overflow_stay_in_float32(batch: int) -> None:
     model = conv_model(batch)
     crops = np.ones((2, 3, 8, 8), np.float32)
-    assert overflowing_nodes(model, crops) == []
+    assert overflowing_nodes(model, [{"image": crops}]) == []
     weight = 1e5 * numpy_helper.to_array(model.graph.initializer[0])
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "weight"))
-    cast, kept = to_fp16(model, crops)
+    cast, kept = to_fp16(model, [{"image": crops}])
     assert kept == ["mix", "cut"]
     import onnxruntime as ort
 
@@ -187,7 +187,7 @@ def test_fp16_keeps_the_accuracy(shared: Path, sample_card: Any, sample_onnx: Pa
     dataset = evaluator.read(people / "person_keypoints.json")
     model = onnx.load(sample_onnx)
     del model.metadata_props[:]
-    half, _ = to_fp16(model, comparison_batch(sample_card))
+    half, _ = to_fp16(model, [{"image": comparison_batch(sample_card)}])
     embed(half, Artifact(sample_card, "fp16", sample_card.weights.sha256))
     onnx.save(half, tmp_path / "half.onnx")
     figures = []

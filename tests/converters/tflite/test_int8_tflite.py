@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -78,8 +77,7 @@ def test_nine_tenths_are_int8_in_a_third_of_the_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(int8, "recipe_for", lambda card, target: RECIPES[name])
-    target: Any = TFLiteTarget()
-    target.calibration = people
+    target = TFLiteTarget(calibration=people)
     path = tmp_path / "a.tflite"
     report = convert(get_card(name).with_size(128, 96), trained[name], target, precision="int8", out=path)
     assert report.precision == "int8"

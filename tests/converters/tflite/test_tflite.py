@@ -12,8 +12,7 @@ import pytest
 
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.converters.compare import compare, comparison_batch
-from edgehr.converters.conversion_report import Report
-from edgehr.converters.convert import _check_difference, convert
+from edgehr.converters.convert import check_difference, convert
 from edgehr.converters.tflite.metadata import embed
 from edgehr.converters.tflite.static_int8 import quantize_static
 from edgehr.converters.tflite.target import TFLiteTarget
@@ -138,7 +137,7 @@ def test_full_integer(
 def test_channels_first_where_asked(tmp_path: Path, sample_card: Any) -> None:
     path = tmp_path / "first.tflite"
     card = sample_card.with_size(64, 64)
-    convert(card, find_weights(sample_card), TFLiteTarget(channels_last=False), batch=2, out=path)
+    convert(card, find_weights(sample_card), TFLiteTarget(layout="nchw"), batch=2, out=path)
     with load(path) as runtime:
         assert runtime.inputs[0].shape == (2, 3, 64, 64)
         assert runtime.outputs[0].shape == (2, 17, 16, 16)
@@ -224,8 +223,7 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
 
 def test_empty_and_mixed_up_heatmaps_do_not_pass_as_quantized() -> None:
     for correlation in (0.0, 0.3, float("nan")):
-        report = Report("some model", "", Path("a"), "tflite", precision="int8")
-        report.difference = OutputDifference(
+        difference = OutputDifference(
             largest=1,
             mean=0.1,
             reference_std=1,
@@ -235,7 +233,7 @@ def test_empty_and_mixed_up_heatmaps_do_not_pass_as_quantized() -> None:
             crops=10,
         )
         with pytest.raises(EdgehrError, match="correlate with PyTorch's by"):
-            _check_difference(report)
+            check_difference("some model", "PyTorch", "int8", difference)
 
 
 def test_what_cannot_be_is_said_before_the_work(sample_card: Any, tmp_path: Path) -> None:

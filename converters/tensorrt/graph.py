@@ -1,12 +1,39 @@
-"""Quantized graphs (Q/DQ) in the form that TensorRT takes."""
+"""ONNX graphs in the form that TensorRT takes, and bundles of them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
+
+from edgehr.converters.onnx.graph import load_onnx
+from edgehr.errors import ArtifactError
+from edgehr.runtimes.artifact import METADATA_KEY, Artifact, require_artifact
+from edgehr.runtimes.tensorrt.bundle import Bundle
+from edgehr.runtimes.tensorrt.settings import BuildSettings
+
+
+def bundle_from_onnx(path: Path) -> Bundle:
+    """Make a bundle of an ONNX artifact, quantized (Q/DQ) ones included.
+
+    Raises:
+        ArtifactError: The file is missing, damaged or was not written by edgehr.
+    """
+    model = load_onnx(path)
+    embedded = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
+    artifact = require_artifact(None if embedded is None else Artifact.from_json(embedded), path)
+    if has_unsigned(model):
+        raise ArtifactError(
+            f"{path}: has unsigned INT8 tensors, which TensorRT does not take: convert the model with --to trt-bundle"
+        )
+    if is_quantized(model):  # a quantizer keeps the metadata of the float model
+        artifact = replace(artifact, precision="int8")
+    fold_integer_biases(model)
+    return Bundle(model.SerializeToString(), artifact, BuildSettings())
 
 
 def fold_integer_biases(model: Any) -> int:
@@ -32,7 +59,9 @@ def fold_integer_biases(model: Any) -> int:
         folded.append(node)
     for node in folded:
         graph.node.remove(node)
-    _drop_unused_constants(graph)
+    used = {name for node in graph.node for name in node.input} | {entry.name for entry in graph.output}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
     return len(folded)
 
 
@@ -46,9 +75,3 @@ def has_unsigned(model: Any) -> bool:
 def is_quantized(model: Any) -> bool:
     """Whether a graph has Q/DQ nodes."""
     return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)
-
-
-def _drop_unused_constants(graph: Any) -> None:
-    used = {name for node in graph.node for name in node.input} | {entry.name for entry in graph.output}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)

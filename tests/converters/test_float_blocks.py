@@ -9,7 +9,7 @@ from edgehr.calib.mixed_precision.accuracy_loss import AccuracyLoss
 from edgehr.calib.mixed_precision.blocks import Block
 from edgehr.calib.mixed_precision.search import BlockSensitivity, MixedPrecision
 from edgehr.calib.recipes import QDQRecipe
-from edgehr.converters.kept import Kept
+from edgehr.converters.float_blocks import FloatBlocks
 
 HARMFUL = BlockSensitivity(Block("stem", ("first", "second"), 50, 200), AccuracyLoss(0.006, 0.02, 0.003))
 HARMLESS = BlockSensitivity(Block("head_layer.projects.0", ("third",), 930, 100), AccuracyLoss(-0.001, 0.001, 0.001))
@@ -31,7 +31,7 @@ CHOICE = MixedPrecision(
 
 
 def test_what_stays_in_float_why_and_what_it_costs() -> None:
-    kept = Kept.of(CHOICE)
+    kept = FloatBlocks.of(CHOICE)
     assert kept.summary == "1 block of 2: INT8 loses 0.45 AP, 1.11 with all in INT8"
     (row,) = kept.rows
     assert row == {
@@ -49,7 +49,7 @@ def test_what_stays_in_float_why_and_what_it_costs() -> None:
 
 
 def test_json_holds_the_table_and_the_whole() -> None:
-    data = json.loads(json.dumps(Kept.of(CHOICE).to_dict(), allow_nan=False))
+    data = json.loads(json.dumps(FloatBlocks.of(CHOICE).to_dict(), allow_nan=False))
     assert [row["block"] for row in data["blocks"]] == ["stem"]
     assert (data["recipe"], data["int8_share"], data["weight_bytes"]) == (CHOICE.recipe.name, 0.93, 1600)
     assert round(data["drop"], 6) == 0.45
@@ -57,17 +57,17 @@ def test_json_holds_the_table_and_the_whole() -> None:
 
 
 def test_little_left_in_int8_is_said() -> None:
-    notes = Kept.of(replace(CHOICE, int8_macs=842)).notes
+    notes = FloatBlocks.of(replace(CHOICE, int8_macs=842)).notes
     assert notes[-1].startswith("only 84.2% of the multiply-adds are left in INT8")
 
 
 def test_a_float_network_that_finds_nobody_right_is_said() -> None:
-    assert Kept.of(replace(CHOICE, float_ap=0.02)).notes[-1].endswith("a drop of its AP says little")
+    assert FloatBlocks.of(replace(CHOICE, float_ap=0.02)).notes[-1].endswith("a drop of its AP says little")
 
 
 def test_nothing_kept_is_said() -> None:
     loss = replace(CHOICE.all_int8_loss, ap=0.003)
-    kept = Kept.of(replace(CHOICE, loss=loss, float_blocks=(), int8_blocks=()))
+    kept = FloatBlocks.of(replace(CHOICE, loss=loss, float_blocks=(), int8_blocks=()))
     assert kept.summary == "nothing more: INT8 loses 0.30 AP, at most 0.5 is allowed"
     assert kept.rows == []
     assert len(kept.notes) == 1

@@ -1,4 +1,4 @@
-"""What stayed in float so that INT8 loses no more than was allowed: for reports and tables."""
+"""Blocks that stay in float so that INT8 loses no more than is allowed, for reports and tables."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from edgehr.calib.mixed_precision.search import BlockSensitivity, MixedPrecision
 
-LEAST_INT8 = 0.9  # share of the multiply-adds below which it is said that little is left in INT8
-TELLING_AP = 0.2  # of the float network: below it, a drop says little
+MIN_INT8_SHARE = 0.9  # share of the multiply-adds below which it is said that little is left in INT8
+MIN_FLOAT_AP = 0.2  # of the float network: below it, a drop says little
 
 
 @dataclass(frozen=True)
-class Kept:
+class FloatBlocks:
     """The result of `edgehr.calib.mixed_precision.search` in words and numbers.
 
     Attributes:
@@ -30,7 +30,7 @@ class Kept:
     result: dict[str, Any]
 
     @classmethod
-    def of(cls, found: MixedPrecision) -> Kept:
+    def of(cls, found: MixedPrecision) -> FloatBlocks:
         """Describe the result of a search."""
         blocks = found.float_blocks + found.int8_blocks
         error = sum(each.loss.error for each in blocks) or 1.0
@@ -39,7 +39,7 @@ class Kept:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Return plain JSON types."""
         return {"summary": self.summary, **self.result, "blocks": self.rows}
 
 
@@ -68,9 +68,9 @@ def _notes(found: MixedPrecision) -> list[str]:
             f"weights take {found.weight_bytes / 1e6:.2f} MB, {found.all_int8_bytes / 1e6:.2f} MB with all blocks in "
             f"INT8; in float: {', '.join(each.block.name for each in found.float_blocks)}"
         )
-    if found.float_ap < TELLING_AP:
+    if found.float_ap < MIN_FLOAT_AP:
         notes.append("the float network itself finds few of these people right: a drop of its AP says little")
-    if share < LEAST_INT8:
+    if share < MIN_INT8_SHARE:
         notes.append(f"only {share:.1%} of the multiply-adds are left in INT8: it may be no faster than fp16")
     return notes
 
