@@ -65,7 +65,7 @@ class Bottleneck(nn.Module):
 
 
 class HRModule(nn.Module):
-    """Residual blocks on each branch in parallel, then a fusion in which every branch hears every other."""
+    """Residual blocks on each branch in parallel, then a fusion in which every branch receives all others."""
 
     def __init__(self, channels: list[int], fused_branches: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class KeyMapping:
-    """How one code base names its keys.
+    """The keys of one code base, and the rules that rename them.
 
     Attributes:
         source: The code base.

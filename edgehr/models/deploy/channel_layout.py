@@ -48,7 +48,7 @@ def sort_by_lifetime(order: Iterable[int], channels: int) -> Order:
 
 @dataclass(frozen=True)
 class ChannelLayout:
-    """How a rewritten tensor holds the channels of an original one.
+    """Order, scale and padding with which a rewritten tensor holds the channels of an original one.
 
     Attributes:
         order: The original channel at each position.

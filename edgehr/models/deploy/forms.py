@@ -9,7 +9,7 @@ from edgehr.models.deploy.channel_layout import ChannelLayout, Order
 
 @dataclass(frozen=True)
 class Form:
-    """How Lite-HRNet is written down for inference. Every form computes the same function.
+    """A way to write Lite-HRNet down for inference. Every form computes the same function.
 
     Attributes:
         defer_weights: The weights of whole channels, which a block of conditional channel weighting takes from their

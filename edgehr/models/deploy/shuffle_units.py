@@ -61,7 +61,7 @@ class ConcatSlices(nn.Module):
 
 @dataclass(frozen=True)
 class UnitPairPlan:
-    """How the channels go through two shuffle blocks.
+    """The way of the channels through two shuffle blocks.
 
     With x the input, y what the first block computes and z what the second does, the blocks read x[C/2:], then x and y
     from C/4 on to C/2, interleaved; the output has x[i] at 4i, y[i] at 4i + 2 (i < C/4) and z[i] at 2i + 1.
