@@ -142,11 +142,10 @@ def sample_graph(sample_card: Any, kept_exports: KeptExports) -> Any:
     """The sample model in the deploy form of TFLite as a `Graph` of batch one. Tests that use it are slow."""
     from edgehr.calib.quantizer.graph.onnx_graph import Graph
     from edgehr.models.build import load
-    from edgehr.models.deploy.forms import FORMS
     from edgehr.models.deploy.rewrite import deploy
     from edgehr.zoo import find_weights
 
-    network, _ = deploy(load(sample_card, find_weights(sample_card)), FORMS["tflite"])
+    network, _ = deploy(load(sample_card, find_weights(sample_card)))
     return Graph(kept_exports.simplified(network, sample_card, 1)[0])
 
 
