@@ -87,8 +87,8 @@ class OnnxSource(Source):
     Args:
         card: The model.
         weights: The graph, or the first of several.
-        parts: Files of further graphs, by name.
-        is_part: This is such a graph itself, of which the card says nothing.
+        parts: Files of further graphs, by name; what these take and return is known to the card's task alone.
+        is_part: This is such a graph itself.
 
     Raises:
         CheckpointError: It is not an ONNX model, or of another input or output.
@@ -99,13 +99,13 @@ class OnnxSource(Source):
     def __init__(
         self, card: ModelCard, weights: Path, parts: Mapping[str, Path] | None = None, *, is_part: bool = False
     ) -> None:
-        self.card, self._path = card, weights
+        self.card, self._path, self._is_part = card, weights, is_part
         try:
             self._model = load_onnx(weights)
         except EdgehrError as error:
             raise CheckpointError(str(error)) from None
         if not is_part:
-            self._check()
+            self._check(with_outputs=not parts)  # of several graphs, the last one returns what the card says
         self.reference = OnnxRuntime(weights)
         self.parts = {name: OnnxSource(card, path, is_part=True) for name, path in (parts or {}).items()}
         self.reference.parts.update({name: part.reference for name, part in self.parts.items()})
@@ -113,7 +113,7 @@ class OnnxSource(Source):
     def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
         """Check it; there is no network to rewrite."""
         given = _shape(self._model.graph.input[0])[0]
-        if given != batch:
+        if given != batch and not self._is_part:  # what parts take is not images
             raise EdgehrError(
                 f"{self._path}: the number of images is part of the graph: convert it with --batch {given or 'dynamic'}"
             )
@@ -124,17 +124,19 @@ class OnnxSource(Source):
         check_onnx(model)
         return model
 
-    def _check(self) -> None:
+    def _check(self, *, with_outputs: bool) -> None:
         graph, spec = self._model.graph, self.card.input
         constants = {tensor.name for tensor in graph.initializer}
         inputs = [entry for entry in graph.input if entry.name not in constants]
-        found = [
-            (entry.name, entry.type.tensor_type.elem_type, _shape(entry)[1:]) for entry in (*inputs, *graph.output)
-        ]
+        shapes = Task.for_card(self.card).output_shapes() if with_outputs else {}
         float32 = onnx.TensorProto.FLOAT
+        found = [
+            (entry.name, entry.type.tensor_type.elem_type, _shape(entry)[1:])
+            for entry in (*inputs, *(graph.output if with_outputs else ()))
+        ]
         expected = [
             (spec.name, float32, [3, spec.height, spec.width]),
-            *((name, float32, list(shape)) for name, shape in Task.for_card(self.card).output_shapes().items()),
+            *((name, float32, list(shape)) for name, shape in shapes.items()),
         ]
         if found != expected:
             have, want = (

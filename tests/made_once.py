@@ -47,11 +47,11 @@ class KeptExports:
 
     def __init__(self, store: Store) -> None:
         from edgehr.converters import source
-        from edgehr.converters.onnx import stages
+        from edgehr.converters.onnx import simplify
 
         self._store = store
-        self._places = {"export_onnx": source, "simplify": stages}
-        self._original: dict[str, Any] = {name: getattr(place, name) for name, place in self._places.items()}
+        self._places = {"export_onnx": source, "simplify": simplify}
+        self.originals: dict[str, Any] = {name: getattr(place, name) for name, place in self._places.items()}
 
     def take_over(self, patch: Any) -> None:
         """Let `convert` use this, until the patch is undone."""
@@ -62,7 +62,7 @@ class KeptExports:
         import onnx
 
         def make() -> bytes:
-            content: bytes = self._original["export_onnx"](network, card, batch).SerializeToString()
+            content: bytes = self.originals["export_onnx"](network, card, batch).SerializeToString()
             return content
 
         return onnx.load_from_string(self._store.content(_key("export", network, *_of(card), batch), make))
@@ -71,7 +71,7 @@ class KeptExports:
         import onnx
 
         def make() -> bytes:
-            simplified, failure = self._original["simplify"](model)
+            simplified, failure = self.originals["simplify"](model)
             return pickle.dumps((simplified.SerializeToString(), failure))
 
         key = _key("simplify", model.SerializeToString(deterministic=True))

@@ -15,7 +15,6 @@ from edgehr.converters import convert as convert_module
 from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.convert import convert, default_path
 from edgehr.converters.onnx import simplify as simplify_module
-from edgehr.converters.onnx import stages
 from edgehr.converters.onnx.graph import weight_precision
 from edgehr.converters.onnx.target import OnnxTarget
 from edgehr.converters.openvino.target import OpenVINOTarget
@@ -135,13 +134,15 @@ def test_a_user_s_weights_lose_the_published_metric(tmp_path: Path, shared: Path
 
 
 def test_a_simplifier_that_dies_costs_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sample_card: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sample_card: Any, kept_exports: Any
 ) -> None:
     killer = tmp_path / "python"
     killer.write_text("#!/bin/sh\nkill -SEGV $$\n")
     killer.chmod(0o755)
     monkeypatch.setattr(simplify_module.sys, "executable", str(killer))
-    monkeypatch.setattr(stages, "simplify", simplify_module.simplify)  # not what another test has simplified
+    monkeypatch.setattr(
+        simplify_module, "simplify", kept_exports.originals["simplify"]
+    )  # not what another test has simplified
     small = sample_card.with_size(64, 64)
     report = convert(small, find_weights(sample_card), "onnx", out=tmp_path / "a.onnx")
     assert any("onnxsim ended with status -11" in note for note in report.notes)
