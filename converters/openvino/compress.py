@@ -1,40 +1,27 @@
-"""OpenVINO IR without what is stored twice.
+"""Smaller OpenVINO IR of INT8 models: nothing is stored twice, and filters in float take two bytes a weight.
 
 In float, the `.xml` hardly counts beside the weights. In INT8, with weights a quarter of the size and twice the
-operators, as written by OpenVINO it is larger than they are.
+operators, as written by OpenVINO it is larger than they are. Of float32's size, the sample model in INT8 takes 0.505 as
+it comes, 0.466 with shared constants, 0.454 with filters in two bytes, and 0.415 without indentation.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 from openvino import Type
 from openvino import opset13 as ops
 
-SMALL = 64  # bytes: constants up to here are compared, larger ones are weights
-WORTH_HALVING = 600  # bytes: an operator that widens is half as long
-HALF_A_STEP = 2**-11  # of float16, relative to a number
-_DIMENSION = re.compile(r"\s*<dim>[^<]*</dim>")
-_BETWEEN = re.compile(r">\s+<")
-_EMPTY = re.compile(r"></port>| />")
-_INPUT = re.compile(r"<input>.*?</input>", re.DOTALL)
-_PRECISION = re.compile(r' precision="\w+"')
-# Of convolutions and resizing: what a missing attribute means, too.
-_DEFAULT = re.compile(
-    r' (?:auto_pad="explicit"|(?:strides|dilations)="1, 1"|pads_(?:begin|end)="0, 0(?:, 0, 0)?"|antialias="false"'
-    r'|cube_coeff="-0\.75")'
-)
-_WINDOWED = re.compile(r'type="(?:(?:Group)?Convolution|Interpolate)".*?<data[^>]*>', re.DOTALL)
-# Names that OpenVINO invents for what has none, in place of which the number of the layer will do.
-_INVENTED = re.compile(r'(<layer id="(\d+)") name="(?:[A-Z]\w*_\d+|[^"]+/WithoutBiases)"')
-_LIST = re.compile(r'"-?\d+(?:, -?\d+)+"')
+MAX_SHARED_BYTES = 64  # bytes: constants up to here are compared, larger ones are weights
+MIN_HALVED_BYTES = 600  # bytes: an operator that widens is half as long
+FLOAT16_ROUNDING = 2**-11  # of float16, relative to a number
 
 
-def slim_model(model: Any) -> None:
+def compress_model(model: Any) -> None:
     """Store nothing twice: constants, the shapes of weights, tensor names; and filters in float in two bytes, in place.
 
     Args:
@@ -51,20 +38,20 @@ def slim_model(model: Any) -> None:
                 output.get_tensor().set_names(set())
 
 
-def slim_xml(path: Path) -> None:
-    """Take out of an `.xml` white space, defaults, invented names, and shapes and types that reading infers."""
-    text = _DIMENSION.sub("", path.read_text(encoding="utf-8")).replace(' auto_broadcast="numpy"', "")
-    text = _INPUT.sub(lambda match: _PRECISION.sub("", match[0]), text)
-    text = _WINDOWED.sub(lambda match: _DEFAULT.sub("", match[0]), text)
-    text = _LIST.sub(lambda match: match[0].replace(", ", ","), _INVENTED.sub(r'\1 name="\2"', text))
-    text = _EMPTY.sub("/>", _BETWEEN.sub("><", text)).replace("<data/>", "")
-    path.write_text(text, encoding="utf-8")
+def strip_indentation(path: Path) -> None:
+    """Take the white space between elements out of an `.xml`, a fifth of it."""
+    tree = ElementTree.parse(path)  # noqa: S314 - OpenVINO has just written it
+    for element in tree.iter():
+        element.tail = None
+        if not (element.text or "").strip():
+            element.text = None
+    tree.write(path, encoding="utf-8", xml_declaration=True)
 
 
 def _share_constants(model: Any) -> None:
     known: dict[Any, Any] = {}
     for op in model.get_ordered_ops():
-        if op.get_type_name() != "Constant" or op.get_byte_size() > SMALL:
+        if op.get_type_name() != "Constant" or op.get_byte_size() > MAX_SHARED_BYTES:
             continue
         key = (str(op.get_element_type()), tuple(op.get_output_shape(0)), op.data.tobytes())
         first = known.setdefault(key, op)
@@ -99,7 +86,11 @@ def _halve_float_filters(model: Any) -> None:
     well stay as they are: equalized channels make weights of more than 10,000.
     """
     for op in model.get_ordered_ops():
-        if op.get_type_name() != "Constant" or op.get_element_type() != Type.f32 or op.get_byte_size() < WORTH_HALVING:
+        if (
+            op.get_type_name() != "Constant"
+            or op.get_element_type() != Type.f32
+            or op.get_byte_size() < MIN_HALVED_BYTES
+        ):
             continue
         readers = {target.get_node().get_type_name() for target in op.output(0).get_target_inputs()}
         if readers <= {"Convolution", "GroupConvolution"} and _fits_float16(op.data):
@@ -112,4 +103,4 @@ def _fits_float16(filters: NDArray[np.float32]) -> bool:
     rows = filters.reshape(len(filters), -1)
     with np.errstate(over="ignore"):
         errors = np.abs(rows.astype(np.float16).astype(np.float32) - rows)
-    return bool((errors <= np.abs(rows).max(1, keepdims=True) * HALF_A_STEP).all())
+    return bool((errors <= np.abs(rows).max(1, keepdims=True) * FLOAT16_ROUNDING).all())
