@@ -1,4 +1,4 @@
-"""A target of somebody else's: ONNX files whose weights are rounded to bfloat16."""
+"""A target of somebody else's: ONNX files whose weights are rounded to 16 bits of mantissa."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class RoundedTarget(Target):
 
     def build(self, source: Any, samples: Sequence[Any], progress: Any) -> Built:
         model = source.graph(self.batch, self.network(source, progress))
-        with progress.stage("round to bfloat16"):
+        with progress.stage("round to 16 bits of mantissa"):
             for tensor in model.graph.initializer:
                 value = numpy_helper.to_array(tensor)
                 if value.dtype == np.float32:
-                    bits = (value.view(np.uint32) + 0x8000) & 0xFFFF0000
+                    bits = (value.view(np.uint32) + 0x40) & 0xFFFFFF80
                     tensor.CopyFrom(numpy_helper.from_array(bits.astype(np.uint32).view(np.float32), tensor.name))
-        return Built(model, {"exported": len(model.graph.node)}, ["weights are rounded to bfloat16"])
+        return Built(model, {"exported": len(model.graph.node)}, ["weights are rounded to 16 bits of mantissa"])
 
     def write(self, built: Built, artifact: Artifact, path: Path) -> Written:
         onnx.save(described(built.model, artifact), path)

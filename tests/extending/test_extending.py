@@ -57,7 +57,7 @@ def test_a_task_and_a_target_of_one_s_own(tmp_path: Path) -> None:
     means, rounded = ["--weights", tmp_path / "weights.safetensors", "--json"], ["--to", "rounded", "--out", artifact]
     printed = run(["convert", tmp_path / "card.json", *rounded, *means])
     report = json.loads(printed)
-    assert report["notes"] == ["weights are rounded to bfloat16"]
+    assert report["notes"] == ["weights are rounded to 16 bits of mantissa"]
     assert 0 < report["difference"]["relative_mean"] < 0.1
 
     from edgehr.runtimes import load
