@@ -14,7 +14,7 @@ from edgehr.card import ModelCard
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.target import TARGETS, make_target
 from edgehr.models.backbones.layers import ConvModule
-from edgehr.models.build import load
+from edgehr.models.build import build, load
 from edgehr.models.checkpoints.loading import load_weights
 from edgehr.models.deploy.channel_layout import find_slices, original_order, sort_by_lifetime
 from edgehr.models.deploy.folded_conv import FoldedConv, join_block_diagonal
@@ -147,3 +147,11 @@ def test_slices_are_as_few_as_they_can_be() -> None:
     slices, order = find_slices([original_order(4), (5, 4)], frozenset({1, 2, 5}))
     assert [(entry.tensor, entry.start, entry.stop) for entry in slices] == [(0, 1, 3), (1, 0, 1)]
     assert order == (1, 2, 5)
+
+
+def test_a_network_whose_channels_do_not_divide_by_four_stays_as_it_was_trained() -> None:
+    network = build(get_card("litehrnet-18-naive-coco-256x192"))
+    assert network.backbone.channels[0] == 30
+    rewritten, done = deploy(network)
+    assert rewritten is network
+    assert done == "as trained"
