@@ -80,6 +80,20 @@ def edgehr_command() -> Any:
 
 
 @pytest.fixture(scope="session")
+def kept_command(store: Store) -> Any:
+    """The same, where what is tested is not the export: it takes what other tests have exported."""
+
+    def run(*arguments: object, cwd: Path | None = None) -> Any:
+        command = [sys.executable, "-m", "tests.kept_command", store.folder, *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, cwd=cwd, env=environment, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def sample_card() -> Any:
     from edgehr.zoo import DEFAULT_MODEL, get_card
 

@@ -17,12 +17,12 @@ class Store:
     """A folder that all workers of a session share: who asks first for a file makes it, the others wait for it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(exist_ok=True)
 
     def file(self, name: str, make: Callable[[Path], object]) -> Path:
         """The file of that name. `make` writes it in one go, as `convert` does: a file that is there is whole."""
-        path = self._folder / name
+        path = self.folder / name
         with FileLock(f"{path}.lock"):
             if not path.exists():
                 make(path)

@@ -21,6 +21,7 @@ from edgehr.runtimes import load
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import format_of
+from edgehr.zoo import get_card
 from tests.converters.report.small_graphs import CARD, float_model, save
 from tests.made_once import KeptExports
 
@@ -115,6 +116,7 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
     monkeypatch.setattr(equalization, "STEPS", 20)
     few = QDQRecipe("few", equalize_crops=16, range_crops=16, fit_crops=32)
     monkeypatch.setattr(int8, "recipe_for", lambda card, name: few)
+    monkeypatch.setattr(quant_report, "get_card", lambda name: get_card(name).with_size(128, 96))
     arguments: list[Any] = ["--shared", shared, "--out", tmp_path / "out", "--models", "a", "--formats", "tensorrt"]
     arguments += ["--people", 8, "--crops", 40]
     assert quant_report.main(list(map(str, arguments))) == 0

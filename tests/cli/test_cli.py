@@ -13,6 +13,8 @@ import pytest
 from edgehr.cli.main import main
 from edgehr.evaluation.annotations import Annotations
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
+from tests.conftest import ROOT
+from tests.made_once import Store
 
 INT8 = ["convert", DEFAULT_MODEL, "--to", "tflite", "--precision", "int8"]
 
@@ -168,19 +170,17 @@ def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None
 
 
 @pytest.mark.slow
-def test_a_failed_conversion_on_a_terminal_gives_the_cursor_back(tmp_path: Path) -> None:
+def test_a_failed_conversion_on_a_terminal_gives_the_cursor_back(tmp_path: Path, store: Store) -> None:
     """In a pseudo-terminal: the spinner hides the cursor, and the failure must show it again."""
     import os
     import pty
     import sys
 
-    from edgehr.zoo import find_weights, get_card
-
-    weights = find_weights(get_card(DEFAULT_MODEL))
     code = (
-        "import edgehr.converters.convert as c; c.TOLERANCE = {'fp32': 0.0}; from edgehr.cli.main import main; "
-        f"main(['convert', '{DEFAULT_MODEL}', '--to', 'onnx', '--size', '64x64', '--weights', r'{weights}', "
-        f"'--out', r'{tmp_path / 'a.onnx'}'])"
+        f"import runpy, sys; sys.path.insert(0, r'{ROOT}'); "
+        "import edgehr.converters.convert as c; c.TOLERANCE = {'fp32': 0.0}; "
+        f"sys.argv[1:] = [r'{store.folder}', 'convert', '{DEFAULT_MODEL}', '--to', 'onnx', '--size', '128x96', "
+        f"'--out', r'{tmp_path / 'a.onnx'}']; runpy.run_module('tests.kept_command', run_name='__main__')"
     )
     printed = bytearray()
 

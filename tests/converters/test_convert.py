@@ -44,12 +44,12 @@ def test_fp32_is_the_same_function(kind: str, request: pytest.FixtureRequest, re
     assert difference.keypoints_largest < 0.01
 
 
-@pytest.mark.parametrize(("target", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml")])
+@pytest.mark.parametrize(("target", "suffix", "batch"), [("onnx", ".onnx", None), ("openvino", ".xml", 1)])
 def test_fp16_is_half_the_size_and_near(
-    target: str, suffix: str, sample_card: Any, tmp_path: Path, sample_onnx: Path
+    target: str, suffix: str, batch: int | None, sample_card: Any, tmp_path: Path, sample_onnx: Path
 ) -> None:
     path = tmp_path / f"half{suffix}"
-    report = convert(sample_card, find_weights(sample_card), target, precision="fp16", out=path)
+    report = convert(sample_card, find_weights(sample_card), target, precision="fp16", batch=batch, out=path)
     assert report.precision == "fp16"
     assert "deploy form" in [stage.name for stage in report.stages]
     assert report.difference.keypoints_mean < 0.05
@@ -63,7 +63,7 @@ def test_fp16_is_half_the_size_and_near(
 
 def test_half_precision_input_and_output_where_asked(sample_card: Any, tmp_path: Path) -> None:
     path = tmp_path / "half.onnx"
-    card = sample_card.with_size(64, 64)
+    card = sample_card.with_size(128, 96)
     convert(card, find_weights(sample_card), OnnxTarget(native_io=True), precision="fp16", out=path)
     with load(path) as runtime:
         assert runtime.inputs[0].dtype == runtime.outputs[0].dtype == np.float16
@@ -96,11 +96,13 @@ def test_onnx_has_dynamic_batch_and_no_traces_of_where_it_was_made(sample_onnx: 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_the_plain_form_is_the_same_function_in_another_file(
-    target: str, sample_card: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    usual = default_path(sample_card, make_target(target))
-    report = convert(sample_card, find_weights(sample_card), target, plain=True)
+    name = "litehrnet-18-coco-256x192"
+    card = get_card(name).with_size(128, 96)
+    usual = default_path(card, make_target(target, batch=None))
+    report = convert(card, trained[name], target, batch=None, plain=True)
     assert report.path.stem == f"{usual.stem}-plain"
     assert "deploy form" not in [stage.name for stage in report.stages]
     assert report.difference.relative_mean < 1e-5
@@ -123,14 +125,14 @@ def test_other_sizes(tmp_path: Path) -> None:
 
 
 def test_a_user_s_weights_lose_the_published_metric(tmp_path: Path, shared: Path) -> None:
-    card = get_card("litehrnet-18-coco-256x192")
+    card = get_card("litehrnet-18-wider-naive-coco-256x192")
     path = tmp_path / "mine.onnx"
-    convert(card, shared / "weights" / "litehrnet_18_partly_trained.safetensors", "onnx", out=path)
+    convert(card, shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors", "onnx", out=path)
     with load(path) as runtime:
         assert runtime.artifact is not None
         weights = runtime.artifact.card.weights
     assert (weights.origin, weights.metric) == ("user", "")
-    assert weights.file == "litehrnet_18_partly_trained.safetensors"
+    assert weights.file == "litehrnet_wider_naive_18_coco_256x192.safetensors"
 
 
 def test_a_simplifier_that_dies_costs_nothing(
@@ -140,10 +142,8 @@ def test_a_simplifier_that_dies_costs_nothing(
     killer.write_text("#!/bin/sh\nkill -SEGV $$\n")
     killer.chmod(0o755)
     monkeypatch.setattr(simplify_module.sys, "executable", str(killer))
-    monkeypatch.setattr(
-        simplify_module, "simplify", kept_exports.originals["simplify"]
-    )  # not what another test has simplified
-    small = sample_card.with_size(64, 64)
+    monkeypatch.setattr(simplify_module, "simplify", kept_exports.originals["simplify"])  # no other test's result
+    small = sample_card.with_size(128, 96)
     report = convert(small, find_weights(sample_card), "onnx", out=tmp_path / "a.onnx")
     assert any("onnxsim ended with status -11" in note for note in report.notes)
     assert (tmp_path / "a.onnx").is_file()
@@ -156,7 +156,7 @@ def test_a_conversion_that_differs_is_not_written(
     path.write_bytes(b"the old one")
     monkeypatch.setattr(convert_module, "TOLERANCE", {"fp32": 0.0})
     with pytest.raises(EdgehrError, match=r"differs from PyTorch by .* on average.* it was not written"):
-        convert(sample_card.with_size(64, 64), find_weights(sample_card), "onnx", out=path)
+        convert(sample_card.with_size(128, 96), find_weights(sample_card), "onnx", out=path)
     assert path.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [path]
 

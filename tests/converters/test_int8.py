@@ -78,7 +78,7 @@ def model(
     request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory, kept_exports: KeptExports
 ) -> Any:
     """A card and the graph of its deploy form: trained weights, and the golden file's for W32."""
-    card = get_card(request.param)
+    card = get_card(request.param).with_size(128, 96)
     weights = {
         WIDER: shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors",
         LITE: shared / "weights" / "litehrnet_18_partly_trained.safetensors",
@@ -117,7 +117,7 @@ def test_the_graph_on_onnx_runtime_is_what_was_simulated(model: Any, people: Cal
 def test_heatmaps_stay_near_and_most_is_in_int8(
     target: Any, suffix: str, few: Any, people: CalibrationSet, tmp_path: Path
 ) -> None:
-    card = get_card(WIDER)
+    card = get_card(WIDER).with_size(128, 96)
     path = tmp_path / f"a{suffix}"
     report = convert(card, find_weights(card), few(target(), people), precision="int8", out=path)
     assert report.precision == "int8"
@@ -136,7 +136,7 @@ def test_heatmaps_stay_near_and_most_is_in_int8(
 
 def test_tensorrt_builds_it_in_int8(few: Any, people: CalibrationSet, tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (no build for this platform)")
-    card = get_card(WIDER)
+    card = get_card(WIDER).with_size(128, 96)
     report = convert(card, find_weights(card), few(TensorRTTarget(), people), precision="int8", out=tmp_path / "a.plan")
     assert report.precision == "int8"
     sidecar = json.loads(next(tmp_path.glob("a.plan*.json")).read_text())

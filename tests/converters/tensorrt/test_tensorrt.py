@@ -40,7 +40,7 @@ def rtx() -> Library:
 @pytest.fixture(scope="module", params=MODELS)
 def network(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A card and its network with weights: really trained ones, and the golden file's for W32."""
-    card = get_card(request.param)
+    card = get_card(request.param).with_size(128, 96)
     weights = shared / "weights" / "litehrnet_18_partly_trained.safetensors"
     if card.architecture == "hrnet":
         weights = tmp_path_factory.mktemp("weights") / "w32.safetensors"
@@ -69,7 +69,7 @@ def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: 
     kept_convolutions = sum(node.op_type == "Conv" and node.name in kept for node in model.graph.node)
     assert half.precisions.get("fp32", 0) == kept_convolutions
     assert half.precisions["fp16"] == count - kept_convolutions > 0.9 * count
-    assert half.inputs == {"image": [1, 3, 256, 192]}
+    assert half.inputs == {"image": [1, 3, 128, 96]}
     assert len(half.data) < len(single.data)
 
 
@@ -77,8 +77,8 @@ def test_dynamic_batch_is_built_with_its_profile(network: Any, rtx: Library, kep
     card, torch_network = network
     model = kept_exports.export_onnx(torch_network, card, None)
     plan = build_plan(model.SerializeToString(), rtx, BuildSettings(1, 2, 4, compute_capabilities=("8.9",)))
-    assert plan.inputs == {"image": [-1, 3, 256, 192]}
-    assert plan.profiles["image"] == [[size, 3, 256, 192] for size in (1, 2, 4)]
+    assert plan.inputs == {"image": [-1, 3, 128, 96]}
+    assert plan.profiles["image"] == [[size, 3, 128, 96] for size in (1, 2, 4)]
     assert plan.precisions == {"fp32": convolutions(model)}
 
 
@@ -142,8 +142,8 @@ def test_an_onnx_artifact_and_its_bundle_build_through_the_command_line(
         assert len(failed.stderr.strip().splitlines()) == 1
 
 
-def test_make_trt_s_command_writes_a_plan_and_a_bundle(tmp_path: Path, edgehr_command: Any) -> None:
-    done = edgehr_command("convert", DEFAULT_MODEL, "--to", "tensorrt", "--precision", "fp16", cwd=tmp_path)
+def test_make_trt_s_command_writes_a_plan_and_a_bundle(tmp_path: Path, edgehr_command: Any, kept_command: Any) -> None:
+    done = kept_command("convert", DEFAULT_MODEL, "--to", "tensorrt", "--precision", "fp16", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for word in ("cast to fp16", "write tensorrt fp16", "270 fp16 (parsed network)", "tensorrt_rtx", "sample weights"):
         assert word in done.stdout, done.stdout
@@ -154,7 +154,7 @@ def test_make_trt_s_command_writes_a_plan_and_a_bundle(tmp_path: Path, edgehr_co
     demo = edgehr_command("demo", "--model", plan)
     assert demo.returncode == 1
     assert "cannot run a plan here" in demo.stderr
-    bundled = edgehr_command("convert", DEFAULT_MODEL, "--to", "trt-bundle", "--out", tmp_path / "a.trtbundle")
+    bundled = kept_command("convert", DEFAULT_MODEL, "--to", "trt-bundle", "--out", tmp_path / "a.trtbundle")
     assert bundled.returncode == 0, bundled.stderr
     assert Bundle.read(tmp_path / "a.trtbundle").artifact.card.name == DEFAULT_MODEL
 

@@ -52,7 +52,7 @@ def people(shared: Path) -> CalibrationSet:
 def test_real_crops_give_what_was_simulated(
     name: str, trained: dict[str, Path], people: CalibrationSet, kept_exports: KeptExports
 ) -> None:
-    card = get_card(name)
+    card = get_card(name).with_size(128, 96)
     network = deploy(load_network(card, trained[name]))[0]
     model, _ = kept_exports.simplified(network, card, 1)
     quantized = quantize(model, Calibration(card, "ab" * 32, people, RECIPES[name]))

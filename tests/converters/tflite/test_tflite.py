@@ -191,15 +191,15 @@ def test_accuracy_of_the_reference_weights(
         assert abs(found - 0.6002) <= most
 
 
-def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_command: Any) -> None:
+def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_command: Any, kept_command: Any) -> None:
     """The whole way, for the network whose passing channels have weights of one, which INT8 must be able to hold."""
     people = shared / "data" / "coco-train2017-people"
     path = tmp_path / "int8 ends.tflite"
     weights = shared / "weights" / "litehrnet_18_partly_trained.safetensors"
-    done = edgehr_command(
-        *("convert", "litehrnet-18-coco-256x192", "--weights", weights, "--size", "128x96", "--out", path),
+    done = kept_command(
+        *("convert", "litehrnet-18-coco-256x192", "--weights", weights, "--out", path),
         *("--to", "tflite", "--precision", "int8", "--int8-io", "--calib", people / "person_keypoints.json", "--json"),
-        *("--calib-crops", 64),
+        *("--calib-crops", 32),
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -210,7 +210,7 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
     assert about["inputs"][0]["scale"] > 0
     manifest = tmp_path / "int8 ends.tflite.calibration.json"
     assert about["artifact"]["calibration_sha256"] == sha256_file(manifest)
-    assert len(json.loads(manifest.read_text())["crops"]) == 64
+    assert len(json.loads(manifest.read_text())["crops"]) == 32
     images = len(about["artifact"]["calibration_images"])
     assert f"{images} images, manifest" in edgehr_command("inspect", path).stdout
     annotations = people / "person_keypoints.json"
