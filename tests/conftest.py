@@ -42,6 +42,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    assert all(path.is_file() for path in place), "LONGEST names files that are not there"
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
 

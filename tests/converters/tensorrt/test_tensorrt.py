@@ -16,6 +16,7 @@ from edgehr.converters.compare import comparison_batch
 from edgehr.converters.onnx.float16 import overflowing_nodes, to_fp16
 from edgehr.converters.tensorrt.graph import fold_integer_biases, is_quantized
 from edgehr.models.build import load as load_network
+from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes.tensorrt.build import build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.library import Library, import_library
@@ -50,9 +51,9 @@ def network(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pyte
 
 @pytest.fixture(scope="module")
 def graph(network: Any, kept_exports: KeptExports) -> Any:
-    """The card and its exported graph, of batch one."""
+    """The card and its exported graph, of batch one, in a deploy form."""
     card, torch_network = network
-    return card, kept_exports.simplified(torch_network, card, 1)[0]
+    return card, kept_exports.simplified(deploy(torch_network)[0], card, 1)[0]
 
 
 def convolutions(model: Any) -> int:
@@ -73,7 +74,9 @@ def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: 
     assert len(half.data) < len(single.data)
 
 
+@pytest.mark.parametrize("network", MODELS[:1], indirect=True)
 def test_dynamic_batch_is_built_with_its_profile(network: Any, rtx: Library, kept_exports: KeptExports) -> None:
+    """In the plain form, with conditional channel weighting; of the deploy form, the command line builds one below."""
     card, torch_network = network
     model = kept_exports.export_onnx(torch_network, card, None)
     plan = build_plan(model.SerializeToString(), rtx, BuildSettings(1, 2, 4, compute_capabilities=("8.9",)))
