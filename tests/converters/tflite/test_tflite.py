@@ -168,8 +168,9 @@ def test_hrnet_has_the_same_form(tmp_path: Path, shared: Path) -> None:
 
     save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], tmp_path / "weights.safetensors")
     path = tmp_path / "model.tflite"
-    report = convert(get_card("hrnet-w32-coco-256x192"), tmp_path / "weights.safetensors", "tflite", out=path)
-    assert check_form(path) <= OPERATORS
+    card = get_card("hrnet-w32-coco-256x192").with_size(128, 96)
+    report = convert(card, tmp_path / "weights.safetensors", "tflite", out=path)
+    assert check_form(path, 128, 96) <= OPERATORS
     assert not check_delegate(read_graph(path), "gpu").refused
     assert report.difference is not None
     assert report.difference.relative < 1e-4
@@ -197,9 +198,9 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
     path = tmp_path / "int8 ends.tflite"
     weights = shared / "weights" / "litehrnet_18_partly_trained.safetensors"
     done = kept_command(
-        *("convert", "litehrnet-18-coco-256x192", "--weights", weights, "--out", path),
+        *("convert", "litehrnet-18-coco-256x192", "--weights", weights, "--size", "128x96", "--out", path),
         *("--to", "tflite", "--precision", "int8", "--int8-io", "--calib", people / "person_keypoints.json", "--json"),
-        *("--calib-crops", 32),
+        *("--calib-crops", 64),
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -210,7 +211,7 @@ def test_int8_through_the_command_line(tmp_path: Path, shared: Path, edgehr_comm
     assert about["inputs"][0]["scale"] > 0
     manifest = tmp_path / "int8 ends.tflite.calibration.json"
     assert about["artifact"]["calibration_sha256"] == sha256_file(manifest)
-    assert len(json.loads(manifest.read_text())["crops"]) == 32
+    assert len(json.loads(manifest.read_text())["crops"]) == 64
     images = len(about["artifact"]["calibration_images"])
     assert f"{images} images, manifest" in edgehr_command("inspect", path).stdout
     annotations = people / "person_keypoints.json"
