@@ -176,6 +176,14 @@ def trained(shared: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def narrow_hrnet(store: Store) -> Path:
+    """Weights of the HRNet that `tests/models/narrow_hrnet.py` has a card of."""
+    from tests.models.narrow_hrnet import save_weights
+
+    return store.file("narrow-hrnet.safetensors", save_weights)
+
+
+@pytest.fixture(scope="session")
 def trained_tflite(converted: Callable[..., Path], trained: dict[str, Path]) -> Callable[[str], Path]:
     """Trained networks as TFLite, float32, channels last, by the name of their card. Tests that use it are slow."""
     from edgehr.zoo import get_card

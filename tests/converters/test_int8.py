@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from safetensors.numpy import save_file
 
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.mixed_precision import blocks
@@ -39,11 +38,11 @@ from edgehr.runtimes.formats import format_of
 from edgehr.zoo import find_weights, get_card
 from tests.calib.quantizer.small_graph import equalize, relative, run_onnx
 from tests.made_once import KeptExports
-from tests.models.test_golden import golden
+from tests.models.narrow_hrnet import CARD
 
 pytestmark = pytest.mark.slow
 
-LITE, W32 = "litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192"
+LITE = "litehrnet-18-coco-256x192"
 WIDER = "litehrnet-18-wider-naive-coco-256x192"
 
 
@@ -73,21 +72,13 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Callable[[Target, CalibrationSet], A
     return prepare
 
 
-@pytest.fixture(scope="module", params=[WIDER, LITE, W32])
+@pytest.fixture(scope="module", params=[WIDER, LITE, CARD.name])
 def model(
-    request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory, kept_exports: KeptExports
+    request: pytest.FixtureRequest, trained: dict[str, Path], narrow_hrnet: Path, kept_exports: KeptExports
 ) -> Any:
-    """A card and the graph of its deploy form: trained weights, and the golden file's for W32."""
-    card = get_card(request.param)
-    if request.param == W32:
-        card = card.with_size(128, 96)
-    weights = {
-        WIDER: shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors",
-        LITE: shared / "weights" / "litehrnet_18_partly_trained.safetensors",
-        W32: tmp_path_factory.mktemp("weights") / "w32.safetensors",
-    }[request.param]
-    if request.param == W32:
-        save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], weights)
+    """A card and the graph of its deploy form; the weights of Lite-HRNet are trained ones."""
+    card = CARD if request.param == CARD.name else get_card(request.param)
+    weights = trained.get(card.name, narrow_hrnet)
     graph, failure = kept_exports.simplified(deploy(load_network(card, weights))[0], card, 1)
     assert not failure
     return card, graph

@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from safetensors.numpy import save_file
 
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.onnx.float16 import overflowing_nodes, to_fp16
@@ -24,12 +23,13 @@ from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import read_sidecar
 from edgehr.zoo import DEFAULT_MODEL, get_card
 from tests.made_once import KeptExports
-from tests.models.test_golden import golden
+from tests.models.narrow_hrnet import CARD
 from tests.runtimes.small_models import conv_model
 
 pytestmark = pytest.mark.slow
 
-MODELS = ("litehrnet-18-coco-256x192", "hrnet-w32-coco-256x192")
+LITE = get_card("litehrnet-18-coco-256x192")
+CARDS = {card.name: card for card in (LITE.with_size(128, 96), CARD)}
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,11 @@ def rtx() -> Library:
     return import_library("tensorrt_rtx")
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def network(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A card and its network with weights: really trained ones, and the golden file's for W32."""
-    card = get_card(request.param).with_size(128, 96)
-    weights = shared / "weights" / "litehrnet_18_partly_trained.safetensors"
-    if card.architecture == "hrnet":
-        weights = tmp_path_factory.mktemp("weights") / "w32.safetensors"
-        save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], weights)
-    return card, load_network(card, weights)
+@pytest.fixture(scope="module", params=CARDS)
+def network(request: pytest.FixtureRequest, trained: dict[str, Path], narrow_hrnet: Path) -> Any:
+    """A card and its network with weights; those of Lite-HRNet are trained ones."""
+    card = CARDS[request.param]
+    return card, load_network(card, narrow_hrnet if card is CARD else trained[LITE.name])
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +70,7 @@ def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: 
     assert len(half.data) < len(single.data)
 
 
-@pytest.mark.parametrize("network", MODELS[:1], indirect=True)
+@pytest.mark.parametrize("network", list(CARDS)[:1], indirect=True)
 def test_dynamic_batch_is_built_with_its_profile(network: Any, rtx: Library, kept_exports: KeptExports) -> None:
     """In the plain form, with conditional channel weighting; of the deploy form, the command line builds one below."""
     card, torch_network = network

@@ -27,6 +27,7 @@ from edgehr.runtimes.tflite.delegates import check_delegate
 from edgehr.runtimes.tflite.graph import read_graph
 from edgehr.tasks.difference import OutputDifference
 from edgehr.zoo import find_weights, get_card
+from tests.models.narrow_hrnet import CARD
 
 pytestmark = pytest.mark.slow
 
@@ -161,15 +162,9 @@ def test_conditional_channel_weighting_has_the_same_form(
     assert difference(path, TorchRuntime(card, trained[name]), card).relative < 1.5e-4
 
 
-def test_hrnet_has_the_same_form(tmp_path: Path, shared: Path) -> None:
-    from safetensors.numpy import save_file
-
-    from tests.models.test_golden import golden
-
-    save_file(golden(shared / "golden", "hrnet_w32_pose_mmpose")[1], tmp_path / "weights.safetensors")
+def test_hrnet_has_the_same_form(tmp_path: Path, narrow_hrnet: Path) -> None:
     path = tmp_path / "model.tflite"
-    card = get_card("hrnet-w32-coco-256x192").with_size(128, 96)
-    report = convert(card, tmp_path / "weights.safetensors", "tflite", out=path)
+    report = convert(CARD, narrow_hrnet, "tflite", out=path)
     assert check_form(path, 128, 96) <= OPERATORS
     assert not check_delegate(read_graph(path), "gpu").refused
     assert report.difference is not None
