@@ -101,8 +101,8 @@ def test_the_plain_form_is_the_same_function_in_another_file(
     monkeypatch.chdir(tmp_path)
     name = "litehrnet-18-coco-256x192"
     card = get_card(name).with_size(128, 96)
-    usual = default_path(card, make_target(target, batch=None))
-    report = convert(card, trained[name], target, batch=None, plain=True)
+    usual = default_path(card, make_target(target))
+    report = convert(card, trained[name], target, plain=True)
     assert report.path.stem == f"{usual.stem}-plain"
     assert "deploy form" not in [stage.name for stage in report.stages]
     assert report.difference.relative_mean < 1e-5
