@@ -62,7 +62,7 @@ class Calibration:
 
     @property
     def key(self) -> dict[str, Any]:
-        """All that the result depends on."""
+        """Collect all that the result depends on."""
         return {
             "quantize": METHOD,
             "weights": self.weights_sha256,

@@ -49,7 +49,7 @@ class BaseRecipe:
 
     @property
     def max_crops(self) -> int:
-        """The most crops that a step of it takes."""
+        """Return the most crops that a step of it takes."""
         return max(self.equalize_crops, self.range_crops, self.fit_crops)
 
     def for_search(self: AnyRecipe) -> AnyRecipe:

@@ -102,7 +102,7 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """Time of all stages."""
+        """Add up the time of all stages."""
         return sum(stage.seconds for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:

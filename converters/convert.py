@@ -200,7 +200,7 @@ def _write(source: Source, target: Target, built: Mapping[str, Built], paths: Ma
 
 
 def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:
-    """The card's own weights if the file holds those, by its hash; otherwise a file of the user's."""
+    """Describe the weights: the card's own if the file holds those, by its hash, or else a file of the user's."""
     if not weights.is_file():
         raise EdgehrError(f"{weights}: no such checkpoint file")
     digest = sha256_file(weights)

@@ -47,7 +47,7 @@ class Source(ABC):
 
     @property
     def network(self) -> Network:
-        """The network in PyTorch; raises EdgehrError for a model that comes as ONNX."""
+        """Return the network in PyTorch; raises EdgehrError for a model that comes as ONNX."""
         raise EdgehrError(f"{self.card.name} comes as {self.name}, not as a PyTorch network")
 
     @abstractmethod
@@ -73,7 +73,7 @@ class TorchSource(Source):
 
     @property
     def network(self) -> Network:
-        """The network, in inference mode."""
+        """Return the network, in inference mode."""
         return self.reference.network
 
     def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
@@ -170,5 +170,5 @@ def open_source(card: ModelCard, weights: Path) -> Source:
 
 
 def _shape(entry: Any) -> list[int | None]:
-    """Dimensions of a graph's input or output; None where they are not fixed."""
+    """Read the dimensions of a graph's input or output; None where they are not fixed."""
     return [size.dim_value if size.HasField("dim_value") else None for size in entry.type.tensor_type.shape.dim]

@@ -143,7 +143,7 @@ class Target(ABC):
 
     @property
     def variant(self) -> str:
-        """What the default file name says of options that make another artifact."""
+        """Return what the default file name says of options that make another artifact."""
         return "-plain" if self.plain else ""
 
     def check(self) -> None:

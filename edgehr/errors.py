@@ -24,7 +24,7 @@ class TensorError(EdgehrError, ValueError):
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """The first line of another library's message that says something, without the place in its source."""
+    """Return the first line of another library's message that says something, without the place in its source."""
     for line in str(error).splitlines():
         said = re.sub(r"^(ERROR|WARNING): \[[^\]]*\]", "", line.strip(" \t└")).strip(" :")
         if said:

@@ -16,7 +16,7 @@ CACHE_VARIABLE = "EDGEHR_CACHE"
 
 
 def cache_folder() -> Path:
-    """What can be made or fetched again goes here: `EDGEHR_CACHE`, else `edgehr` in the user's cache folder (XDG)."""
+    """Find where to keep what can be made or fetched again: `EDGEHR_CACHE`, else `edgehr` in the XDG cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -24,7 +24,7 @@ def cache_folder() -> Path:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Compute the SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -68,7 +68,7 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
 
 @contextmanager
 def _scratch_folder(*paths: Path) -> Iterator[Path]:
-    """A folder beside `paths` that goes when the block ends."""
+    """Return a folder beside `paths` that goes when the block ends."""
     folder = paths[0].parent
     for path in paths:
         if path.is_dir():

@@ -96,7 +96,7 @@ class Runtime(ABC):
 
     @property
     def card(self) -> ModelCard:
-        """The card of the model, which says what it expects and returns; raises as `require_artifact` does."""
+        """Return the card of the model, which says what it expects and returns; raises as `require_artifact` does."""
         return self.require_artifact().card
 
     def require_artifact(self) -> Artifact:

@@ -61,12 +61,12 @@ class Coverage:
 
     @property
     def layers(self) -> list[Node]:
-        """The operators that multiply and add."""
+        """Return the operators that multiply and add."""
         return [node for node in self.nodes if node.macs]
 
     @property
     def in_float(self) -> list[FloatGroup]:
-        """What stays in float by type of operator, the most multiply-adds first, then the most operators."""
+        """Return what stays in float by type of operator, the most multiply-adds first, then the most operators."""
         groups: dict[str, list[int]] = {}
         for node in self.nodes:
             if not node.int8:
@@ -75,7 +75,7 @@ class Coverage:
         return sorted(found, key=lambda group: (-group.macs, -group.count, group.operator))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Return plain JSON types."""
         share = self.int8_share
         return {
             "macs": self.macs,

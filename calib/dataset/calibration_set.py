@@ -109,7 +109,7 @@ class CalibrationSet:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the manifest as `write_manifest` writes it."""
+        """Compute the SHA-256 of the manifest as `write_manifest` writes it."""
         return hashlib.sha256(self._manifest_file()).hexdigest()
 
     def write_manifest(self, artifact: Path) -> Path:

@@ -197,7 +197,7 @@ class _Search:
 
     @cached_property
     def _all_int8(self) -> Placement:
-        """The placement with no blocks in float."""
+        """Return the placement with no blocks in float."""
         return self._placement(self._calibration.recipe)
 
     def _placement(self, recipe: Recipe) -> Placement:

@@ -55,7 +55,7 @@ class SingleBlockQuantizer:
 
     @cached_property
     def _observed(self) -> SimulatedNetwork:
-        """All that the recipe quantizes, equalized, with its quantization parameters."""
+        """Collect all that the recipe quantizes, equalized, with its quantization parameters."""
         recipe = self._calibration.recipe
         network = SimulatedNetwork(*prepare(self._graph, recipe, self._crops[: recipe.equalize_crops]))
         observe(network, self._crops[: recipe.range_crops])

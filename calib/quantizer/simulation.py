@@ -54,7 +54,7 @@ class Layer:
 
     @property
     def integers(self) -> NDArray[np.int8]:
-        """The weights as integers, of the same shape."""
+        """Return the weights as integers, of the same shape."""
         if self.scale is None:
             raise ValueError("a layer in float has no integers")
         multiples = (self.weight / self.scale.reshape(-1, 1, 1, 1)).round()

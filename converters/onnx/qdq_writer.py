@@ -103,16 +103,16 @@ class _Writer:
         return self._taken(operator, name) if name else ""
 
     def _taken(self, operator: Operator, name: str) -> str:
-        """A tensor as an operator takes it: rounded, or as it was made."""
+        """Return a tensor as an operator takes it: rounded, or as it was made."""
         return self._rounded(name) if operator.name in self._network.placement.integer else self._renamed[name]
 
     def _scales(self, operator: Operator) -> NDArray[np.float32]:
-        """Of a resize: sizes would hold the batch."""
+        """Compute the scales of a resize: sizes would hold the batch."""
         before, after = self._graph.shapes[operator.inputs[0]], self._graph.shapes[operator.outputs[0]]
         return np.array([1, 1, after[2] / before[2], after[3] / before[3]], np.float32)
 
     def _layer(self, operator: Operator) -> list[str]:
-        """Names of weights and bias."""
+        """Return the names of weights and bias."""
         layer = self._network.layers[operator.name]
         bias = self._constant(layer.bias.numpy())
         if layer.scale is None:
@@ -123,7 +123,7 @@ class _Writer:
         return [weight, bias]
 
     def _rounded(self, tensor: str) -> str:
-        """What the pair of Q and DQ of a tensor makes of it."""
+        """Return what the pair of Q and DQ of a tensor makes of it."""
         quantizer = self._network.placement.quantizers.get(tensor)
         if quantizer is None:
             return self._renamed[tensor]
@@ -133,7 +133,7 @@ class _Writer:
         return self._pairs[tensor]
 
     def _rounded_split(self, tensor: str) -> tuple[str, str]:
-        """What a tensor's first quantizer makes of it, and its second one of the rest."""
+        """Return what a tensor's first quantizer makes of it, and its second one of the rest."""
         if tensor not in self._split:
             quantizer, source = self._network.placement.split_quantizers[tensor], self._renamed[tensor]
             scale = self._network.parameters[quantizer].scale
@@ -143,7 +143,7 @@ class _Writer:
         return self._split[tensor]
 
     def _pair(self, source: str, scale: float, kind: type[np.generic]) -> str:
-        """What Q and DQ make of a new tensor."""
+        """Add Q and DQ of a new tensor, and return what they make of it."""
         integers, result = next(self._names), next(self._names)
         constants = [self._constant(np.array(scale, np.float32)), self._constant(np.array(0, kind))]
         self._nodes.append(helper.make_node("QuantizeLinear", [source, *constants], [integers]))
@@ -151,7 +151,7 @@ class _Writer:
         return result
 
     def _constant(self, value: NDArray[Any]) -> str:
-        """The name of a constant; equal ones are stored once."""
+        """Return the name of a constant; equal ones are stored once."""
         value = np.ascontiguousarray(value)
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._constants:
@@ -160,7 +160,7 @@ class _Writer:
 
 
 def _telling(operator: Operator) -> dict[str, Any]:
-    """The attributes of an operator that are not ONNX's defaults, which the exporter writes out."""
+    """Return the attributes of an operator that are not ONNX's defaults, which the exporter writes out."""
     defaults: dict[str, Any] = {"dilations": [1, 1]}  # one in words, not in the schema
     for name, entry in onnx.defs.get_schema(operator.kind).attributes.items():
         if entry.default_value.name:

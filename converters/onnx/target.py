@@ -34,7 +34,7 @@ class GraphTarget(Target):
 
     @property
     def variant(self) -> str:
-        """What the default file name says of the plain form and of float16 input and output."""
+        """Return what the default file name says of the plain form and of float16 input and output."""
         return super().variant + ("-fp16-io" if self.native_io else "")
 
     def check(self) -> None:

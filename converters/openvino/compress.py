@@ -99,7 +99,7 @@ def _halve_float_filters(model: Any) -> None:
 
 
 def _fits_float16(filters: NDArray[np.float32]) -> bool:
-    """Whether no weight of a filter (out, ...) is rounded by more than float16 rounds the filter's largest."""
+    """Tell whether no weight of a filter (out, ...) is rounded by more than float16 rounds the filter's largest."""
     rows = filters.reshape(len(filters), -1)
     with np.errstate(over="ignore"):
         errors = np.abs(rows.astype(np.float16).astype(np.float32) - rows)

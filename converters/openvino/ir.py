@@ -46,12 +46,12 @@ def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -
 
 
 def ir_nodes(model: Any) -> int:
-    """Operators that compute: all but constants, their conversions, inputs and outputs."""
+    """Count the operators that compute: all but constants, their conversions, inputs and outputs."""
     return sum(node.get_type_name() not in PASSIVE for node in model.get_ops())
 
 
 def ir_precision(path: Path) -> str:
-    """The precision that most weight values of an IR are stored in, read back from its constants."""
+    """Return the precision that most weight values of an IR are stored in, read back from its constants."""
     sizes: dict[str, int] = {}
     for node in ov.Core().read_model(str(path)).get_ops():
         if node.get_type_name() == "Constant":

@@ -66,12 +66,12 @@ def fold_integer_biases(model: Any) -> int:
 
 
 def has_unsigned(model: Any) -> bool:
-    """Whether a graph quantizes to unsigned bytes, which TensorRT does not take."""
+    """Tell whether a graph quantizes to unsigned bytes, which TensorRT does not take."""
     constants = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     points = [node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear" and len(node.input) > 2]
     return any(constants.get(name) == onnx.TensorProto.UINT8 for name in points)
 
 
 def is_quantized(model: Any) -> bool:
-    """Whether a graph has Q/DQ nodes."""
+    """Tell whether a graph has Q/DQ nodes."""
     return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)

@@ -63,7 +63,7 @@ class TFLiteTarget(Target):
 
     @property
     def variant(self) -> str:
-        """What the default file name says of the plain form, the layout, and integer input and output."""
+        """Return what the default file name says of the plain form, the layout, and integer input and output."""
         return super().variant + ("" if self.layout == "nhwc" else "-nchw") + ("-int8-io" if self.native_io else "")
 
     def check(self) -> None:

@@ -11,5 +11,5 @@ FOLDER = Path(__file__).parent
 
 
 def photographs() -> list[Path]:
-    """Paths of the photographs, in a fixed order."""
+    """List the paths of the photographs, in a fixed order."""
     return sorted(FOLDER.glob("*.jpg"))

@@ -57,7 +57,7 @@ def check_calibration_options(args: argparse.Namespace) -> None:
 
 
 def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSet:
-    """The calibration set that was asked for.
+    """Return the calibration set that was asked for.
 
     Args:
         args: With the options above, `calib` among them, and `weights`.
@@ -82,7 +82,7 @@ def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSe
 
 
 def parse_drop(text: str) -> float:
-    """AP of 100, of `--max-drop`."""
+    """Parse `--max-drop`: AP of 100."""
     try:
         value = float(text)
     except ValueError:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def examine() -> list[dict[str, str]]:
-    """One entry for each thing looked at: `name`, `state` (ok, missing, broken), `detail`."""
+    """List what was looked at: `name`, `state` (ok, missing, broken), `detail`."""
     entries = [
         _entry("edgehr", "ok", __version__),
         _entry("python", "ok", f"{platform.python_version()} at {sys.executable}, {platform.machine()}"),

@@ -18,7 +18,7 @@ COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, report, de
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with all commands."""
+    """Return the parser with all commands."""
     parser = argparse.ArgumentParser(prog="edgehr", description="Deploy HRNet and Lite-HRNet networks on devices.")
     parser.add_argument("--version", action="version", version=f"edgehr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -15,12 +15,12 @@ SubParsers = Any
 
 
 def print_json(value: Any) -> None:
-    """One JSON document, indented, strictly standard (no NaN)."""
+    """Print one JSON document, indented, strictly standard (no NaN)."""
     print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as their content; the last one is not padded."""
+    """Print columns as wide as their content; the last one is not padded."""
     lines = [list(headers), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     for line in lines:

@@ -38,7 +38,7 @@ class Stages:
 
     @property
     def listener(self) -> Listener | None:
-        """What to tell of stages."""
+        """Return what is to be told of stages."""
         return self._listen if self._show else None
 
     @contextmanager

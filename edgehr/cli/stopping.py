@@ -28,7 +28,7 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _handled(signals: tuple[signal.Signals, ...], handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
-    """Only the main thread may set handlers; what is ignored already (`nohup`) stays so."""
+    """Set handlers, which only the main thread may; what is ignored already (`nohup`) stays so."""
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: old for number in signals if (old := signal.getsignal(number)) is not signal.SIG_IGN}

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
-    """The card to compare by, and both models. Artifacts are opened first: they say what a checkpoint is of."""
+    """Return the card to compare by, and both models. Artifacts are opened first: they say what a checkpoint is of."""
     from edgehr.cli.opening import open_model
     from edgehr.runtimes.formats import find_format
     from edgehr.zoo import find_card
@@ -137,7 +137,7 @@ def _agreement(
 
 
 def _weights(name: str, runtime: Runtime) -> str:
-    """The weights of an opened model in words; a checkpoint's card does not know its file."""
+    """Say which weights an opened model has; a checkpoint's card does not know its file."""
     from edgehr.cli.opening import CHECKPOINTS
 
     if runtime.artifact is None or Path(name).suffix in CHECKPOINTS:

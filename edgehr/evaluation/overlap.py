@@ -29,7 +29,7 @@ LEAST_CONTRAST = 32
 
 
 def fingerprint(image: Image) -> str:
-    """48 letters for a (H, W, 3) BGR image of any size; none for one without contrast."""
+    """Fingerprint a (H, W, 3) BGR image of any size in 48 letters; in none where it has no contrast."""
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
     fields = np.rint(cv2.resize(gray, (FIELDS, FIELDS), interpolation=cv2.INTER_AREA)).astype(np.uint8)
     if int(fields.max()) - int(fields.min()) < LEAST_CONTRAST:
@@ -38,12 +38,12 @@ def fingerprint(image: Image) -> str:
 
 
 def file_fingerprint(path: Path) -> str:
-    """That of an image file; raises EdgehrError where it cannot be read."""
+    """Fingerprint an image file; raises EdgehrError where it cannot be read."""
     return fingerprint(read_reduced(path)[0])
 
 
 def among(prints: Sequence[str], known: Sequence[str]) -> list[int]:
-    """Places of those fingerprints that belong to a known picture.
+    """Return the indices of those fingerprints that belong to a known picture.
 
     Raises:
         ArtifactError: Something in them is no fingerprint.
@@ -80,7 +80,7 @@ def refuse_calibrated(artifacts: Iterable[Artifact | None], images: Sequence[Pat
 
 
 def _fields(prints: Sequence[str]) -> NDArray[np.int16]:
-    """Fingerprints as (N, 36) numbers, those of images without contrast left out."""
+    """Decode fingerprints to (N, 36) numbers, those of images without contrast left out."""
     try:
         data = b"".join(base64.b64decode(text, validate=True) for text in prints)
         return np.frombuffer(data, np.uint8).reshape(-1, FIELDS**2).astype(np.int16)

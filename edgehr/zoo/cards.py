@@ -27,7 +27,7 @@ _HEATMAPS = OutputSpec("heatmaps", "(N, K, H / 4, W / 4) float: how likely each 
 
 @cache
 def all_cards() -> tuple[ModelCard, ...]:
-    """Every known model: for pose, sorted by name, then detectors."""
+    """List every known model: for pose, sorted by name, then detectors."""
     with (_DATA / "models.tsv").open(newline="", encoding="utf-8") as file:
         poses = tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
     return poses + detector_cards()
@@ -48,7 +48,7 @@ def get_card(name: str) -> ModelCard:
 
 
 def find_card(name_or_file: str) -> ModelCard:
-    """A known model by name, or a model of the user's own from a card in a `.json` file.
+    """Look up a known model by name, or read a user's own card in a `.json` file.
 
     Raises:
         EdgehrError: Unknown name, or a file that is not a card.
@@ -83,7 +83,7 @@ def list_models(*words: str) -> list[ModelCard]:
 
 @cache
 def keypoint_set(name: str) -> KeypointSet:
-    """A keypoint set from `data/keypoints/`, by file stem."""
+    """Read a keypoint set from `data/keypoints/`, by file stem."""
     data = json.loads((_DATA / "keypoints" / f"{name}.json").read_text(encoding="utf-8"))
     return KeypointSet(
         names=tuple(data["names"]),

@@ -27,14 +27,14 @@ _MEANING = (
 
 
 def detector_cards() -> tuple[ModelCard, ...]:
-    """Every known detector, sorted by name."""
+    """List every known detector, sorted by name."""
     with _TABLE.open(newline="", encoding="utf-8") as file:
         return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
 
 
 @cache
 def other_exports(name: str) -> tuple[str, ...]:
-    """SHA-256 of files that hold a model's published weights in another graph than the published file's."""
+    """Compute the SHA-256 of files that hold a model's published weights in another graph than the published file's."""
     with _TABLE.open(newline="", encoding="utf-8") as file:
         rows = {row["name"]: row["other_exports"] for row in csv.DictReader(file, delimiter="\t")}
     return tuple(filter(None, rows.get(name, "").split(",")))

@@ -107,13 +107,13 @@ class _Graph:
                 self._bytes.update(node.output)
 
     def is_counted(self, node: Any) -> bool:
-        """Whether it computes or moves real values that come from the image."""
+        """Tell whether the layer computes or moves real values that come from the image."""
         if node.op_type in _ENDS or node.output[0] in self._constants:
             return False
         return node.op_type in _QUANTIZED or self._type(node.output[0]) in _REAL
 
     def node(self, node: Any) -> Node:
-        """What the report needs to know of it."""
+        """Return what a report needs to know of the layer."""
         return Node(_node_name(node), node.op_type, self._macs(node), self._is_int8(node))
 
     def _type(self, name: str) -> int:
@@ -125,7 +125,7 @@ class _Graph:
         return self._types[name][1]
 
     def _keeps_bytes(self, node: Any) -> bool:
-        """Whether what it returns takes 256 values at most: dequantized from bytes, and moved at most."""
+        """Tell whether what it returns takes 256 values at most: dequantized from bytes, and moved at most."""
         if node.op_type == "DequantizeLinear":
             return self._type(node.input[0]) in _BYTES
         moving = node.op_type in _MOVING or (node.op_type == "Resize" and _mode(node) == "nearest")

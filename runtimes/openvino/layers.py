@@ -78,7 +78,7 @@ def open_probe(path: Path, names: Iterable[str]) -> Probe:
 
 
 def _executed(core: Any, model: Any, nodes: list[Node]) -> float | None:
-    """The share of multiply-adds in operators that the CPU runs by an INT8 primitive."""
+    """Return the share of multiply-adds in operators that the CPU runs by an INT8 primitive."""
     try:
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError:
@@ -112,18 +112,18 @@ class _Graph:
                 self._bytes.add(name)
 
     def is_counted(self, op: Any) -> bool:
-        """Whether it computes or moves real values that come from the image."""
+        """Tell whether the layer computes or moves real values that come from the image."""
         kind, name = op.get_type_name(), op.get_name()
         if kind in _ENDS or name in self._constants or op.get_output_element_type(0) not in _REAL:
             return False
         return not self._is_scaling(op)
 
     def node(self, op: Any) -> Node:
-        """What the report needs to know of it."""
+        """Return what a report needs to know of the layer."""
         return Node(op.get_friendly_name(), op.get_type_name(), _macs(op), self._is_int8(op))
 
     def _keeps_bytes(self, op: Any) -> bool:
-        """Whether what it returns takes 256 values at most: quantized, perhaps scaled back, and moved at most."""
+        """Tell whether what it returns takes 256 values at most: quantized, perhaps scaled back, and moved at most."""
         kind = op.get_type_name()
         if kind == "FakeQuantize":
             return bool(op.get_attributes()["levels"] <= _MOST_LEVELS)
@@ -135,7 +135,7 @@ class _Graph:
         return self._is_scaling(op) or (moving and self._is_int8(op))
 
     def _is_scaling(self, op: Any) -> bool:
-        """Whether it is part of a dequantization: bytes less a constant zero point, or times a constant scale."""
+        """Tell whether it is part of a dequantization: bytes less a constant zero point, or times a constant scale."""
         if op.get_type_name() not in ("Subtract", "Multiply"):
             return False
         source, constant = _sources(op)
@@ -151,7 +151,7 @@ class _Graph:
 
 
 def _comes_from_bytes(op: Any) -> bool:
-    """Whether what it takes was just converted from bytes: other products of quantized values are real work."""
+    """Tell whether what it takes was just converted from bytes: other products of quantized values are real work."""
     source = op.input_value(0).get_node()
     while source.get_type_name() == "Subtract":
         source = source.input_value(0).get_node()

@@ -107,7 +107,7 @@ def read_ir(core: Any, path: Path) -> Any:
 
 
 def ir_artifact(model: Any) -> Artifact | None:
-    """What a model says of itself in `rt_info`; None where edgehr did not write it."""
+    """Return what a model says of itself in `rt_info`; None where edgehr did not write it."""
     key = [METADATA_KEY, "artifact"]
     return Artifact.from_json(model.get_rt_info(key).astype(str)) if model.has_rt_info(key) else None
 
@@ -120,7 +120,7 @@ def _check_weights(path: Path, model: Any) -> None:
 
 
 def default_precision(core: Any, device: str, stored: str) -> str | None:
-    """What to compute in for what an artifact says of itself."""
+    """Choose what to compute in for what an artifact says of itself."""
     if stored == "fp16" and device == "CPU" and "FP16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
         return "fp32"
     return _BY_DEFAULT.get(stored)
@@ -140,7 +140,7 @@ def _spec(port: Any) -> TensorSpec:
 
 
 def _reason(error: Exception) -> str:
-    """The line of OpenVINO's multi-line messages that says something."""
+    """Return the line of OpenVINO's multi-line messages that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     return (telling or lines or ["no reason given"])[-1][:200]

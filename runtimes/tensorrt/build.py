@@ -93,7 +93,7 @@ def build_plan(onnx: bytes, library: Library, settings: BuildSettings) -> Plan:
 
 @cache
 def library_logger(trt: Any) -> Any:
-    """The logger of a TensorRT for the whole process: the library keeps the first one that it is given.
+    """Return the logger of a TensorRT for the whole process: the library keeps the first one that it is given.
 
     It keeps the latest warnings and errors instead of printing them.
     """
@@ -121,7 +121,7 @@ def library_logger(trt: Any) -> Any:
 
 
 def network_precisions(network: Any) -> dict[str, int]:
-    """How many convolutions and matrix products of a network compute in which precision, from its tensors' types.
+    """Count a network's convolutions and matrix products by precision, from its tensors' types.
 
     One fed by dequantize layers computes in INT8.
     """

@@ -53,7 +53,7 @@ class Bundle:
 
     @property
     def onnx_sha256(self) -> str:
-        """SHA-256 of the graph, in hex."""
+        """Compute the SHA-256 of the graph, in hex."""
         return hashlib.sha256(self.onnx).hexdigest()
 
     def write(self, path: Path) -> None:

@@ -108,7 +108,7 @@ class PinnedBuffer:
             raise
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The start of the host memory as an array; valid until `free`."""
+        """Return the start of the host memory as an array; valid until `free`."""
         count = int(np.prod(shape, dtype=np.int64))
         memory = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(self.host)
         return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)

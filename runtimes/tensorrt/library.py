@@ -33,7 +33,7 @@ class Library:
 
     @property
     def is_rtx(self) -> bool:
-        """Whether this is TensorRT-RTX."""
+        """Tell whether this is TensorRT-RTX."""
         return self.name == "tensorrt_rtx"
 
     def __str__(self) -> str:

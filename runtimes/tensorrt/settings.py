@@ -55,7 +55,7 @@ class BuildSettings:
 
     @property
     def has_profile(self) -> bool:
-        """Whether the batches of a dynamic model were chosen."""
+        """Tell whether the batches of a dynamic model were chosen."""
         default = BuildSettings
         chosen = (self.min_batch, self.opt_batch, self.max_batch)
         return chosen != (default.min_batch, default.opt_batch, default.max_batch)

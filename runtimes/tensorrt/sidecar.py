@@ -89,7 +89,7 @@ class Sidecar:
 
     @property
     def built_on(self) -> str:
-        """The GPU that it was built on or for, in words."""
+        """Return the GPU that it was built on or for, in words."""
         if self.gpu_name:
             return f"{self.gpu_name} (compute capability {self.compute_capability})"
         targets = self.settings.compute_capabilities

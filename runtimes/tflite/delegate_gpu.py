@@ -53,7 +53,7 @@ def _broadcast(operator: Operator) -> str:
 
 
 def _spreads(longer: Tensor, shorter: Tensor) -> bool:
-    """Whether a tensor of 2 or 3 dimensions meets one of 4 in a way that the delegate knows."""
+    """Tell whether a tensor of 2 or 3 dimensions meets one of 4 in a way that the delegate knows."""
     if len(longer.shape) != 4:
         return False
     if len(shorter.shape) == 3:
@@ -63,7 +63,7 @@ def _spreads(longer: Tensor, shorter: Tensor) -> bool:
 
 
 def _constant_batch(operator: Operator) -> str:
-    """A constant operand is read as (height, width, channels) unless it is a scalar or a vector of channels."""
+    """Refuse constant operands that are read as (height, width, channels): neither scalars nor vectors of channels."""
     for tensor in operator.inputs:
         if tensor is not None and tensor.static and len(tensor.shape) == 4 and tensor.shape[0] != 1:
             return f"its constant operand is a batch ({plain(tensor)})"

@@ -53,7 +53,7 @@ def _per_tensor(operator: Operator) -> str:
 
 
 def _weights(*mixed: tuple[str, str]) -> Condition:
-    """The first input, the data, and the second, the weights, are of the same type or of one of these pairs."""
+    """Require that data and weights, the first two inputs, are of the same type or of one of these pairs."""
 
     def check(operator: Operator) -> str:
         first, second = at(operator, 0), at(operator, 1)
@@ -70,7 +70,7 @@ def _same_types(operator: Operator) -> str:
 
 
 def _ratio(least: float, below: float) -> Condition:
-    """Each input's scale over the output's is within these, for operators of 8 bits."""
+    """Require that each input's scale over the output's is within these, for operators of 8 bits."""
 
     def check(operator: Operator) -> str:
         made = operator.outputs[0]
@@ -105,7 +105,7 @@ def _requantized(operator: Operator) -> str:
 
 
 def _unpacked(operator: Operator) -> str:
-    """Weights of float16 are unpacked on loading; otherwise 8 bits with one scale."""
+    """Accept weights of float16, which are unpacked on loading, and of 8 bits with one scale."""
     data = operator.inputs[0]
     if data is None or (data.constant and data.dtype == "float16"):
         return ""

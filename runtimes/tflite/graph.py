@@ -68,7 +68,7 @@ class Tensor:
 
     @property
     def elements(self) -> int:
-        """How many; a dynamic dimension counts as 1."""
+        """Count the elements; a dynamic dimension counts as 1."""
         return prod(abs(size) for size in self.shape)
 
 
@@ -163,7 +163,7 @@ class _Reader:
         }
 
     def graph(self) -> Graph:
-        """The first subgraph."""
+        """Return the first subgraph."""
         model = self._model
         if not model.SubgraphsLength():
             raise ValueError("it has no graph")
@@ -194,7 +194,7 @@ class _Reader:
         )
 
     def _kind(self, number: int) -> tuple[str, int]:
-        """Name and version of an operator code."""
+        """Read name and version of an operator code."""
         code = self._model.OperatorCodes(number)
         # Files older than schema 3a have the code in a field of one byte only.
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
@@ -291,7 +291,7 @@ def _checked(number: int) -> int:
 
 
 def _integers(array: Any) -> tuple[int, ...]:
-    """An array of the parser, which gives 0 for one that is absent."""
+    """Return an array of the parser, which gives 0 for one that is absent."""
     return () if isinstance(array, int) else tuple(int(value) for value in array)
 
 

@@ -33,7 +33,7 @@ class Quantization:
         return np.clip(scaled, limits.min, limits.max, out=scaled).astype(self.dtype)
 
     def dequantize(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Integers to float32."""
+        """Convert integers to float32."""
         real: NDArray[Any] = array.astype(np.float32)
         real -= self.zero_point
         real *= np.float32(self.scale)
@@ -60,7 +60,7 @@ class Entry:
 
     @classmethod
     def of(cls, name: str, details: dict[str, Any]) -> Entry:
-        """From what the interpreter says of a tensor."""
+        """Read the parameters from what the interpreter says of a tensor."""
         dtype = np.dtype(details["dtype"])
         scale, zero_point = details["quantization"]
         shape = tuple(int(size) for size in details["shape"])

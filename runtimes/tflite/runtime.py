@@ -78,7 +78,7 @@ class TFLiteRuntime(Runtime):
 
     @property
     def quantization(self) -> dict[str, Quantization]:
-        """How the integers at both ends of the model stand for real values, by tensor; empty for a float model."""
+        """Return the quantization parameters of the model's inputs and outputs, by tensor; none of a float model."""
         return dict(self._quantization)
 
     def _spec(self, entry: Entry) -> TensorSpec:
@@ -105,6 +105,6 @@ class TFLiteRuntime(Runtime):
 
 
 def _source_artifact(path: Path) -> Artifact | None:
-    """The description of the file that `X_edgetpu.tflite` was compiled from, where `X.tflite` is beside it."""
+    """Return the description of the file that `X_edgetpu.tflite` was compiled from, where `X.tflite` is beside it."""
     source = path.with_name(path.name.replace("_edgetpu", ""))
     return read_artifact(source.read_bytes(), str(source)) if source != path and source.is_file() else None

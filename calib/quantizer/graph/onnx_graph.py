@@ -85,7 +85,7 @@ class Graph:
 
     @property
     def convolutions(self) -> list[Operator]:
-        """All convolutions in the order in which they run."""
+        """List the convolutions in the order in which they run."""
         return [operator for operator in self.operators if operator.kind == CONVOLUTION]
 
     def consumers(self, tensor: str) -> list[Operator]:

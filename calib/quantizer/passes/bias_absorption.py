@@ -47,7 +47,7 @@ class ChannelRanges:
 
     @property
     def midpoint(self) -> NDArray[np.float64]:
-        """The constant to be subtracted, (C,)."""
+        """Return the constant to be subtracted, (C,)."""
         midpoint: NDArray[np.float64] = ((self.low + self.high) / 2).double().numpy()
         return midpoint
 

@@ -39,7 +39,7 @@ def cut_out(image: Image, windows: Windows, size: tuple[int, int], warp: str) ->
 
 
 def _with_fourth_channel(image: Image, windows: Windows) -> Image:
-    """The image as (H, W, 4), filled in only where a window lies, with a pixel around for the interpolation."""
+    """Return the image as (H, W, 4), filled in only where a window lies, with a pixel around for the interpolation."""
     height, width = image.shape[:2]
     padded = np.empty((height, width, 4), np.uint8)
     half = windows.size / 2 + 1

@@ -42,7 +42,7 @@ def as_bgr(image: NDArray[Any]) -> Image:
 
 
 def image_files(path: Path) -> list[Path]:
-    """The images of a folder by name, or the one image.
+    """List the images of a folder by name, or the one image.
 
     Raises:
         EdgehrError: There is no such file or folder, or no image in it.

@@ -119,7 +119,7 @@ def _udp_step(p: Floats) -> Floats:
 
 
 def _solve(dx: NDArray[Any], dy: NDArray[Any], dxx: NDArray[Any], dyy: NDArray[Any], dxy: NDArray[Any]) -> Floats:
-    """Minus the inverse Hessian times the gradient; where the Hessian is singular, do not move."""
+    """Return minus the inverse Hessian times the gradient; where the Hessian is singular, do not move."""
     dxx, dyy, dxy = (value.astype(np.float64) for value in (dxx, dyy, dxy))
     determinant = dxx * dyy - dxy * dxy
     safe = np.where(determinant == 0, 1, determinant)
@@ -129,7 +129,7 @@ def _solve(dx: NDArray[Any], dy: NDArray[Any], dxx: NDArray[Any], dyy: NDArray[A
 
 
 class _Newton(NamedTuple):
-    """A refinement: its reach around the peak, where it clips the rescaled map, and its step."""
+    """A refinement: its radius around the peak, where it clips the rescaled map, and its step."""
 
     radius: int
     floor: float
@@ -142,7 +142,7 @@ _UDP = _Newton(1, 1e-3, 50.0, _udp_step)
 
 
 def _newton_offset(method: _Newton, maps: Floats, found: Ints, x: Ints, y: Ints, kernel: int) -> Floats:
-    """One Newton step on the logarithms of the smoothed maps, (M, 2) pixels.
+    """Take one Newton step on the logarithms of the smoothed maps, (M, 2) pixels.
 
     The reference smooths each whole map, rescales it to its old maximum, clips and takes the logarithm. Rescaling only
     adds a constant there, which no derivative sees, so it is enough to smooth the few pixels around the peak. The
@@ -164,7 +164,7 @@ def _newton_offset(method: _Newton, maps: Floats, found: Ints, x: Ints, y: Ints,
 
 
 def _smoothed_patches(maps: Floats, found: Ints, x: Ints, y: Ints, kernel: int, radius: int) -> Floats:
-    """The smoothed maps around each peak, (M, 2 * radius + 1, 2 * radius + 1)."""
+    """Smooth the maps around each peak, (M, 2 * radius + 1, 2 * radius + 1)."""
     border = radius + kernel // 2
     taps = np.zeros((2 * radius + 1, 2 * border + 1))
     for row in range(len(taps)):
@@ -179,7 +179,7 @@ def _smoothed_patches(maps: Floats, found: Ints, x: Ints, y: Ints, kernel: int, 
 
 
 def _windows_around(maps: Floats, found: Ints, x: Ints, y: Ints, border: int) -> Floats:
-    """Squares of side 2 * border + 1 around each peak, (M, side, side), with zeros outside the map."""
+    """Cut squares of side 2 * border + 1 around each peak, (M, side, side), with zeros outside the map."""
     _, height, width = maps.shape
     side = 2 * border + 1
     windows = np.empty((len(found), side, side), np.float32)
@@ -190,16 +190,16 @@ def _windows_around(maps: Floats, found: Ints, x: Ints, y: Ints, border: int) ->
         windows[inner] = view[found[inner], y[inner] - border, x[inner] - border]
     if len(outer):
         rows, columns = _patch_indices(x[outer], y[outer], width, height, border)
-        reach = np.arange(-border, border + 1)
-        in_map = (rows == (y[outer, None] + reach)[:, :, None]) & (columns == (x[outer, None] + reach)[:, None, :])
+        offsets = np.arange(-border, border + 1)
+        in_map = (rows == (y[outer, None] + offsets)[:, :, None]) & (columns == (x[outer, None] + offsets)[:, None, :])
         windows[outer] = maps[found[outer, None, None], rows, columns] * in_map
     return windows
 
 
 def _patch_indices(x: Ints, y: Ints, width: int, height: int, radius: int) -> tuple[Ints, Ints]:
-    """Rows (M, side, 1) and columns (M, 1, side) around each peak; over the edge, the edge repeats (as in ``udp``)."""
-    reach = np.arange(-radius, radius + 1)
-    rows, columns = np.clip(y[:, None] + reach, 0, height - 1), np.clip(x[:, None] + reach, 0, width - 1)
+    """Index rows (M, side, 1), columns (M, 1, side) around each peak; over the edge, it repeats (as in ``udp``)."""
+    offsets = np.arange(-radius, radius + 1)
+    rows, columns = np.clip(y[:, None] + offsets, 0, height - 1), np.clip(x[:, None] + offsets, 0, width - 1)
     return rows[:, :, None], columns[:, None, :]
 
 
