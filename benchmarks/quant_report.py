@@ -17,7 +17,7 @@ from benchmarks.other_quantizers import QUANTIZERS, quantize_with
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.dataset.held_out import refuse_held_out
 from edgehr.card import ModelCard
-from edgehr.cli.output import progress_bar
+from edgehr.cli.common.output import progress_bar
 from edgehr.converters.convert import convert
 from edgehr.converters.report.measure import measure
 from edgehr.converters.report.results import MeasuredArtifact

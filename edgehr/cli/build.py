@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgehr.cli.output import SubParsers, print_json
+from edgehr.cli.common.output import SubParsers, print_json
 from edgehr.errors import EdgehrError
 from edgehr.files import check_writable
 from edgehr.runtimes.tensorrt.options import add_tensorrt_options, settings_from_options

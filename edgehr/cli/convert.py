@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgehr.cli.calibration_options import (
+from edgehr.cli.common.calibration_options import (
     add_calibration_options,
     check_calibration_options,
     max_drop,
     open_calibration,
 )
-from edgehr.cli.output import SubParsers, print_json, print_table
-from edgehr.cli.stages import Stages
+from edgehr.cli.common.output import SubParsers, print_json, print_table
+from edgehr.cli.common.stages import Stages
 from edgehr.converters.target import TARGETS
 from edgehr.errors import EdgehrError
 from edgehr.tasks.pose.spec import DECODINGS, WARPS, with_decoding

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from edgehr.cli.output import SubParsers, print_json
+from edgehr.cli.common.output import SubParsers, print_json
 from edgehr.errors import EdgehrError
 
 AV_LOG_QUIET = "-8"
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> None:
     from contextlib import ExitStack
 
     from edgehr.assets import photographs
+    from edgehr.cli.common.stopping import ended_by_signals, undisturbed
     from edgehr.cli.live import go_through
-    from edgehr.cli.stopping import ended_by_signals, undisturbed
     from edgehr.live.predictors.pose import PoseEstimator
     from edgehr.live.sinks import open_sinks
     from edgehr.live.sources import open_source

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgehr import __version__
-from edgehr.cli.output import SubParsers, print_json
+from edgehr.cli.common.output import SubParsers, print_json
 
 RUNTIMES = (("onnxruntime", "onnxruntime"), ("openvino", "openvino"))
 WORKSTATION = ("torch", "onnx", "onnxscript", "onnxsim", "safetensors", "ai-edge-quantizer")

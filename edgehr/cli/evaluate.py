@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
+from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.tasks.pose.spec import DECODINGS, with_decoding
 
 
@@ -37,7 +37,7 @@ def register(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate and print."""
-    from edgehr.cli.opening import open_model
+    from edgehr.cli.common.opening import open_model
     from edgehr.evaluation.base import Evaluator
     from edgehr.evaluation.overlap import refuse_calibrated
     from edgehr.zoo import find_card

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from edgehr.card import ModelCard
-from edgehr.cli.output import SubParsers, print_json, progress_bar
+from edgehr.cli.common.output import SubParsers, print_json, progress_bar
 
 
 def register(commands: SubParsers) -> None:

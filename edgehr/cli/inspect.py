@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgehr.card import ModelCard
-from edgehr.cli.output import SubParsers, print_json, print_table
+from edgehr.cli.common.output import SubParsers, print_json, print_table
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:

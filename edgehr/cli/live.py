@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from edgehr.cli.output import progress_bar
+from edgehr.cli.common.output import progress_bar
 from edgehr.live.board import Board, read_board
 from edgehr.live.drawing import draw_label, draw_poses
 from edgehr.live.predictors.pose import PoseEstimator, StreamPoses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from edgehr.cli.output import SubParsers, print_json, print_table
+from edgehr.cli.common.output import SubParsers, print_json, print_table
 
 
 def register(commands: SubParsers) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
+from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:

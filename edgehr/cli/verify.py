@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgehr.cli.output import SubParsers, print_json, print_table, progress_bar
+from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
     """Return the card to compare by, and both models. Artifacts are opened first: they say what a checkpoint is of."""
-    from edgehr.cli.opening import open_model
+    from edgehr.cli.common.opening import open_model
     from edgehr.runtimes.formats import find_format
     from edgehr.zoo import find_card
 
@@ -138,7 +138,7 @@ def _agreement(
 
 def _weights(name: str, runtime: Runtime) -> str:
     """Say which weights an opened model has; a checkpoint's card does not know its file."""
-    from edgehr.cli.opening import CHECKPOINTS
+    from edgehr.cli.common.opening import CHECKPOINTS
 
     if runtime.artifact is None or Path(name).suffix in CHECKPOINTS:
         return Path(name).name

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from edgehr.cli.output import progress_bar
+from edgehr.cli.common.output import progress_bar
 from edgehr.progress import no_bar
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgehr.cli.output import progress_bar
+from edgehr.cli.common.output import progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from edgehr.cli.stopping import ENDING, ended_by_signals, undisturbed
+from edgehr.cli.common.stopping import ENDING, ended_by_signals, undisturbed
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from edgehr.cli.output import progress_bar
+from edgehr.cli.common.output import progress_bar
 from edgehr.progress import Progress
 
 if TYPE_CHECKING:
