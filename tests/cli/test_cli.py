@@ -28,7 +28,7 @@ def one_line(stderr: str) -> str:
 def test_models_are_listed_filtered_and_given_as_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:3] == ["NAME", "OF", "KEYPOINTS"]
+    assert lines[0].split()[:3] == ["NAME", "OF", "FINDS"]
     assert len(lines) > 60
     assert main(["models", "dark", "wholebody"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
