@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from edgehr.errors import ArtifactError, EdgehrError, first_line
+from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError, first_line
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import Probe, fill_batch
+
+try:
+    import onnx
+except ImportError as error:
+    raise MissingDependencyError(f"the onnx package is not usable ({error}): pip install 'edgehr[convert]'") from error
 
 # Operators that multiply and add -> where their data and their weights are among the inputs.
 _LAYERS = {

@@ -118,11 +118,11 @@ def test_a_conversion_that_differs_is_not_written(
 def test_the_command_line_converts_and_inspects(weights: Path, tmp_path: Path, edgehr_command: Any) -> None:
     done = edgehr_command("convert", CARD.name, "--to", "openvino", "--weights", weights, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("check the graph", "compare with the given ONNX", "published weights", "boxes of people"):
+    for word in ("check the graph", "compare with the given ONNX", "published weights", "candidate boxes"):
         assert word in done.stdout, done.stdout
     shown = edgehr_command("inspect", tmp_path / "artifacts" / f"{CARD.name}-fp32.xml")
     assert shown.returncode == 0, shown.stderr
-    for word in ("detection", "person (class 0 of 80)", "gray 114", "strides 8, 16, 32"):
+    for word in ("detection", "80: person, bicycle", "gray 114", "strides 8, 16, 32"):
         assert word in shown.stdout, shown.stdout
     assert "heatmaps" not in shown.stdout
 
