@@ -74,16 +74,14 @@ def test_every_precision_loads_and_agrees_with_litert(
     assert np.corrcoef(np.load(tmp_path / "out.npy").ravel(), expected.ravel())[0, 1] >= least
 
 
-def test_accuracy_of_the_reference_weights(
-    shared: Path, trained_tflite: Callable[[str], Path], sample_card: Any, tmp_path: Path
-) -> None:
+def test_accuracy_of_the_reference_weights(shared: Path, trained_tflite: Callable[[str], Path], tmp_path: Path) -> None:
     """On the first people; of all, tests/converters/tflite has the AP on LiteRT. Heatmaps are compared above."""
     people = shared / "data" / "coco-val2017-people"
     path = trained_tflite("litehrnet-18-wider-naive-coco-256x192")
     first = Annotations.read(people / "person_keypoints.json").first(60)
     (tmp_path / "first.json").write_text(json.dumps(first.data))
-    evaluator = Evaluator.for_card(sample_card)
     with load(path) as runtime:
+        evaluator = Evaluator.for_card(runtime.card)
         expected = evaluator.evaluate(runtime, evaluator.read(tmp_path / "first.json", people / "images"))
     files = ("--annotations", tmp_path / "first.json", "--images", people / "images")
     done = old("-m", "edgehr.cli.main", "eval", path, *files, "--json")
