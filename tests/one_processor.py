@@ -17,7 +17,6 @@ def keep_to_one(worker: int) -> None:
     if sys.platform == "linux":
         processors = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {processors[worker % len(processors)]})
-    os.cpu_count = lambda: 1  # edgehr's own default for TFLite
     _one_thread_of_onnx_runtime()
 
 

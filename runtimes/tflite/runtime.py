@@ -29,7 +29,7 @@ class TFLiteRuntime(Runtime):
         device: ``auto`` and ``cpu`` are the CPU (XNNPACK); ``gpu`` and ``npu`` LiteRT's accelerators, with the CPU for
             what they do not take; ``edgetpu`` runs what Google's `edgetpu_compiler` made of a file; ``delegate:PATH``
             takes any delegate's shared library.
-        threads: Threads of one inference; None is every core, four at most.
+        threads: Threads of one inference; None is every core that the process may use, four at most.
         precision: Must be None: the precision is in the file.
         integers: Take and return the integers of a model with quantized input and output as they are; by default the
             runtime converts, and callers see float32.
@@ -60,7 +60,7 @@ class TFLiteRuntime(Runtime):
             artifact = read_artifact(data, str(path))
             if artifact is None:
                 try_in_child(self.library, path)
-        threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
+        threads = threads or min(_usable_cores(), MAX_THREADS)
         self._lock = threading.Lock()
         self._data = data  # the interpreter works in it
         self._model = open_model(path, data, self.library, device if ":" in device else device.lower(), threads)
@@ -102,6 +102,11 @@ class TFLiteRuntime(Runtime):
 
     def _close(self) -> None:
         del self._model, self._data
+
+
+def _usable_cores() -> int:
+    """Count the cores that this process may use: threads that have to share one hardly get on, as each waits awake."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _source_artifact(path: Path) -> Artifact | None:

@@ -38,7 +38,7 @@ def weights(shared: Path) -> Path:
 
 
 def detections(path: Path) -> list[Any]:
-    with PersonDetector(path, threads=2, card=CARD) as detector:
+    with PersonDetector(path, threads=1, card=CARD) as detector:
         return [detector(cv2.imread(str(photograph))) for photograph in photographs()]
 
 

@@ -19,8 +19,8 @@ from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tflite import library as library_module
 from edgehr.runtimes.tflite.container import HASH_KEY, metadata_spans, read_artifact
 from edgehr.runtimes.tflite.library import Library, import_library, try_in_child
-from edgehr.runtimes.tflite.model import Quantization
-from edgehr.runtimes.tflite.runtime import TFLiteRuntime, _source_artifact
+from edgehr.runtimes.tflite.model import Quantization, open_model
+from edgehr.runtimes.tflite.runtime import MAX_THREADS, TFLiteRuntime, _source_artifact
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import IMAGE, Op, T, doubling, int8, write
 
@@ -71,6 +71,23 @@ def test_noise_is_survived() -> None:
             assert read_artifact(bytes(noise), "it") is None
         except ArtifactError:
             continue
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no process is kept to some cores here")
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (64, MAX_THREADS)])
+def test_there_are_no_more_threads_than_cores(
+    cores: int, threads: int, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def record(*arguments: Any) -> Any:
+        asked.append(arguments[-1])
+        return open_model(*arguments)
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(cores)))
+    monkeypatch.setattr("edgehr.runtimes.tflite.runtime.open_model", record)
+    load(model).close()
+    assert asked == [threads]
 
 
 def test_a_foreign_file_runs_after_a_trial_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 PYTHON = ROOT / ".venv-tflite-runtime" / "bin" / "python"
 INFER = """
 import sys, numpy as np, edgehr
-with edgehr.load(sys.argv[1], threads=2) as runtime:
+with edgehr.load(sys.argv[1]) as runtime:
     assert str(runtime.library) == "tflite-runtime 2.14.0", runtime.library
     np.save(sys.argv[3], runtime.infer_batch(np.load(sys.argv[2]))["heatmaps"])
 """

@@ -104,7 +104,7 @@ def people(shared: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @pytest.fixture(scope="module")
 def detector(shared: Path) -> Iterator[PersonDetector]:
-    with PersonDetector(shared / "detectors" / "yolox_nano_416.onnx", threads=2, card=CARD) as opened:
+    with PersonDetector(shared / "detectors" / "yolox_nano_416.onnx", threads=1, card=CARD) as opened:
         yield opened
 
 
@@ -153,7 +153,7 @@ def test_finds_the_people_of_the_shipped_photographs(detector: PersonDetector) -
 
 @pytest.mark.slow
 def test_openvino_finds_the_same_boxes(detector: PersonDetector, people: Any, detector_ir: Path) -> None:
-    with PersonDetector(detector_ir, threads=2) as other:
+    with PersonDetector(detector_ir, threads=1) as other:
         assert other.runtime.backend == "openvino"
         for image, _ in people[:40]:
             one, two = detector(image), other(image)
