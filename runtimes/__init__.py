@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgehr.errors import EdgehrError
 from edgehr.runtimes.artifact import Artifact
-from edgehr.runtimes.base import Runtime, TensorSpec
 from edgehr.runtimes.formats import check_file, format_of, part_files
 
+if TYPE_CHECKING:
+    from edgehr.runtimes.base import Runtime, TensorSpec
+
 __all__ = ["Artifact", "Runtime", "TensorSpec", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # NumPy, which these need, takes longer to import than a command that runs no model has to spend.
+    if name not in ("Runtime", "TensorSpec"):
+        raise AttributeError(f"module 'edgehr.runtimes' has no attribute {name!r}")
+    from edgehr.runtimes import base
+
+    return getattr(base, name)
 
 
 def load(
