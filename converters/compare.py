@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
-from edgehr.evaluation.base import ImageSample
+from edgehr.evaluation.dataset import ImageSample
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Task
 from edgehr.tasks.difference import OutputDifference
@@ -78,7 +78,7 @@ def network_inputs(card: ModelCard, images: Iterable[ImageSample]) -> NDArray[np
     """Make an input of every box of the images, and of the whole of images without boxes, (N, 3, H, W)."""
     task, batches = Task.for_card(card.with_layout("nchw")), []
     for image in images:
-        pixels = read_image(image.path)
+        pixels = image.read()
         whole = np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
         batches.append(task.network_inputs(pixels, image.boxes if len(image.boxes) else whole))
     return np.concatenate(batches)

@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "runtimes": BASE | {"files"},
     "zoo": BASE | {"files", "tasks"},
     "tasks": BASE | {"runtimes"},
-    "evaluation": BASE | {"runtimes", "tasks"},
+    "evaluation": BASE | {"files", "runtimes", "tasks"},
     "live": BASE | {"files", "runtimes", "tasks"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.

@@ -15,7 +15,8 @@ from edgehr.calib.dataset.calibration_set import MIN_CROPS
 from edgehr.calib.dataset.sources import crop_box, kind_of, sample_evenly
 from edgehr.calib.quantize import Calibration, crop_order
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import Evaluator, ImageSample
+from edgehr.evaluation.base import Evaluator
+from edgehr.evaluation.dataset import ImageSample
 
 MAX_EVALUATED = 300  # crops: more only take longer
 

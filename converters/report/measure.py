@@ -17,12 +17,12 @@ from edgehr.converters.report.layer_error import layer_errors
 from edgehr.converters.report.pictures import draw_ranks
 from edgehr.converters.report.results import MeasuredArtifact, QualityReport
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import Dataset, Evaluator, ImageSample
+from edgehr.evaluation.base import Evaluator
+from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.overlap import refuse_calibrated
 from edgehr.progress import ProgressBar, no_bar
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.formats import format_of
-from edgehr.tasks.image.reading import read_image
 
 LAYER_IMAGES = 4  # that the error of layers is measured on
 _PAUSE_S = 0.03
@@ -41,7 +41,7 @@ class _Opened:
     def network_input(self, image: ImageSample) -> NDArray[np.float32]:
         """Make the model's input, without the batch, of the first box of an image or the whole of it."""
         task = self.evaluator.task
-        batch, _ = task.preprocess(read_image(image.path), image.boxes[:1] if task.takes_boxes else None)
+        batch, _ = task.preprocess(image.read(), image.boxes[:1] if task.takes_boxes else None)
         first: NDArray[np.float32] = batch[0]
         return first
 

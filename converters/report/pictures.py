@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from edgehr.converters.report.results import Picture
-from edgehr.evaluation.base import Evaluator, ImageSample
+from edgehr.evaluation.base import Evaluator
+from edgehr.evaluation.dataset import ImageSample
 
 # CSS colors of both results; told apart with color-blind eyes too (Okabe and Ito).
 COLORS = ("#56b4e9", "#e69f00")

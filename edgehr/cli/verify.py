@@ -12,7 +12,8 @@ from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.card import ModelCard
-    from edgehr.evaluation.base import Agreement, Evaluator, ImageSample
+    from edgehr.evaluation.base import Agreement, Evaluator
+    from edgehr.evaluation.dataset import ImageSample
     from edgehr.runtimes import Runtime
 
 # Outputs are compared on so many inputs at most, results on all images.

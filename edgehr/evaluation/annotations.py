@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import ImageSample
-
-NUMBERS = (int, float)
+from edgehr.evaluation.coco_file import CocoFile, Entry, as_number, check_box, check_whole, warn_once, wrong
+from edgehr.evaluation.dataset import ImageSample
+from edgehr.files import read_json
 
 
 @dataclass(frozen=True)
@@ -26,44 +25,42 @@ class Annotations:
         data: What COCO's evaluation takes: images, annotations with keypoints, and their one category.
         category: Number of that category (1 for people in COCO; animal data sets have others).
         keypoints: How many keypoints each annotation has.
+        names: What the file calls them, in their order; none where it does not say.
     """
 
     path: Path
     data: dict[str, Any]
     category: int
     keypoints: int
+    names: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Annotations:
-        """Read and check a file.
+        """Read and check a file; see `edgehr.evaluation.coco_file` for what is repaired.
 
         Raises:
             EdgehrError: It is not a COCO keypoint file, or nobody in it has a labeled keypoint.
         """
-        data = _read_json(path)
-        try:
-            images = {image["id"]: _image(image) for image in data["images"]}
-            people = [_person(person, images) for person in data["annotations"] if "keypoints" in person]
-            counts = {len(person["keypoints"]) for person in people}
-            categories = {person["category_id"] for person in people}
-        except _WrongError as error:
-            raise EdgehrError(f"{path}: not a COCO keypoint file: {error}") from None
-        except (KeyError, TypeError, AttributeError) as error:
-            raise EdgehrError(f"{path}: not a COCO keypoint file: {type(error).__name__} {error}") from None
+        file = CocoFile(path)
+        people = file.people()
         if not any(map(_is_evaluated, people)):
             raise EdgehrError(f"{path}: not one annotation has a labeled keypoint, so there is nobody to evaluate")
+        counts = {len(person["keypoints"]) for person in people}
+        categories = {person["category_id"] for person in people}
         if len(counts) != 1 or len(categories) != 1:
             raise EdgehrError(
                 f"{path}: annotations have {sorted(count // 3 for count in counts)} keypoints and categories "
                 f"{sorted(categories)}; one of each is needed"
             )
         (category,), (count,) = categories, counts
+        described = next((entry for entry in file.categories if entry["id"] == category), {})
+        names = described.get("keypoints")
         checked = {
-            "images": list(images.values()),
+            "images": list(file.images.values()),
             "annotations": people,
             "categories": [{"id": category, "name": "evaluated"}],
         }
-        return cls(path, checked, category, count // 3)
+        return cls(path, checked, category, count // 3, tuple(map(str, names)) if isinstance(names, list) else ())
 
     def ground_truth(self, images: Path) -> list[ImageSample]:
         """Give the images with the annotated boxes, clipped to the image, of everybody who has a labeled keypoint.
@@ -71,10 +68,14 @@ class Annotations:
         Crowds are left out, as COCO's evaluation leaves them out. Raises EdgehrError where an image is missing.
         """
         people = self._people()
+        evaluated, boxed = sum(map(_is_evaluated, self.data["annotations"])), sum(map(len, people.values()))
+        if boxed < evaluated:
+            warn_once(f"{self.path}: {evaluated - boxed} people have no box in their picture and count as missed")
         found = []
-        for image, path in self._files(images, people):
+        for image, path, size in self._files(images, people):
             areas = np.array([person["area"] for person, _ in people[image]], np.float32)
-            found.append(replace(ImageSample.with_boxes(image, path, [box for _, box in people[image]]), areas=areas))
+            sample = ImageSample.with_boxes(image, path, [box for _, box in people[image]])
+            found.append(replace(sample, areas=areas, size=size))
         return found
 
     def people(self) -> dict[int, list[dict[str, Any]]]:
@@ -99,25 +100,28 @@ class Annotations:
         Raises:
             EdgehrError: The file is no such file, none of its boxes belongs to these images, or an image is missing.
         """
-        known = {image["id"] for image in self.data["images"]}
+        sizes = {image["id"]: (image["width"], image["height"]) for image in self.data["images"]}
         boxes: dict[int, list[list[float]]] = {}
         scores: dict[int, list[float]] = {}
-        try:
-            for detection in _read_json(detections):
-                x, y, w, h = detection["bbox"]
-                image = detection["image_id"]
-                if image in known and detection.get("category_id", self.category) == self.category and w > 0 and h > 0:
-                    boxes.setdefault(image, []).append([x, y, x + w, y + h])
-                    scores.setdefault(image, []).append(float(detection["score"]))
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise EdgehrError(
-                f"{detections}: not a COCO detection file (a list of image_id, bbox, score): {error}"
-            ) from None
+        lost = Counter[str]()
+        for image, category, (x, y, w, h), score in _detections(detections):
+            if image not in sizes or category not in (None, self.category):
+                continue
+            width, height = sizes[image]
+            if np.float32(x + w) <= np.float32(x) or np.float32(y + h) <= np.float32(y):
+                lost["empty"] += 1
+            elif x >= width or y >= height or x + w <= 0 or y + h <= 0:
+                lost["outside their picture"] += 1
+            else:
+                boxes.setdefault(image, []).append([x, y, x + w, y + h])
+                scores.setdefault(image, []).append(score)
+        for what, count in lost.items():
+            warn_once(f"{detections}: {count} boxes are {what} and left out")
         if not boxes:
             raise EdgehrError(f"{detections}: none of its boxes of this category belongs to an image of {self.path}")
         return [
-            ImageSample.with_boxes(image, path, boxes[image], scores[image])
-            for image, path in self._files(images, boxes)
+            replace(ImageSample.with_boxes(image, path, boxes[image], scores[image]), size=size)
+            for image, path, size in self._files(images, boxes)
         ]
 
     def first(self, people: int) -> Annotations:
@@ -138,8 +142,8 @@ class Annotations:
         """Find the images if nobody says where: `images/` beside the file, or else the file's own folder."""
         return images_beside(self.path)
 
-    def _files(self, folder: Path, wanted: Container[int]) -> list[tuple[int, Path]]:
-        return image_paths([image for image in self.data["images"] if image["id"] in wanted], folder)
+    def _files(self, folder: Path, wanted: Container[int]) -> list[tuple[int, Path, tuple[int, int]]]:
+        return listed_images([image for image in self.data["images"] if image["id"] in wanted], folder)
 
 
 @dataclass(frozen=True)
@@ -163,17 +167,15 @@ class BoxAnnotations:
         Raises:
             EdgehrError: It is not a COCO file with boxes and named categories.
         """
-        data = _read_json(path)
-        try:
-            images = {image["id"]: _image(image) for image in data["images"]}
-            objects = [_object(entry, images) for entry in data["annotations"]]
-            names = {int(category["id"]): str(category["name"]) for category in data["categories"]}
-        except _WrongError as error:
-            raise EdgehrError(f"{path}: not a COCO file: {error}") from None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise EdgehrError(f"{path}: not a COCO file: {type(error).__name__} {error}") from None
-        checked = {"images": list(images.values()), "annotations": objects, "categories": data["categories"]}
-        return cls(path, checked, names)
+        file = CocoFile(path)
+        if not file.categories:
+            raise EdgehrError(f"{path}: not a COCO file of objects: it lists no categories")
+        objects, known = file.objects(), {entry["id"] for entry in file.categories}
+        unknown = sorted({entry["category_id"] for entry in objects} - known)
+        if unknown:
+            raise EdgehrError(f"{path}: annotations are of category {unknown[0]}, which is not listed")
+        checked = {"images": list(file.images.values()), "annotations": objects, "categories": file.categories}
+        return cls(path, checked, {entry["id"]: entry["name"] for entry in file.categories})
 
 
 def images_beside(path: Path) -> Path:
@@ -182,62 +184,33 @@ def images_beside(path: Path) -> Path:
     return beside if beside.is_dir() else path.parent
 
 
-def image_paths(images: list[dict[str, Any]], folder: Path) -> list[tuple[int, Path]]:
-    """List number and file of images; raises EdgehrError where one is missing."""
-    files = [(image["id"], folder / image["file_name"]) for image in images]
-    for _, path in files:
+def listed_images(images: list[Entry], folder: Path) -> list[tuple[int, Path, tuple[int, int]]]:
+    """List number, file, and width and height of images; raises EdgehrError where one is missing."""
+    files = [(image["id"], folder / image["file_name"], (image["width"], image["height"])) for image in images]
+    for _, path, _ in files:
         if not path.is_file():
             raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")
     return files
 
 
-def _is_evaluated(person: dict[str, Any]) -> bool:
+def _is_evaluated(person: Entry) -> bool:
     """Tell who is evaluated: COCO leaves out crowds and people without a labeled keypoint."""
     return bool(person["num_keypoints"] and not person["iscrowd"])
 
 
-class _WrongError(Exception):
-    """Says what is wrong with an annotation file."""
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgehrError(f"{path}: cannot read it: {error.strerror}") from None
-    except ValueError as error:
-        raise EdgehrError(f"{path}: not JSON: {error}") from None
-
-
-def _image(image: Any) -> dict[str, Any]:
-    for name in ("width", "height"):
-        if not isinstance(image.get(name), NUMBERS):
-            raise _WrongError(f"image {image['id']} has no {name}")
-    if not isinstance(image["id"], int) or not isinstance(image.get("file_name"), str):
-        raise _WrongError(f"image {image['id']!r} needs a whole number as id and a file_name")
-    return dict(image)
-
-
-def _object(entry: Any, images: dict[int, Any]) -> dict[str, Any]:
-    """Check what every annotation has, and copy it with all that COCO's evaluation of boxes reads."""
-    for name in ("id", "image_id", "category_id"):
-        if not isinstance(entry.get(name), int):
-            raise _WrongError(f"an annotation has no {name}")
-    number = entry["id"]
-    if entry["image_id"] not in images:
-        raise _WrongError(f"annotation {number} is of image {entry['image_id']}, which is not listed")
-    box = entry.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, NUMBERS) for value in box):
-        raise _WrongError(f"annotation {number} has no bbox of four numbers")
-    area = entry.get("area")
-    return {**entry, "iscrowd": int(entry.get("iscrowd", 0)), "area": box[2] * box[3] if area is None else area}
-
-
-def _person(person: Any, images: dict[int, Any]) -> dict[str, Any]:
-    """Check an annotation with keypoints, and copy it with all that COCO's evaluation reads."""
-    checked, number, keypoints = _object(person, images), person["id"], person["keypoints"]
-    if not isinstance(keypoints, list) or len(keypoints) % 3 or not all(isinstance(v, NUMBERS) for v in keypoints):
-        raise _WrongError(f"annotation {number} has keypoints that are not x, y, visibility")
-    if not isinstance(person.get("area"), NUMBERS):
-        raise _WrongError(f"annotation {number} has no area, which OKS needs")
-    return {**checked, "num_keypoints": sum(value > 0 for value in keypoints[2::3])}
+def _detections(path: Path) -> Iterator[tuple[int, int | None, list[float], float]]:
+    """Read a detection file: image and category, x, y, width and height, and score of each box."""
+    data = read_json(path)
+    if isinstance(data, dict):  # as some tools wrap it
+        data = data.get("annotations")
+    if not isinstance(data, list):
+        raise EdgehrError(f"{path}: not a COCO detection file: it is no list of image_id, bbox and score")
+    for place, entry in enumerate(data):
+        where = f"entry {place}"
+        if not isinstance(entry, dict):
+            raise wrong(path, where, "must be an object", entry)
+        score = as_number(entry.get("score"))
+        if score is None:
+            raise wrong(path, where, "score must be a number", entry.get("score"))
+        category = check_whole(path, where, entry, "category_id") if "category_id" in entry else None
+        yield check_whole(path, where, entry, "image_id"), category, check_box(path, where, entry.get("bbox")), score

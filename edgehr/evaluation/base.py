@@ -4,77 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
+from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.registry import load_attribute
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Task
-from edgehr.tasks.image.reading import read_image
 
 # Called with the number of samples (people, images) that were done since the last call.
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class ImageSample:
-    """One image and the boxes in it to look at.
-
-    Attributes:
-        image_id: The annotation file's number of the image.
-        path: The image file.
-        boxes: (N, 4) float32 xyxy pixels; none for a task that looks at whole images.
-        box_scores: (N,) float32; 1 for annotated boxes.
-        areas: (N,) float32 square pixels, for OKS: the annotated areas of the people; of boxes that are no annotation,
-            the boxes' own.
-    """
-
-    image_id: int
-    path: Path
-    boxes: NDArray[np.float32]
-    box_scores: NDArray[np.float32]
-    areas: NDArray[np.float32]
-
-    @classmethod
-    def with_boxes(cls, image_id: int, path: Path, boxes: ArrayLike, scores: ArrayLike | None = None) -> ImageSample:
-        """Make an image with boxes (N, 4) xyxy that are no annotations; their scores (N,) are 1 unless given."""
-        array = np.array(boxes, np.float32).reshape(-1, 4)
-        sides = array[:, 2:] - array[:, :2]
-        known = np.ones(len(array)) if scores is None else scores
-        return cls(image_id, path, array, np.array(known, np.float32), sides.prod(axis=1))
-
-    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> ImageSample:
-        """Return the image with some of its boxes."""
-        return replace(self, boxes=self.boxes[chosen], box_scores=self.box_scores[chosen], areas=self.areas[chosen])
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images to evaluate on, and what is true of them.
-
-    Attributes:
-        images: The images.
-        truth: What the evaluator's metric compares results with.
-        source: What they are from, in words.
-        boxes: Where the boxes are from, in words: ``ground truth``; empty for a task that takes none.
-        detected: Whether the boxes are a detector's, several of which may hold the same object.
-    """
-
-    images: Sequence[ImageSample]
-    truth: Any
-    source: str
-    boxes: str = ""
-    detected: bool = False
-
-    def __len__(self) -> int:
-        """Count the boxes, or the images of a task that takes none."""
-        return sum(len(image.boxes) for image in self.images) if self.boxes else len(self.images)
 
 
 @dataclass(frozen=True)
@@ -229,7 +174,7 @@ class Evaluator(ABC):
         found = []
         for image in images:
             boxes = image.boxes if self.task.takes_boxes else None
-            found.append(self.task.predict(runtime, read_image(image.path), boxes, flip=flip))
+            found.append(self.task.predict(runtime, image.read(), boxes, flip=flip))
             if progress:
                 progress(len(image.boxes) if self.task.takes_boxes else 1)
         return found

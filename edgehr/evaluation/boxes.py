@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import BoxAnnotations, image_paths, images_beside
-from edgehr.evaluation.base import Agreement, Dataset, Evaluator, ImageSample, Metrics, Terms
+from edgehr.evaluation.annotations import BoxAnnotations, images_beside, listed_images
+from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Terms
 from edgehr.evaluation.coco import coco_library, run_coco
+from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.tasks.detection.task import THRESHOLD, DetectionTask
@@ -137,8 +138,9 @@ class BoxEvaluator(Evaluator):
         truth = BoxAnnotations.read(annotations)
         if not set(truth.class_names.values()) & set(self._classes):
             raise EdgehrError(f"{annotations}: {self.card.name} knows none of its categories")
-        found = image_paths(truth.data["images"][: max_samples or None], images or images_beside(annotations))
-        return Dataset([ImageSample.with_boxes(number, path, []) for number, path in found], truth, str(annotations))
+        found = listed_images(truth.data["images"][: max_samples or None], images or images_beside(annotations))
+        samples = [replace(ImageSample.with_boxes(number, path, []), size=size) for number, path, size in found]
+        return Dataset(samples, truth, str(annotations))
 
     def check_comparable(self, other: ModelCard) -> None:
         """Refuse a model of another task or with other classes."""

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.evaluation.base import Agreement, ImageSample
+from edgehr.evaluation.base import Agreement
+from edgehr.evaluation.dataset import ImageSample
 from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
 from edgehr.tasks.pose.oks import oks
 from edgehr.tasks.pose.poses import Poses

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.evaluation.base import ImageSample, Metrics
+from edgehr.evaluation.base import Metrics
 from edgehr.evaluation.coco import run_coco
+from edgehr.evaluation.dataset import ImageSample
 from edgehr.tasks.image.boxes import Windows
 from edgehr.tasks.pose.oks import oks_nms
 from edgehr.tasks.pose.poses import Poses

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
-from edgehr.evaluation.base import Dataset, Evaluator, ImageSample, Terms
+from edgehr.evaluation.base import Evaluator, Terms
 from edgehr.evaluation.coco import coco_library
+from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.keypoint_agreement import KeypointAgreement, agreement, similarities
 from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
-from edgehr.tasks.image.reading import read_image
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import PoseSpec
 
@@ -155,4 +155,4 @@ class KeypointEvaluator(Evaluator):
         from edgehr.evaluation.keypoint_pictures import draw_skeletons
 
         person = slice(number, number + 1)
-        return draw_skeletons(read_image(image.path), (first[person], second[person]), self._keypoints, colors)
+        return draw_skeletons(image.read(), (first[person], second[person]), self._keypoints, colors)

@@ -70,13 +70,15 @@ def test_what_does_not_suit_the_detector_is_said(dataset: Path) -> None:
     data = json.loads(dataset.read_text())
     with pytest.raises(EdgehrError, match="finds boxes itself"):
         evaluator.read(dataset, detections=dataset)
-    dataset.write_text(json.dumps({**data, "categories": [{"id": 7, "name": "unicorn"}]}))
+    dataset.write_text(json.dumps({**data, "annotations": [], "categories": [{"id": 7, "name": "unicorn"}]}))
     with pytest.raises(EdgehrError, match="knows none of its categories"):
         evaluator.read(dataset)
     for change, message in (
-        ({"annotations": [{**data["annotations"][0], "bbox": [1, 2]}]}, "annotation 1 has no bbox"),
+        ({"annotations": [{**data["annotations"][0], "bbox": [1, 2]}]}, r"annotations\[0\]: bbox must be four numbers"),
         ({"annotations": [{**data["annotations"][0], "image_id": 3}]}, "of image 3, which is not listed"),
-        ({"categories": [7]}, "not a COCO file: TypeError"),
+        ({"categories": [7]}, r"categories\[0\]: must be an object, got 7"),
+        ({"categories": data["categories"][:1] * 2}, "2 categories have the id"),
+        ({"categories": data["categories"][:1]}, "which is not listed"),
     ):
         dataset.write_text(json.dumps({**data, **change}))
         with pytest.raises(EdgehrError, match=message):

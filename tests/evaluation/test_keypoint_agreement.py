@@ -14,7 +14,7 @@ import pytest
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
-from edgehr.evaluation.base import ImageSample
+from edgehr.evaluation.dataset import ImageSample
 from edgehr.evaluation.keypoint_agreement import agreement, similarities
 from edgehr.evaluation.keypoints import KeypointEvaluator
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec

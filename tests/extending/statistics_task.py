@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgehr.card import ModelCard, TaskSpec
-from edgehr.evaluation.base import Agreement, Dataset, Evaluator, ImageSample, Metrics
+from edgehr.evaluation.base import Agreement, Evaluator, Metrics
+from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.registry import TASKS
 from edgehr.tasks.base import Outputs, Task
 from edgehr.tasks.image.reading import as_bgr

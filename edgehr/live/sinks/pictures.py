@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-
-from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write
 from edgehr.live.sinks.base import Result
 from edgehr.live.sources import Frame
+from edgehr.tasks.image.reading import encode_image
 
 
 class ImageSink:
@@ -28,8 +26,7 @@ class ImageSink:
         """Write the frame under its own name, or as the one file."""
         path = self._out if self._single else self._out / frame.name
         with atomic_write(path) as (temporary,):
-            if not cv2.imwrite(str(temporary), frame.image):
-                raise EdgehrError(f"{path}: OpenCV cannot write this image")
+            temporary.write_bytes(encode_image(frame.image, path))
         self._written.append(path)
 
     def close(self) -> list[Path]:

@@ -13,7 +13,7 @@ import cv2
 from edgehr.errors import EdgehrError
 from edgehr.live.sources.base import Frame, Kind, Listener, decoded_image, file_stem
 from edgehr.live.sources.live import Capture
-from edgehr.tasks.image.reading import Image
+from edgehr.tasks.image.reading import Image, opencv_name
 
 DEFAULT_FPS = 25.0  # where the file does not tell
 # Some writers, and every container whose count OpenCV has to derive from the duration, are a little off.
@@ -116,7 +116,7 @@ def in_real_time(video: VideoSource) -> Capture:
 
 def open_video(path: Path) -> cv2.VideoCapture:
     """Open a video file; raises EdgehrError where OpenCV cannot."""
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(opencv_name(path))
     if not capture.isOpened():
         raise EdgehrError(f"{path}: OpenCV cannot open this video, damaged or of a codec it lacks")
     return capture

@@ -57,32 +57,96 @@ def image_files(path: Path) -> list[Path]:
     return found
 
 
-def read_image(path: Path) -> Image:
-    """Read an image as (H, W, 3) BGR; raises EdgehrError where OpenCV cannot."""
+def read_image(path: Path, size: tuple[int, int] | None = None) -> Image:
+    """Read an image as (H, W, 3) BGR, turned as its EXIF orientation says.
+
+    Args:
+        path: The file.
+        size: Width and height that its annotations are for, if there are any.
+
+    Raises:
+        EdgehrError: It cannot be read, OpenCV cannot decode it, or it is of another size.
+    """
     image = _read(path, cv2.IMREAD_COLOR)
     if image is None:
         raise EdgehrError(f"{path}: not an image that OpenCV reads")
+    found = (image.shape[1], image.shape[0])
+    if size and found != size:
+        raise EdgehrError(_wrong_size(path, found, size))
     return image
 
 
 def _read(path: Path, flags: int) -> Image | None:
     try:
-        image: Image | None = cv2.imread(str(path), flags)
+        # Not by its name: OpenCV cannot take every name, and kills the process for one that is not UTF-8.
+        content = np.fromfile(path, np.uint8)
+        image: Image | None = cv2.imdecode(content, flags) if content.size else None
+    except OSError as error:
+        raise EdgehrError(f"{path}: cannot read it: {error.strerror}") from None
     except cv2.error:  # more pixels than OpenCV takes; other damage gives None
         return None
     return image
 
 
-def read_reduced(path: Path) -> tuple[Image, float]:
+def _wrong_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> str:
+    """Say of which size an image is and should be, and what is likely the reason."""
+    reason = ""
+    if found == size[::-1]:
+        raw = _read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        turned = raw is not None and (raw.shape[1], raw.shape[0]) == size
+        reason = (
+            " (they were made before its EXIF orientation turned it: remove that tag, or annotate what is seen)"
+            if turned
+            else " (width and height are exchanged)"
+        )
+    return f"{path}: is {found[0]}x{found[1]} pixels, but its annotations are for {size[0]}x{size[1]}{reason}"
+
+
+def read_reduced(path: Path, size: tuple[int, int] | None = None) -> tuple[Image, float]:
     """Read an image at a quarter of its width and height, for looks at many images: a JPEG takes half of the time.
+
+    Args:
+        path: The file.
+        size: Width and height that its annotations are for, if there are any.
 
     Returns:
         (H, W, 3) BGR, and what width and height were multiplied by: 1 for images that are small already.
 
     Raises:
-        EdgehrError: OpenCV cannot read it.
+        EdgehrError: It cannot be read, OpenCV cannot decode it, or it is of another size.
     """
     image = _read(path, cv2.IMREAD_REDUCED_COLOR_4)
     if image is None or min(image.shape[:2]) < SMALL:
-        return read_image(path), 1.0
+        return read_image(path, size), 1.0
+    if size and max(abs(size[0] - 4 * image.shape[1]), abs(size[1] - 4 * image.shape[0])) > 3:
+        read_image(path, size)  # says what is wrong
     return image, 0.25
+
+
+def encode_image(image: Image, path: Path) -> bytes:
+    """Encode a (H, W, 3) BGR image in the format that the suffix of its file names.
+
+    Raises:
+        EdgehrError: OpenCV knows no such format, or it does not take an image of this size.
+    """
+    try:
+        done, content = cv2.imencode(path.suffix, image)
+    except cv2.error:
+        done = False
+    if not done:
+        raise EdgehrError(f"{path}: OpenCV cannot write this image in the format that the name asks for")
+    return content.tobytes()
+
+
+def opencv_name(path: Path) -> str:
+    """Return the name of a file that OpenCV has to open itself, a video.
+
+    Raises:
+        EdgehrError: It is not UTF-8: OpenCV would kill the process.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise EdgehrError(f"{shown}: its name is not UTF-8, which OpenCV cannot take: rename it") from None
+    return str(path)
