@@ -7,20 +7,22 @@ and it travels inside every converted model. What only one task needs to know is
 from __future__ import annotations
 
 import json
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from edgehr.errors import EdgehrError
+from edgehr.plain_data import build_dataclass
 from edgehr.registry import TASKS
 
 SCHEMA = 2
 LAYOUTS = ("nchw", "nhwc")
 
-T = TypeVar("T")
 S = TypeVar("S", bound="TaskSpec")
 
 
@@ -51,6 +53,8 @@ class InputSpec:
             raise EdgehrError(f"color order must be rgb or bgr, got {self.color!r}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise EdgehrError("mean and std need three values each, and every std must be positive")
+        if max(self.std) < 1:
+            _warn_of_unit_scale(self.mean, self.std)
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,8 @@ class ModelCard:
         Raises:
             EdgehrError: A field is missing or unknown, the task is unknown, or the schema is newer than this edgehr.
         """
+        if not isinstance(data, Mapping):
+            raise EdgehrError("model card is not a JSON object")
         values = dict(data)
         schema = values.pop("schema", None)
         if schema == 1:
@@ -212,9 +218,9 @@ class ModelCard:
         outputs = values.get("outputs", ())
         if not isinstance(outputs, (list, tuple)):
             raise EdgehrError("outputs in the model card is not a list")
-        values["outputs"] = tuple(_build(OutputSpec, output) for output in outputs)
-        values["spec"] = _build(TASKS.get(values["task"]).spec_type, values["spec"])
-        return _build(cls, values)
+        values["outputs"] = tuple(build_dataclass(OutputSpec, output) for output in outputs)
+        values["spec"] = build_dataclass(TASKS.get(values["task"]).spec_type, values["spec"])
+        return build_dataclass(cls, values)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
@@ -223,42 +229,31 @@ class ModelCard:
             data = json.loads(text)
         except ValueError as error:
             raise EdgehrError(f"model card is not JSON: {error}") from None
-        if not isinstance(data, dict):
-            raise EdgehrError("model card is not a JSON object")
         return cls.from_dict(data)
 
 
 def _from_schema_1(values: dict[str, Any]) -> dict[str, Any]:
     """Bring a card of 2026's first artifacts, which knew poses and people's boxes only, into today's form."""
-    parts = {name: values.pop(name) for name in ("decoding", "keypoints", "detection") if name in values}
+    parts: dict[str, Any] = {
+        name: values.pop(name) for name in ("decoding", "keypoints", "detection") if name in values
+    }
     if isinstance(detection := parts.pop("detection", None), Mapping):
         parts |= {name: value for name, value in detection.items() if name != "person"}
+    given = values.get("input")
+    if isinstance(given, Mapping) and "padding" in given:  # of cards written by hand: edgehr itself had no such field
+        parts["padding"] = given["padding"]
+        values["input"] = {name: value for name, value in given.items() if name != "padding"}
     weights = values.get("weights")
     if isinstance(weights, Mapping) and "licence" in weights:
         values["weights"] = {("license" if name == "licence" else name): value for name, value in weights.items()}
     return {**values, "spec": parts}
 
 
-def _build(kind: type[T], values: Any) -> T:
-    """Make a dataclass from a mapping: every key must be a field, nested dataclasses are made, lists become tuples."""
-    if isinstance(values, kind):
-        return values
-    if not isinstance(values, Mapping):
-        raise EdgehrError(f"{kind.__name__} in the model card is not an object")
-    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise EdgehrError(f"unknown field in the model card's {kind.__name__}: {', '.join(unknown)}")
-    types = get_type_hints(kind)
-    nested = {
-        name: _build(types[name], value) if is_dataclass(types[name]) else _freeze(value)
-        for name, value in values.items()
-    }
-    try:
-        return kind(**nested)
-    except TypeError as error:
-        raise EdgehrError(f"model card's {kind.__name__} is incomplete: {error}") from None
-
-
-def _freeze(value: Any) -> Any:
-    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
+@cache
+def _warn_of_unit_scale(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    logging.getLogger("edgehr").warning(
+        "mean %s and std %s look like those for pixels of 0 to 1: a card gives them for pixels of 0 to 255, 255 times "
+        "as much",
+        list(mean),
+        list(std),
+    )

@@ -42,7 +42,19 @@ def test_with_size_renames_and_keeps_the_rest() -> None:
         ({"outputs": 5}, "not a list"),
         ({"outputs": []}, "no outputs"),
         ({"parameters": [1]}, "must be an object"),
-        ({"input": {"height": 256.5, "width": 192}}, "whole numbers"),
+        ({"input": {"height": 256.5, "width": 192}}, "height .* must be a whole number, got 256.5"),
+        ({"input": {"height": 256, "width": 192, "mean": ["a", "b", "c"]}}, "mean .* each a finite number"),
+        ({"input": {"height": 256, "width": 192, "std": [1, 1, float("nan")]}}, "std .* each a finite number"),
+        ({"name": 5}, "name .* must be a text"),
+        ({"spec": {"keypoints": {"names": ["a", "b"], "sigmas": [0.1, 0]}}}, "sigmas must be 2 numbers above 0"),
+        ({"spec": {"keypoints": {"names": ["a", "a"]}}}, "two keypoints are called 'a'"),
+        (
+            {"spec": {"keypoints": {"names": ["a", "b", "c"], "flip_pairs": [[0, 1], [1, 2]]}}},
+            "b is in flip_pairs twice",
+        ),
+        ({"spec": {"keypoints": {"names": ["a", "b"], "flip_pairs": [["a", "b"]]}}}, "flip_pairs .* whole number"),
+        ({"spec": {"keypoints": {"names": ["a"]}, "decoding": {"shift_flipped": "false"}}}, "true or false"),
+        ({"spec": {"keypoints": {"names": ["a"]}, "padding": 0}}, "padding must be above 0"),
         ({"spec": {"classes": ["person"]}}, "unknown field in the model card's PoseSpec: classes"),
         ({"task": "detection"}, "unknown field in the model card's DetectionSpec: decoding, keypoints"),
         ({"task": "posture"}, "unknown task 'posture': expected one of pose, detection"),
@@ -125,3 +137,21 @@ def test_parts_check_themselves() -> None:
 
 def test_flip_indices_swap_the_pairs_only() -> None:
     assert KeypointSet(("nose", "left", "right"), ((1, 2),)).flip_indices == (0, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "names", [("left_eye", "right_eye", "nose"), ("Right Eye", "Left Eye"), ("eyeLEFT", "eyeRIGHT"), ("nose", "eye")]
+)
+def test_keypoints_that_are_left_by_name_swap_with_the_right_ones(names: tuple[str, ...]) -> None:
+    assert KeypointSet(names, ((0, 1),)).flip_indices[:2] == (1, 0)
+    if names[0] == "nose":
+        assert KeypointSet(names).flip_indices == (0, 1)
+        return
+    with pytest.raises(EdgehrError, match="do not swap"):
+        _ = KeypointSet(names).flip_indices
+
+
+def test_every_known_model_can_be_flipped() -> None:
+    for card in all_cards():
+        if isinstance(card.spec, PoseSpec):
+            assert sorted(card.spec.keypoints.flip_indices) == list(range(len(card.spec.keypoints.names)))

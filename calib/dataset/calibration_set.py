@@ -144,7 +144,7 @@ class CalibrationSet:
     def pictures(self) -> Iterator[tuple[Crop, Image]]:
         """Give each crop with the (H, W, 3) BGR image that it is of."""
         if self.crops[0].frame is None:
-            yield from ((crop, read_image(crop.image)) for crop in self.crops)
+            yield from ((crop, read_image(crop.image, crop.size)) for crop in self.crops)
             return
         rest = list(self.crops)
         for number, image in read_frames(self.source, [crop.frame for crop in rest if crop.frame is not None]):

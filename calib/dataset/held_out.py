@@ -22,16 +22,19 @@ def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:
         held_out: A folder of images, or a COCO keypoint file with its images beside it.
 
     Raises:
-        EdgehrError: Some are, or an image cannot be read.
+        EdgehrError: Some are, or an image cannot be read or is of another size than its annotations are for.
     """
+    sizes: dict[Path, tuple[int, int] | None]
     if held_out.suffix.lower() == ".json":
         annotations = Annotations.read(held_out)
-        paths = [image.path for image in annotations.ground_truth(annotations.images_beside)]
+        samples = annotations.ground_truth(annotations.images_beside)
+        sizes = {sample.path: sample.size for sample in samples}
     else:
-        paths = image_files(held_out)
+        sizes = dict.fromkeys(image_files(held_out))
+    paths = list(sizes)
     hashes = {crop["sha256"] for crop in calibration.manifest["crops"]}
     same = {index for index, path in enumerate(paths) if sha256_file(path) in hashes}
-    same |= set(among([file_fingerprint(path) for path in paths], calibration.fingerprints))
+    same |= set(among([file_fingerprint(path, size) for path, size in sizes.items()], calibration.fingerprints))
     if same:
         raise EdgehrError(
             f"{calibration.source}: {len(same)} of the {len(paths)} images of {held_out} are in this calibration set, "

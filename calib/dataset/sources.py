@@ -40,11 +40,13 @@ class Crop:
         image: The file.
         box: xyxy, image pixels; None for the whole image.
         frame: Number of the video's frame, from 0; None for an image.
+        size: Width and height of the image by its annotations; None where it has none.
     """
 
     image: Path
     box: Box | None
     frame: int | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _annotated(source: Path, folder: Path | None, max_people: int) -> list[list[
     images = annotations.ground_truth(folder or annotations.images_beside)
     people: list[list[Crop]] = []
     for image in sorted(images, key=lambda image: image.path.name):
-        people.append(_crops(image.path, image.boxes))
+        people.append(_crops(image.path, image.boxes, size=image.size))
     taken: set[Crop] = set()
     for rank in zip_longest(*people):
         taken.update(sample_evenly([crop for crop in rank if crop is not None], max_people - len(taken)))
@@ -169,14 +171,14 @@ def _annotated(source: Path, folder: Path | None, max_people: int) -> list[list[
 
 def _read_crops(crops_by_image: Sequence[list[Crop]]) -> Iterator[_View]:
     for crops in crops_by_image:
-        image, scale = read_reduced(crops[0].image)
+        image, scale = read_reduced(crops[0].image, crops[0].size)
         yield _View(image, scale, crops)
 
 
-def _crops(path: Path, boxes: Floats, frame: int | None = None) -> list[Crop]:
+def _crops(path: Path, boxes: Floats, frame: int | None = None, size: tuple[int, int] | None = None) -> list[Crop]:
     """Return the crops of an image, the largest first."""
     order = np.argsort(-areas(boxes), kind="stable")
-    return [Crop(path, (float(x1), float(y1), float(x2), float(y2)), frame) for x1, y1, x2, y2 in boxes[order]]
+    return [Crop(path, (float(x1), float(y1), float(x2), float(y2)), frame, size) for x1, y1, x2, y2 in boxes[order]]
 
 
 def _collect(views: Iterator[_View], count: int, found_by: str, progress: Progress | None) -> Candidates:

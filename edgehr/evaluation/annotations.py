@@ -69,8 +69,11 @@ class Annotations:
         """
         people = self._people()
         evaluated, boxed = sum(map(_is_evaluated, self.data["annotations"])), sum(map(len, people.values()))
+        if not boxed:
+            raise EdgehrError(f"{self.path}: nobody has a box that lies in the picture")
         if boxed < evaluated:
-            warn_once(f"{self.path}: {evaluated - boxed} people have no box in their picture and count as missed")
+            lost = evaluated - boxed
+            warn_once(f"{self.path}: {lost} of {evaluated} people have no box in their picture and count as missed")
         found = []
         for image, path, size in self._files(images, people):
             areas = np.array([person["area"] for person, _ in people[image]], np.float32)
@@ -103,10 +106,11 @@ class Annotations:
         sizes = {image["id"]: (image["width"], image["height"]) for image in self.data["images"]}
         boxes: dict[int, list[list[float]]] = {}
         scores: dict[int, list[float]] = {}
-        lost = Counter[str]()
+        lost, total = Counter[str](), 0
         for image, category, (x, y, w, h), score in _detections(detections):
             if image not in sizes or category not in (None, self.category):
                 continue
+            total += 1
             width, height = sizes[image]
             if np.float32(x + w) <= np.float32(x) or np.float32(y + h) <= np.float32(y):
                 lost["empty"] += 1
@@ -116,7 +120,7 @@ class Annotations:
                 boxes.setdefault(image, []).append([x, y, x + w, y + h])
                 scores.setdefault(image, []).append(score)
         for what, count in lost.items():
-            warn_once(f"{detections}: {count} boxes are {what} and left out")
+            warn_once(f"{detections}: {count} of {total} boxes are {what} and left out")
         if not boxes:
             raise EdgehrError(f"{detections}: none of its boxes of this category belongs to an image of {self.path}")
         return [

@@ -23,8 +23,8 @@ from edgehr.files import read_json
 # A person's area in the usual parts of their box, for OKS: what xtcocotools and CrowdPose's evaluation take where no
 # outline is annotated.
 AREA_OF_BOX = 0.53
-# An area below this part of its box is no measurement; of COCO's people the least is 0.06.
-MIN_AREA_OF_BOX = 0.01
+# An area below this part of its box is no measurement (of COCO's people the least is 0.03), nor is one above.
+MIN_AREA_OF_BOX, MAX_AREA_OF_BOX = 0.01, 1.1
 # Around the labeled keypoints of a person without a box, in parts of their larger extent.
 KEYPOINT_MARGIN = 0.15
 # Boxes and keypoints may reach so far beyond their picture, in parts of its size; in so many entries more is a mistake.
@@ -76,7 +76,7 @@ class CocoFile:
             area = self._area(entry, box)
             found.append({**checked, "bbox": box, "area": box[2] * box[3] if area is None else area})
         self._check_plausible(found)
-        self._tell_repairs()
+        self._tell_repairs(len(found))
         return _numbered(found)
 
     def people(self) -> list[Entry]:
@@ -93,19 +93,23 @@ class CocoFile:
             keypoints = self._keypoints(where, entry["keypoints"])
             labeled = keypoints[keypoints[:, 2] > 0, :2]
             box = self._box(where, entry)
-            if (box is None or min(box[2:]) <= 0) and len(labeled) and not checked["iscrowd"]:
+            counts = bool(len(labeled)) and not checked["iscrowd"]
+            area = self._area(entry, box)
+            if counts and (box is None or min(box[2:]) <= 0):
                 box = _box_around(labeled)
                 self._repairs["people have no bbox: the extent of their keypoints is taken"] += 1
-            area = self._area(entry, box)
             if area is None:
                 area = AREA_OF_BOX * box[2] * box[3] if box else 0.0
-                if len(labeled) and not checked["iscrowd"]:
-                    self._repairs[f"people have no usable area, which OKS needs: {AREA_OF_BOX} of their box"] += 1
+                if counts:
+                    self._repairs[
+                        f"people have no usable area, which OKS needs: {AREA_OF_BOX} of their box is taken"
+                    ] += 1
             flat = keypoints.ravel().tolist()
             more = {"keypoints": flat, "num_keypoints": len(labeled), "bbox": box or [0, 0, 0, 0], "area": area}
             found.append({**checked, **more})
-        self._check_plausible([person for person in found if person["num_keypoints"] and not person["iscrowd"]])
-        self._tell_repairs()
+        evaluated = [person for person in found if person["num_keypoints"] and not person["iscrowd"]]
+        self._check_plausible(evaluated)
+        self._tell_repairs(len(evaluated))
         return _numbered(found)
 
     def _read_images(self, entries: list[Any]) -> dict[int, Entry]:
@@ -115,6 +119,8 @@ class CocoFile:
             if not isinstance(name := entry.get("file_name"), str) or not name:
                 raise self._wrong(where, "file_name must be a text", name)
             sizes = {side: self._whole(where, entry, side) for side in ("width", "height")}
+            if min(sizes.values()) <= 0:
+                raise EdgehrError(f"{self.path}: {where}: width and height must be above 0, got {sizes}")
             image = {**entry, "id": number, **sizes}
             if number in images and images[number] != image:
                 raise EdgehrError(
@@ -158,7 +164,7 @@ class CocoFile:
         area = as_number(entry.get("area"))
         if area is None or area <= 0 or (box and area < MIN_AREA_OF_BOX * box[2] * box[3]):
             return None
-        if box and area > 1.1 * box[2] * box[3] > 0:
+        if box and area > MAX_AREA_OF_BOX * box[2] * box[3] > 0:
             self._repairs["annotations have an area larger than their bbox, so that AP says too much"] += 1
         return area
 
@@ -181,7 +187,7 @@ class CocoFile:
         sizes = np.array([(image["width"], image["height"]) for image in images], np.float64)
         low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
         slack = MAX_BEYOND * sizes
-        beyond = ((low < -slack) | (high > sizes + slack)).any(axis=1)
+        beyond = np.asarray(((low < -slack) | (high > sizes + slack)).any(axis=1))
         self._warn_if_many(beyond, "boxes reach beyond their picture: is bbox x, y, width, height in its pixels?")
         longest = boxes[:, 2:].max(axis=1)
         tiny = (longest > 0) & (longest <= 1)
@@ -191,16 +197,16 @@ class CocoFile:
             around = (KEYPOINT_MARGIN * longest + 1)[:, None]
             places, labeled = points[..., :2], points[..., 2] > 0
             inside = ((places >= (low - around)[:, None]) & (places <= (high + around)[:, None])).all(axis=2)
-            lost = (inside & labeled).sum(axis=1) < 0.5 * labeled.sum(axis=1)
+            lost: NDArray[np.bool_] = (inside & labeled).sum(axis=1) < 0.5 * labeled.sum(axis=1)
             self._warn_if_many(lost, "people have their keypoints outside their bbox: are both in its pixels?")
 
     def _warn_if_many(self, odd: NDArray[np.bool_], text: str) -> None:
         if odd.mean() > MAX_ODD:
             warn_once(f"{self.path}: {odd.sum()} of {len(odd)} {text}")
 
-    def _tell_repairs(self) -> None:
+    def _tell_repairs(self, total: int) -> None:
         for text, count in self._repairs.items():
-            warn_once(f"{self.path}: {count} {text}")
+            warn_once(f"{self.path}: {count} of {total} {text}")
         self._repairs.clear()
 
     def _entries(self, entries: list[Any], name: str) -> Iterator[tuple[str, Entry]]:

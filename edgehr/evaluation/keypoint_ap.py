@@ -79,9 +79,9 @@ def as_results(
     scores: NDArray[np.float32] = means * image.box_scores
     kept: Iterable[int] = range(len(poses))
     if suppress:
-        windows = Windows.from_boxes(poses.boxes, card.input.width / card.input.height)
-        sigmas = card.spec_as(PoseSpec).keypoints.sigmas
-        kept = oks_nms(poses.keypoints, windows.size.prod(axis=1), scores, sigmas)
+        spec = card.spec_as(PoseSpec)
+        windows = Windows.from_boxes(poses.boxes, card.input.width / card.input.height, spec.padding)
+        kept = oks_nms(poses.keypoints, windows.size.prod(axis=1), scores, spec.keypoints.sigmas)
     return [
         {
             "image_id": image.image_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,8 +65,9 @@ class KeypointEvaluator(Evaluator):
         """Refuse annotations that the model's keypoints cannot be compared with.
 
         Raises:
-            EdgehrError: Another number of keypoints, or no OKS constants for them.
+            EdgehrError: Another number or order of keypoints, or no OKS constants for them.
         """
+        self._check_order(annotations)
         names = len(self._keypoints.names)
         if names != annotations.keypoints:
             raise EdgehrError(
@@ -75,6 +77,19 @@ class KeypointEvaluator(Evaluator):
         if not self._keypoints.sigmas:
             raise EdgehrError(
                 f"{self.card.name}: its keypoints have no OKS constants, so COCO AP is not defined for them"
+            )
+
+    def _check_order(self, annotations: Annotations) -> None:
+        """Refuse annotations whose keypoints have the names of the model's in another order."""
+        ours, theirs = (
+            [re.sub(r"\W|_", "", name.lower()) for name in names]
+            for names in (self._keypoints.names, annotations.names)
+        )
+        if ours != theirs and sorted(ours) == sorted(theirs):
+            place = next(place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1])
+            raise EdgehrError(
+                f"{annotations.path}: its keypoints are in another order than those of {self.card.name}: number "
+                f"{place + 1} is {annotations.names[place]}, not {self._keypoints.names[place]}"
             )
 
     @property
@@ -109,6 +124,7 @@ class KeypointEvaluator(Evaluator):
         annotations = Annotations.read(source)
         if annotations.keypoints != len(self._keypoints.names):
             return None
+        self._check_order(annotations)
         known, people = {}, annotations.people()
         for image in annotations.ground_truth(images or annotations.images_beside):
             for box, person in zip(image.boxes, people[image.image_id], strict=True):

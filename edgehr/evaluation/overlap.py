@@ -37,9 +37,9 @@ def fingerprint(image: Image) -> str:
     return base64.b64encode(fields.tobytes()).decode()
 
 
-def file_fingerprint(path: Path) -> str:
-    """Fingerprint an image file; raises EdgehrError where it cannot be read."""
-    return fingerprint(read_reduced(path)[0])
+def file_fingerprint(path: Path, size: tuple[int, int] | None = None) -> str:
+    """Fingerprint an image file; raises EdgehrError where it cannot be read, or has another width and height."""
+    return fingerprint(read_reduced(path, size)[0])
 
 
 def among(prints: Sequence[str], known: Sequence[str]) -> list[int]:

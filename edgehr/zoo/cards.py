@@ -16,6 +16,7 @@ from typing import Any
 
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.errors import EdgehrError
+from edgehr.files import read_json
 from edgehr.tasks.pose.spec import Decoding, KeypointSet, PoseSpec
 from edgehr.zoo.detectors import detector_cards
 
@@ -56,11 +57,10 @@ def find_card(name_or_file: str) -> ModelCard:
     if not name_or_file.endswith(".json"):
         return get_card(name_or_file)
     path = Path(name_or_file)
+    data = read_json(path)
     try:
-        return ModelCard.from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgehrError(f"{path}: cannot read this card: {error.strerror}") from None
-    except (EdgehrError, UnicodeDecodeError) as error:
+        return ModelCard.from_dict(data)
+    except EdgehrError as error:
         raise EdgehrError(f"{path}: {error}") from None
 
 

@@ -4,12 +4,14 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.models.backbones.layers import check_size
 from edgehr.tasks.pose.spec import PoseSpec
+from edgehr.tasks.pose.task import PoseTask
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, all_cards, find_card, get_card
 
 # Not top-down heatmaps (bottom-up: ae, cid, dekr), another head (udp-regress), or faces, which are not here yet.
@@ -121,5 +123,48 @@ def test_a_card_of_one_s_own(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(EdgehrError, match=r"mine\.json: .*schema"):
         find_card(str(path))
-    with pytest.raises(EdgehrError, match="cannot read this card"):
+    with pytest.raises(EdgehrError, match="cannot read it"):
         find_card(str(tmp_path / "absent.json"))
+
+
+# Cards that ruined results in silence, as people wrote them.
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("overlapping_pairs.json", "is in flip_pairs twice"),
+        ("text_mean.json", "mean in the model card's InputSpec must be a list whose items are each a finite number"),
+        ("zero_sigmas.json", "sigmas must be 17 numbers above 0"),
+    ],
+)
+def test_cards_that_cannot_be_meant_are_refused(name: str, message: str, shared: Path) -> None:
+    with pytest.raises(EdgehrError, match=rf"{name}: .*{message}"):
+        find_card(str(shared / "faults" / "cards" / name))
+
+
+def test_a_card_without_pairs_has_no_flip_test(shared: Path) -> None:
+    card = find_card(str(shared / "faults" / "cards" / "no_pairs.json"))
+    maps = {"heatmaps": np.zeros((1, 17, 64, 48), np.float32)}
+    with pytest.raises(EdgehrError, match=r"do not swap left_eye and right_eye.*add \[1, 2\]"):
+        PoseTask(card).average_flipped(maps, maps)
+
+
+def test_mean_and_std_for_pixels_of_0_to_1_are_said(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
+    find_card(str(shared / "faults" / "cards" / "unit_mean.json"))
+    assert "look like those for pixels of 0 to 1" in caplog.text
+
+
+def test_what_powershell_writes_is_read(shared: Path) -> None:
+    assert find_card(str(shared / "faults" / "cards" / "powershell.json")) == get_card(
+        "litehrnet-18-wider-naive-coco-256x192"
+    )
+
+
+def test_padding_is_part_of_the_card(shared: Path) -> None:
+    card = find_card(str(shared / "faults" / "cards" / "padding.json"))
+    assert ModelCard.from_json(card.to_json()).spec.padding == 1.0
+    image, box = np.zeros((300, 300, 3), np.uint8), [100, 100, 160, 180]
+    assert PoseTask(card).preprocess(image, box)[1].windows.size.tolist() == [[60, 80]]
+    usual = get_card("litehrnet-18-wider-naive-coco-256x192")
+    assert PoseTask(usual).preprocess(image, box)[1].windows.size.tolist() == [[75, 100]]

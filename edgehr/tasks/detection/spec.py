@@ -27,6 +27,8 @@ class DetectionSpec(TaskSpec):
     def __post_init__(self) -> None:
         if not self.classes:
             raise EdgehrError("a detector needs classes, the card names none")
+        if len(set(self.classes)) < len(self.classes):
+            raise EdgehrError("two classes of the card have the same name")
         if not self.strides or not all(isinstance(stride, int) and stride > 0 for stride in self.strides):
             raise EdgehrError(f"strides must be positive whole numbers, got {self.strides}")
         if not 0 <= self.letterbox <= 255:

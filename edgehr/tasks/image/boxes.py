@@ -18,8 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgehr.errors import TensorError
 
-PADDING = 1.25
-
 Floats = NDArray[np.float32]
 
 
@@ -53,7 +51,7 @@ class Windows:
     size: Floats
 
     @classmethod
-    def from_boxes(cls, boxes: Floats, aspect: float, padding: float = PADDING) -> Windows:
+    def from_boxes(cls, boxes: Floats, aspect: float, padding: float = 1.25) -> Windows:
         """Pad (N, 4) xyxy boxes and widen them to `aspect` = width / height."""
         center = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
         width, height = ((boxes[:, 2:] - boxes[:, :2]) * np.float32(padding)).T

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from edgehr.card import ModelCard, TaskSpec
 from edgehr.errors import EdgehrError
 
 DECODINGS = ("msra", "dark", "udp")
 WARPS = ("affine", "udp")
+PADDING = 1.25  # mmpose's and HRNet's own
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,43 @@ class KeypointSet:
 
     def __post_init__(self) -> None:
         count = len(self.names)
+        if len(set(self.names)) < count:
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise EdgehrError(f"two keypoints are called {twice!r}")
         for pair in (*self.flip_pairs, *self.skeleton):
             if len(pair) != 2 or not all(0 <= index < count for index in pair):
                 raise EdgehrError(f"keypoint pair {pair} does not fit {count} keypoints")
-        if self.sigmas and len(self.sigmas) != count:
-            raise EdgehrError(f"{len(self.sigmas)} sigmas for {count} keypoints")
+        paired = [index for pair in self.flip_pairs for index in pair]
+        if len(set(paired)) < len(paired):
+            twice = next(self.names[index] for index in paired if paired.count(index) > 1)
+            raise EdgehrError(f"{twice} is in flip_pairs twice: every keypoint swaps with one other")
+        if self.sigmas and (len(self.sigmas) != count or min(self.sigmas) <= 0):
+            raise EdgehrError(f"sigmas must be {count} numbers above 0, one a keypoint, got {list(self.sigmas)}")
 
-    @property
+    @cached_property
     def flip_indices(self) -> tuple[int, ...]:
-        """Give, for each keypoint, the one that takes its place in a mirrored image."""
+        """Give, for each keypoint, the one that takes its place in a mirrored image.
+
+        Raises:
+            EdgehrError: A keypoint is left by its name, and does not swap with the right one.
+        """
         order = list(range(len(self.names)))
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left
+        for index, name in enumerate(self.names):
+            other = re.sub("left|right", _other_side, name, flags=re.IGNORECASE)
+            if other != name and other in self.names and order[index] != self.names.index(other):
+                raise EdgehrError(
+                    f"the card's flip_pairs do not swap {name} and {other}, so that mirrored images cannot be averaged "
+                    f"in: add [{index}, {self.names.index(other)}] and the others, or leave out the flip test"
+                )
         return tuple(order)
+
+
+def _other_side(found: re.Match[str]) -> str:
+    """Exchange left and right, in the case in which it is written."""
+    word = "right" if found[0].lower() == "left" else "left"
+    return word.upper() if found[0].isupper() else word.capitalize() if found[0][0].isupper() else word
 
 
 @dataclass(frozen=True)
@@ -76,12 +103,16 @@ class PoseSpec(TaskSpec):
     Attributes:
         keypoints: What the heatmaps stand for.
         decoding: How a heatmap becomes a keypoint.
+        padding: Factor by which a box is enlarged before it is cut out, as in training.
     """
 
     keypoints: KeypointSet
     decoding: Decoding = Decoding()
+    padding: float = PADDING
 
     def __post_init__(self) -> None:
+        if self.padding <= 0:
+            raise EdgehrError(f"padding must be above 0 (1 leaves boxes as they are), got {self.padding}")
         if not self.keypoints.names:
             raise EdgehrError("a pose model needs keypoints, the card names none")
 
@@ -106,6 +137,7 @@ class PoseSpec(TaskSpec):
         return [
             ("layout", f"{card.layout} (image and heatmaps)"),
             ("decoding", f"{decoding.method}, warp {decoding.warp}, blur {decoding.blur_kernel}"),
+            ("padding", f"{self.padding:g} times the box"),
             ("keypoints", f"{len(names)}: {', '.join(names)}"),
         ]
 

@@ -105,7 +105,7 @@ class PoseTask(Task):
         image = as_bgr(image)
         boxes = as_boxes([0, 0, image.shape[1], image.shape[0]] if boxes is None else boxes)
         width, height = self._size
-        windows = Windows.from_boxes(boxes, width / height)
+        windows = Windows.from_boxes(boxes, width / height, self.spec.padding)
         shape = (height, width, 3) if self._channels_last else (3, height, width)
         batch = np.empty((len(boxes), *shape), np.float32)
         for crop, planes in zip(batch, cut_out(image, windows, self._size, self.spec.decoding.warp), strict=True):

@@ -209,7 +209,7 @@ def test_what_is_no_calibration_set_is_refused(pictures: Path, clip: Path, tmp_p
     (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
     refused("cannot open this video", tmp_path / "broken.mp4", finder=MIDDLE)
     (tmp_path / "some.json").write_text("{}")
-    refused("not a COCO keypoint file", tmp_path / "some.json")
+    refused("not a COCO file", tmp_path / "some.json")
     refused("its people have boxes", tmp_path / "some.json", finder=MIDDLE)
     refused("holds no images .*; give .*some.json if that is its COCO keypoint file", tmp_path)
 

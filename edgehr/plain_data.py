@@ -1,0 +1,64 @@
+"""Dataclasses from plain data, as JSON has it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from edgehr.errors import EdgehrError
+
+T = TypeVar("T")
+
+
+def build_dataclass(kind: type[T], values: Any) -> T:
+    """Make a dataclass from a mapping: nested dataclasses are made, lists become tuples.
+
+    Raises:
+        EdgehrError: A key is no field, a field is missing, or a value is not of its type.
+    """
+    if isinstance(values, kind):
+        return values
+    if not isinstance(values, Mapping):
+        raise EdgehrError(f"{kind.__name__} in the model card is not an object")
+    known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise EdgehrError(
+            f"unknown field in the model card's {kind.__name__}: {', '.join(unknown)} (it has {', '.join(known)})"
+        )
+    types = get_type_hints(kind)
+    nested = {
+        name: build_dataclass(types[name], value) if is_dataclass(types[name]) else _freeze(value)
+        for name, value in values.items()
+    }
+    for name, value in nested.items():
+        if wanted := _misfit(value, types[name]):
+            raise EdgehrError(f"{name} in the model card's {kind.__name__} must be {wanted}, got {values[name]!r}")
+    try:
+        return kind(**nested)
+    except TypeError as error:
+        raise EdgehrError(f"model card's {kind.__name__} is incomplete: {error}") from None
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
+
+
+_WORDS = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false"}
+
+
+def _misfit(value: Any, hint: Any) -> str:
+    """Say what a value had to be to fit a type hint; nothing where it fits, or the hint is no plain type."""
+    if get_origin(hint) is tuple:
+        parts = get_args(hint)
+        many = parts[-1] is Ellipsis
+        if not isinstance(value, tuple) or not (many or len(value) == len(parts)):
+            return "a list" if many else f"a list of {len(parts)}"
+        wanted = (_misfit(item, parts[0 if many else place]) for place, item in enumerate(value))
+        return next((f"a list whose items are each {words}" for words in wanted if words), "")
+    if hint not in _WORDS or (hint is not bool and isinstance(value, bool)):
+        return _WORDS.get(hint, "")
+    kinds = (int, float) if hint is float else hint
+    return "" if isinstance(value, kinds) and (hint is not float or math.isfinite(value)) else _WORDS[hint]
