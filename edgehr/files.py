@@ -8,13 +8,21 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from edgehr.errors import EdgehrError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 CACHE_VARIABLE = "EDGEHR_CACHE"
+# Of folders that hold what is being written. Those that nobody holds locked any more are deleted: no name to choose.
+SCRATCH = ".edgehr-unfinished-"
 
 
 def cache_folder() -> Path:
@@ -89,15 +97,56 @@ def _scratch_folder(*paths: Path) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             raise EdgehrError(f"{path}: is a folder; choose another name")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".edgehr-", dir=folder))
-    except OSError as error:
-        raise EdgehrError(f"cannot write to {folder}: {error.strerror or error}") from None
-    try:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(folder.resolve())
+            scratch = _new_scratch(folder, stack)
+        except OSError as error:
+            raise EdgehrError(f"cannot write to {folder}: {error.strerror or error}") from None
         yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _new_scratch(folder: Path, stack: ExitStack) -> Path:
+    """Make a folder that the stack removes, and lock it as long as the process lives."""
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        lock = _lock(scratch, wait=True)
+        if lock is not None:
+            stack.callback(os.close, lock)
+        if scratch.is_dir():  # else another run has taken it for a leftover before it was locked
+            return scratch
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the scratch folders of runs that were killed; once for each folder, as it may hold many files."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        lock = _lock(scratch, wait=False)
+        if lock is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path, *, wait: bool) -> int | None:
+    """Lock a folder until the descriptor that is returned is closed, or the process ends in whatever way.
+
+    None where another process has it, and where there are no such locks (Windows, some network drives): nothing tells
+    there whether a run is alive, so what it left stays.
+    """
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _sync(path: Path) -> None:

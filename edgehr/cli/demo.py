@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     from contextlib import ExitStack
 
     from edgehr.assets import photographs
-    from edgehr.cli.common.stopping import ended_by_signals, undisturbed
+    from edgehr.cli.common.stopping import undisturbed
     from edgehr.cli.live import go_through
     from edgehr.live.predictors.pose import PoseEstimator
     from edgehr.live.sinks import open_sinks
@@ -60,7 +60,6 @@ def run(args: argparse.Namespace) -> None:
     # Before FFmpeg is first used: where it fails, edgehr says more, and in one line.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", AV_LOG_QUIET)
     with ExitStack() as stack:
-        stack.enter_context(ended_by_signals())
         spec = photographs()[0] if args.source is None else args.source
         source = open_source(spec, loop=args.loop, realtime=args.realtime)
         stack.callback(source.close)

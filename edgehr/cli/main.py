@@ -1,17 +1,19 @@
 """`edgehr`: parse, call, and turn expected failures into one line.
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated (129 for a terminal that has gone).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from edgehr import __version__
 from edgehr.cli import build, convert, demo, doctor, evaluate, fetch, inspect, models, report, verify
+from edgehr.cli.common.stopping import Ended, ended_by_signals
 from edgehr.errors import EdgehrError
 
 COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, report, demo, doctor)
@@ -29,10 +31,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
+    _print_anything()
     args = build_parser().parse_args(argv)
     try:
-        args.run(args)
-        sys.stdout.flush()
+        with ended_by_signals():
+            args.run(args)
+            sys.stdout.flush()
     except EdgehrError as error:
         print(f"edgehr {args.command}: {error}", file=sys.stderr)
         return 1
@@ -42,10 +46,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"edgehr {args.command}: {where}{error.strerror or error}", file=sys.stderr)
         return 1
+    except Ended as end:
+        print(f"edgehr {args.command}: ended by {end}", file=sys.stderr)
+        return end.status
     except KeyboardInterrupt:
         print(f"edgehr {args.command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _print_anything() -> None:
+    r"""Let what standard output cannot encode (cp1252, ASCII, file names that are not UTF-8) come as ``\xe9``.
+
+    Standard error does so by itself. No result may be lost because a character of it cannot be shown.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import pytest
 
+from edgehr.cli import models
 from edgehr.cli.common.output import progress_bar
+from edgehr.cli.main import main
 from edgehr.progress import no_bar
 
 
@@ -36,3 +39,13 @@ def test_nothing_shows_without_rich_or_where_nobody_looks(
             progress.advance()
             progress.update(2, 4)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_what_standard_output_cannot_encode_ends_no_command(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    monkeypatch.setattr(models, "run", lambda args: print("\u0142 \u2192 caf\udce9.jpg"))
+    assert main(["models"]) == 0
+    unknown = "ł →".encode(encoding, "backslashreplace")
+    assert written.getvalue() == unknown + rb" caf\udce9.jpg" + b"\n"

@@ -6,17 +6,34 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 # SIGTERM comes from service managers and `docker stop`, SIGHUP from a terminal that has gone; Windows has no SIGHUP.
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
+class Ended(KeyboardInterrupt):
+    """A signal asks the program to end: as Ctrl-C does, it unwinds what runs, so that files are closed.
+
+    Attributes:
+        status: The exit status by which a shell tells of a program that the signal ended.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let the signals that end a program raise KeyboardInterrupt, as Ctrl-C does, so that files are closed."""
-    with _handled(ENDING, signal.default_int_handler):
+    """Let the signals that end a program raise `Ended` while the block runs."""
+    with _handled(ENDING, _end):
         yield
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Ended(number)
 
 
 @contextmanager
@@ -28,10 +45,14 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _handled(signals: tuple[signal.Signals, ...], handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
-    """Set handlers, which only the main thread may; what is ignored already (`nohup`) stays so."""
+    """Set handlers, which only the main thread may.
+
+    What is ignored already (`nohup`) stays so, and what Python did not set, as it could not be set back.
+    """
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: old for number in signals if (old := signal.getsignal(number)) is not signal.SIG_IGN}
+        now = {number: signal.getsignal(number) for number in signals}
+        before = {number: old for number, old in now.items() if old not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, handler)
     try:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import argparse
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
+from edgehr.cli import main as command_line
+from edgehr.cli import models
 from edgehr.cli.common.stopping import ENDING, ended_by_signals, undisturbed
+from edgehr.files import atomic_write
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -53,3 +58,27 @@ def test_other_threads_change_no_handler() -> None:
     thread.start()
     thread.join()
     assert not failures
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_every_command_that_is_ended_cleans_up_and_says_so(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: argparse.Namespace) -> None:
+        with atomic_write(tmp_path / "a.onnx") as (temporary,):
+            temporary.write_text("half")
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(models, "run", run)
+    assert command_line.main(["models"]) == 128 + number
+    assert capsys.readouterr().err == f"edgehr models: ended by {number.name}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_handler_that_python_did_not_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[int] = []
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: changed.append(number))
+    with ended_by_signals():
+        pass
+    assert not changed
