@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sized
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgehr.evaluation.dataset import ImageSample
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Task
 from edgehr.tasks.difference import OutputDifference
-from edgehr.tasks.image.reading import image_files, read_image
+from edgehr.tasks.image.reading import image_files, read_image, read_images
 
 MAX_IMAGES = 16
 
@@ -66,8 +67,9 @@ def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.
 def comparison_windows(images: Path | None = None) -> list[ImageSample]:
     """Give those inputs as boxes in their images."""
     found = []
-    for number, path in enumerate(image_files(images)[:MAX_IMAGES] if images else photographs()):
-        height, width = read_image(path).shape[:2]
+    files = read_images(image_files(images) if images else photographs(), read_image)
+    for number, (path, image) in enumerate(islice(files, MAX_IMAGES)):
+        height, width = image.shape[:2]
         windows = [(0.0, 0.0, 1.0, 1.0)] if images else _WINDOWS
         boxes = np.array(windows, np.float32) * np.array([width, height, width, height], np.float32)
         found.append(ImageSample.with_boxes(number, path, boxes))

@@ -9,7 +9,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import among, file_fingerprint
 from edgehr.files import sha256_file
-from edgehr.tasks.image.reading import image_files
+from edgehr.tasks.image.reading import image_files, read_images
 
 
 def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:
@@ -24,17 +24,16 @@ def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:
     Raises:
         EdgehrError: Some are, or an image cannot be read or is of another size than its annotations are for.
     """
-    sizes: dict[Path, tuple[int, int] | None]
     if held_out.suffix.lower() == ".json":
         annotations = Annotations.read(held_out)
         samples = annotations.ground_truth(annotations.images_beside)
-        sizes = {sample.path: sample.size for sample in samples}
+        prints = {sample.path: file_fingerprint(sample.path, sample.size) for sample in samples}
     else:
-        sizes = dict.fromkeys(image_files(held_out))
-    paths = list(sizes)
+        prints = dict(read_images(image_files(held_out), file_fingerprint))
+    paths = list(prints)
     hashes = {crop["sha256"] for crop in calibration.manifest["crops"]}
     same = {index for index, path in enumerate(paths) if sha256_file(path) in hashes}
-    same |= set(among([file_fingerprint(path, size) for path, size in sizes.items()], calibration.fingerprints))
+    same |= set(among(list(prints.values()), calibration.fingerprints))
     if same:
         raise EdgehrError(
             f"{calibration.source}: {len(same)} of the {len(paths)} images of {held_out} are in this calibration set, "

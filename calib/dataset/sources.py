@@ -19,7 +19,7 @@ from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import fingerprint
 from edgehr.live.sources import VIDEO_SUFFIXES
 from edgehr.tasks.image.boxes import areas
-from edgehr.tasks.image.reading import Image, image_files, read_image, read_reduced
+from edgehr.tasks.image.reading import Image, image_files, read_image, read_images, read_reduced
 
 # Of larger sets so many crops, spread over the set, are compared: looking at each costs a millisecond or two.
 POOL = 1200
@@ -103,15 +103,13 @@ def collect_candidates(
         return _collect(_read_crops(people), len(people), "annotations", progress)
     if kind == "folder" and not finder:
         files = sample_evenly(_images(source), max(POOL, 2 * max_crops))
-        return _collect(_read_crops([[Crop(path, None)] for path in files]), len(files), "whole images", progress)
+        pictures = (_View(*read, [Crop(path, None)]) for path, read in read_images(files, read_reduced))
+        return _collect(pictures, len(files), "whole images", progress)
     if not finder:
         raise EdgehrError(f"{source}: finding the people of a video needs a detector, or the pose model in float")
     if kind == "folder":
         files = sample_evenly(_images(source), SEARCHED_PER_CROP * max_crops)
-        views = (
-            _View(image, 1.0, _crops(path, finder.find(image)))
-            for path, image in zip(files, map(read_image, files), strict=True)
-        )
+        views = (_View(image, 1.0, _crops(path, finder.find(image))) for path, image in read_images(files, read_image))
         return _collect(views, len(files), finder.by, progress)
     numbers = sample_evenly(range(count_frames(source)), SEARCHED_PER_CROP * max_crops)
     frames = read_frames(source, numbers)

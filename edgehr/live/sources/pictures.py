@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgehr.errors import EdgehrError
 from edgehr.live.sources.base import Frame, Kind, Listener, warn
-from edgehr.tasks.image.reading import image_files, read_image
+from edgehr.tasks.image.reading import image_files, read_image, read_images
 
 
 class PictureSource:
@@ -19,7 +18,7 @@ class PictureSource:
 
     Args:
         path: An image file or a folder.
-        listener: Is told of files that OpenCV cannot read.
+        listener: Is told of files that are left out: hidden ones, and those that OpenCV cannot read.
 
     Raises:
         EdgehrError: Nothing there, or a folder without images; while iterating, that none of them can be read.
@@ -32,24 +31,16 @@ class PictureSource:
     def __init__(self, path: Path, listener: Listener = warn) -> None:
         self.path, self.name = path, str(path)
         self._tell = listener
-        self._files = image_files(path)
+        self._files = image_files(path, listener)
         self.count = len(self._files)
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
-        broken = 0
-        for number, file in enumerate(self._files):
+        numbers = {file: number for number, file in enumerate(self._files)}
+        for file, image in read_images(self._files, read_image, self._tell):
             if self._closed.is_set():
                 return
-            try:
-                image = read_image(file)
-            except EdgehrError as error:
-                broken += 1
-                if broken == len(self._files):  # the only one, or none was better
-                    raise
-                self._tell(f"{error}; it is left out")
-            else:
-                yield Frame(file.name, image, number, time.monotonic())
+            yield Frame(file.name, image, numbers[file], time.monotonic())
 
     def close(self) -> None:
         """End the iteration after the picture it is at."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -15,8 +17,15 @@ Image = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+T = TypeVar("T")
+
 # Pixels of the shorter side that reducing an image leaves.
 SMALL = 64
+
+
+def warn(message: str) -> None:
+    """Tell of images that are left out by Python's logging, which prints on standard error."""
+    logging.getLogger("edgehr.images").warning("%s", message)
 
 
 def as_bgr(image: NDArray[Any]) -> Image:
@@ -41,20 +50,66 @@ def as_bgr(image: NDArray[Any]) -> Image:
     return converted
 
 
-def image_files(path: Path) -> list[Path]:
+def image_files(path: Path, tell: Callable[[str], None] = warn) -> list[Path]:
     """List the images of a folder by name, or the one image.
+
+    Hidden files are left out, as every program that lists a folder does: macOS puts `._photo.jpg`, which is no picture,
+    beside each `photo.jpg` on a foreign drive.
+
+    Args:
+        path: An image file or a folder.
+        tell: Is told of hidden files that are named as images.
 
     Raises:
         EdgehrError: There is no such file or folder, or no image in it.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise EdgehrError(f"{path}: no such image or folder of images")
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    try:
+        if path.is_file():
+            return [path]
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        raise EdgehrError(f"{path}: no such image or folder of images") from None
+    except OSError as error:
+        raise EdgehrError(f"{path}: cannot read it: {error.strerror}") from None
+    found = [file for file in files if not file.name.startswith(".")]
+    hidden = len(files) - len(found)
     if not found:
-        raise EdgehrError(f"{path}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
+        but = " but hidden ones" if hidden else ""
+        raise EdgehrError(f"{path}: holds no images{but} ({', '.join(IMAGE_SUFFIXES)})")
+    if hidden:
+        tell(f"{path}: {hidden} hidden file(s), as {next(iter(set(files) - set(found))).name}, are left out")
     return found
+
+
+def read_images(
+    files: Sequence[Path], read: Callable[[Path], T], tell: Callable[[str], None] = warn
+) -> Iterator[tuple[Path, T]]:
+    """Read images of a folder one after the other; broken ones among them are left out.
+
+    Args:
+        files: The images.
+        read: Reads one of them; raises EdgehrError where it cannot.
+        tell: Is told of each that is left out.
+
+    Yields:
+        Each file with what `read` returned.
+
+    Raises:
+        EdgehrError: The only one cannot be read, or none of them.
+    """
+    broken = 0
+    for file in files:
+        try:
+            content = read(file)
+        except EdgehrError as error:
+            broken += 1
+            if len(files) == 1:
+                raise
+            if broken == len(files):
+                raise EdgehrError(f"none of these {broken} images can be read; the last: {error}") from None
+            tell(f"{error}; it is left out")
+        else:
+            yield file, content
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None) -> Image:

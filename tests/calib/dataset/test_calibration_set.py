@@ -214,14 +214,6 @@ def test_what_is_no_calibration_set_is_refused(pictures: Path, clip: Path, tmp_p
     refused("holds no images .*; give .*some.json if that is its COCO keypoint file", tmp_path)
 
 
-def test_an_unreadable_image_is_refused_by_its_name(pictures: Path, tmp_path: Path) -> None:
-    damaged = Path(shutil.copytree(pictures, tmp_path / "damaged"))
-    (damaged / "00013.jpg").write_bytes(b"not a picture")
-    for finder in (None, MIDDLE):
-        with pytest.raises(EdgehrError, match=r"00013\.jpg: not an image that OpenCV reads"):
-            CalibrationSet.of(damaged, finder=finder)
-
-
 def test_a_video_that_changed_meanwhile_is_refused(clip: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(clip, tmp_path))
     chosen = CalibrationSet.of(copy, finder=MIDDLE)
@@ -258,3 +250,21 @@ def test_the_pose_model_itself_finds_one_person_in_each_frame(shared: Path, samp
     assert len({crop.frame for crop in chosen.crops}) == len(chosen.crops) >= MIN_CROPS
     drift = [(crop.box[0] + crop.box[2]) / 2 - 6 * crop.frame for crop in chosen.crops if crop.box and crop.frame]
     assert np.ptp(drift) < 40
+
+
+@pytest.mark.parametrize("finder", [None, MIDDLE])
+def test_what_is_no_picture_is_left_out_and_said(
+    finder: Finder | None, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clean = CalibrationSet.of(pictures, max_crops=40, finder=finder)
+    mixed = tmp_path / "pictures"
+    shutil.copytree(pictures, mixed)
+    (mixed / "._00003.jpg").write_bytes(b"\0\5\x16\7 of macOS")
+    (mixed / "00003b.jpg").write_bytes(b"")
+    (mixed / "00003c.jpg").write_bytes(b"not a picture")
+    (mixed / "Thumbs.db").write_bytes(b"of Windows")
+    assert CalibrationSet.of(mixed, max_crops=40, finder=finder).sha256 == clean.sha256
+    assert caplog.messages == [
+        f"{mixed}: 1 hidden file(s), as ._00003.jpg, are left out",
+        *(f"{mixed / name}: not an image that OpenCV reads; it is left out" for name in ("00003b.jpg", "00003c.jpg")),
+    ]

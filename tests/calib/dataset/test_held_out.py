@@ -90,3 +90,12 @@ def test_the_shared_sets_have_no_image_in_common(shared: Path) -> None:
     refuse_held_out(chosen, val)
     with pytest.raises(EdgehrError, match="100 of the 100 images"):
         refuse_held_out(chosen, train)
+
+
+def test_what_is_no_picture_hides_nothing(chosen: CalibrationSet, tmp_path: Path) -> None:
+    held_out = folder(tmp_path / "evaluation", 40, first=100)
+    shutil.copy(chosen.crops[5].image, held_out / "zz.jpg")
+    (held_out / "._zz.jpg").write_bytes(b"\0\5\x16\7 of macOS")
+    (held_out / "aa.jpg").write_bytes(b"")
+    with pytest.raises(EdgehrError, match=r"1 of the 41 images of .* zz\.jpg is the first"):
+        refuse_held_out(chosen, held_out)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgehr.errors import EdgehrError
-from edgehr.tasks.image.reading import read_image, read_reduced
+from edgehr.tasks.image.reading import image_files, read_image, read_images, read_reduced
 
 
 def png_of_claimed_size(width: int, height: int) -> bytes:
@@ -39,3 +39,42 @@ def test_a_large_picture_is_read_reduced(tmp_path: Path) -> None:
     assert image.shape == (200, 300, 3)
     assert scale == 0.25
     assert read_image(path).shape == (800, 1200, 3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a folder of photographs holds that went through macOS and Windows."""
+    for name in ("b.jpg", "a.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 7, np.uint8))
+    (tmp_path / "._b.jpg").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+        (tmp_path / name).write_bytes(b"\0\0\0\1Bud1")
+    (tmp_path / "folder.jpg").mkdir()
+    return tmp_path
+
+
+def test_what_else_lies_in_a_folder_is_left_out_and_said(folder: Path) -> None:
+    said: list[str] = []
+    files = image_files(folder, said.append)
+    assert [file.name for file in files] == ["a.png", "b.jpg", "empty.jpg"]
+    read = dict(read_images(files, read_image, said.append))
+    assert [file.name for file in read] == ["a.png", "b.jpg"]
+    assert said == [
+        f"{folder}: 1 hidden file(s), as ._b.jpg, are left out",
+        f"{folder / 'empty.jpg'}: not an image that OpenCV reads; it is left out",
+    ]
+
+
+def test_a_folder_without_any_image_to_read_is_refused_in_one_line(folder: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(EdgehrError, match=r"none of these 3 images can be read; the last: .*empty\.jpg: not an image"):
+        dict(read_images(image_files(folder), read_image))
+    for name in ("a.png", "b.jpg", "empty.jpg"):
+        (folder / name).unlink()
+    with pytest.raises(EdgehrError, match="holds no images but hidden ones"):
+        image_files(folder)
+    (only,) = image_files(folder / "._b.jpg")  # asked for by its name
+    with pytest.raises(EdgehrError, match="not an image that OpenCV reads"):
+        dict(read_images([only], read_image))
