@@ -16,9 +16,11 @@ from edgehr.registry import Registry
 ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
     "architecture",
     {
-        "hrnet": "edgehr.models.architectures.heatmap:hrnet",
-        "hrnetv2": "edgehr.models.architectures.heatmap:hrnetv2",
-        "lite_hrnet": "edgehr.models.architectures.heatmap:lite_hrnet",
+        "hrnet": "edgehr.models.architectures.networks:hrnet",
+        "hrnetv2": "edgehr.models.architectures.networks:hrnetv2",
+        "hrnet_ocr": "edgehr.models.architectures.networks:hrnet_ocr",
+        "hrnet_classifier": "edgehr.models.architectures.networks:hrnet_classifier",
+        "lite_hrnet": "edgehr.models.architectures.networks:lite_hrnet",
     },
 )
 

@@ -23,6 +23,11 @@ GOLDEN: dict[str, tuple[str, dict[str, Any]]] = {
     "hrnet_w32_pose_mmpose": ("hrnet", {"width": 32}),
     "hrnet_w32_pose_official": ("hrnet", {"width": 32}),
     "hrnetv2_w18_face_mmpose": ("hrnetv2", {"width": 18}),
+    "hrnetv2_w18_face_official": ("hrnetv2", {"width": 18, "upsampling": "bilinear"}),
+    "hrnetv2_w18_seg_mmseg": ("hrnetv2", {"width": 18, "upsampling": "bilinear"}),
+    "hrnetv2_w18_seg_official": ("hrnetv2", {"width": 18, "upsampling": "bilinear"}),
+    "ocrnet_hr18s_mmseg": ("hrnet_ocr", {"width": 18, "depth": "small_v2"}),
+    "hrnet_w18_cls_official": ("hrnet_classifier", {"width": 18}),
 }
 
 

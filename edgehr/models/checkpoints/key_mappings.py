@@ -36,6 +36,31 @@ class KeyMapping:
 # The first whose marker is found is applied.
 KEY_MAPPINGS = (
     KeyMapping(
+        "mmseg: FCN and OCR heads",
+        r"decode_head\.",
+        (
+            (r"^decode_head\.0\.", "head.regions."),
+            (r"^decode_head\.(1\.)?", "head."),
+            (r"\bconvs\.0\.conv\.", "conv_layers.0."),
+            (r"\bconvs\.0\.bn\.", "conv_layers.1."),
+            (r"\bconv_seg\.", "final_layer."),
+            (r"^head\.bottleneck\.conv\.", "head.bottleneck.0."),
+            (r"^head\.bottleneck\.bn\.", "head.bottleneck.1."),
+        ),
+    ),
+    KeyMapping(
+        "mmpretrain: classification",
+        r"neck\.increase_layers\.",
+        (
+            (r"^neck\.increase_layers\.", "head.incre_modules."),
+            (r"^neck\.downsample_layers\.(\d)\.conv\.", r"head.downsamp_modules.\1.0."),
+            (r"^neck\.downsample_layers\.(\d)\.bn\.", r"head.downsamp_modules.\1.1."),
+            (r"^neck\.final_layer\.conv\.", "head.final_layer.0."),
+            (r"^neck\.final_layer\.bn\.", "head.final_layer.1."),
+            (r"^head\.fc\.", "head.classifier."),
+        ),
+    ),
+    KeyMapping(
         "mmpose 1.x, mmpose 0.x and the official Lite-HRNet",
         r"backbone\.",
         (
@@ -46,10 +71,44 @@ KEY_MAPPINGS = (
         ),
     ),
     KeyMapping(
-        "the official deep-high-resolution-net, whose keys have no prefix",
+        "the official HRNet repositories and timm, whose keys have no prefix",
         "",
-        ((r"^(?!final_layer\.)", "backbone."), (r"^final_layer\.", "head.final_layer.")),
+        (
+            # HRNet-Semantic-Segmentation, with the OCR head and without it.
+            (r"^last_layer\.([01])\.", r"head.conv_layers.\1."),
+            (r"^last_layer\.3\.", "head.final_layer."),
+            (r"^aux_head\.([01])\.", r"head.regions.conv_layers.\1."),
+            (r"^aux_head\.3\.", "head.regions.final_layer."),
+            (r"^conv3x3_ocr\.0\.", "head.bottleneck.0."),
+            (r"^conv3x3_ocr\.1\.0\.", "head.bottleneck.1."),
+            (r"^cls_head\.", "head.final_layer."),
+            (r"^ocr_distri_head\.conv_bn_dropout\.0\.", "head.object_context_block.bottleneck.conv."),
+            (r"^ocr_distri_head\.conv_bn_dropout\.1\.0\.", "head.object_context_block.bottleneck.bn."),
+            (r"^ocr_distri_head\.", "head."),
+            (r"\bf_pixel\.", "query_project."),
+            (r"\bf_object\.", "key_project."),
+            (r"\bf_down\.", "value_project."),
+            (r"\bf_up\.", "out_project."),
+            (r"\b(query|key)_project\.0\.", r"\1_project.0.conv."),
+            (r"\b(query|key)_project\.1\.0\.", r"\1_project.0.bn."),
+            (r"\b(query|key)_project\.2\.", r"\1_project.1.conv."),
+            (r"\b(query|key)_project\.3\.0\.", r"\1_project.1.bn."),
+            (r"\b(value|out)_project\.0\.", r"\1_project.conv."),
+            (r"\b(value|out)_project\.1\.0\.", r"\1_project.bn."),
+            # HRNet-Facial-Landmark-Detection.
+            (r"^head\.([01])\.", r"head.conv_layers.\1."),
+            (r"^head\.3\.", "head.final_layer."),
+            # HRNet-Image-Classification and timm; `final_layer` is of pose, too.
+            (r"^(incre_modules|downsamp_modules|final_layer|classifier)\.", r"head.\1."),
+            (r"^(?!head\.)", "backbone."),
+        ),
     ),
+)
+
+# Before a batch norm the official code has convolutions with a bias where mmcv's ConvModule has none, which is the same
+# as zeros.
+OPTIONAL_BIAS = re.compile(
+    r"head\.(regions\.)?(conv_layers\.0|bottleneck\.0|downsamp_modules\.\d\.0|final_layer\.0)\.weight$"
 )
 
 
@@ -64,5 +123,12 @@ def rename_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     for mapping in KEY_MAPPINGS:
         if any(re.match(mapping.marker, key) for key in state):
-            return {mapping.rename(key): tensor for key, tensor in state.items()}
+            renamed = {mapping.rename(key): tensor for key, tensor in state.items()}
+            return _with_zero_biases(renamed)
     return dict(state)
+
+
+def _with_zero_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    weights = [key for key in state if OPTIONAL_BIAS.match(key)]
+    zeros = {key.removesuffix("weight") + "bias": state[key].new_zeros(len(state[key])) for key in weights}
+    return {**zeros, **state}

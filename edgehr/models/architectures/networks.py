@@ -1,0 +1,47 @@
+"""The networks that cards name: a backbone and a head each, by the parameters in the card."""
+
+from __future__ import annotations
+
+from edgehr.models.backbones.hrnet import HRNet, Resampling
+from edgehr.models.backbones.lite_hrnet import LiteHRNet
+from edgehr.models.heads.classification import ClassificationHead
+from edgehr.models.heads.dense import ConcatHead, SingleBranchHead
+from edgehr.models.heads.ocr import OCRHead
+from edgehr.models.network import Network
+
+
+def hrnet(num_outputs: int, width: int, depth: str = "full") -> Network:
+    """Build HRNet V1, whose head reads the highest-resolution branch."""
+    backbone = HRNet(width, depth=depth)
+    return Network(backbone, SingleBranchHead(backbone.channels, num_outputs))
+
+
+def hrnetv2(
+    num_outputs: int,
+    width: int,
+    depth: str = "full",
+    upsampling: str = "nearest",
+    align_corners: bool = False,
+    padding: str = "symmetric",
+) -> Network:
+    """Build HRNet V2, whose head reads all branches; the parameters are those of `HRNet` and `Resampling`."""
+    backbone = HRNet(width, True, depth, Resampling(upsampling, align_corners, padding))
+    return Network(backbone, ConcatHead(backbone.channels, num_outputs, align_corners))
+
+
+def hrnet_ocr(num_outputs: int, width: int, depth: str = "full", align_corners: bool = False) -> Network:
+    """Build HRNet V2 with the OCR head; its branches are upsampled bilinearly."""
+    backbone = HRNet(width, True, depth, Resampling("bilinear", align_corners))
+    return Network(backbone, OCRHead(backbone.channels, num_outputs, align_corners))
+
+
+def hrnet_classifier(num_outputs: int, width: int, depth: str = "full") -> Network:
+    """Build HRNet for image classification."""
+    backbone = HRNet(width, True, depth)
+    return Network(backbone, ClassificationHead(backbone.channels, num_outputs))
+
+
+def lite_hrnet(num_outputs: int, depth: int, variant: str = "lite") -> Network:
+    """Build Lite-HRNet."""
+    backbone = LiteHRNet(depth, variant)
+    return Network(backbone, SingleBranchHead(backbone.channels, num_outputs))
