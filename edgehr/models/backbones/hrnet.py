@@ -178,6 +178,13 @@ class HRNet(nn.Module):
         resampling: How the resolution of maps is changed.
     """
 
+    transition1: nn.ModuleList
+    transition2: nn.ModuleList
+    transition3: nn.ModuleList
+    stage2: nn.Sequential
+    stage3: nn.Sequential
+    stage4: nn.Sequential
+
     def __init__(
         self, width: int, all_branches: bool = False, depth: str = "full", resampling: Resampling | None = None
     ) -> None:
@@ -232,5 +239,5 @@ class HRNet(nn.Module):
             (self.transition2, self.stage3),
             (self.transition3, self.stage4),
         ):
-            branches = stage(self._enter(transition, branches))  # type: ignore[arg-type]
+            branches = stage(self._enter(transition, branches))
         return branches
