@@ -205,7 +205,7 @@ def report(result: Soak) -> None:
 def as_json(result: Soak) -> dict[str, Any]:
     """Give the result in plain JSON types."""
     ends = {"before": asdict(result.before), "after": asdict(result.after)}
-    counts = {key: result.summary[key] for key in ("frames", "with_person", "lines")}
+    counts = {key: result.summary[key] for key in ("frames", "frames_with", "lines")}
     return {**ends, **counts, "pictures": result.pictures, "growth": result.growth}
 
 

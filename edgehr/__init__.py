@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgehr.errors import ArtifactError, CheckpointError, EdgehrError, MissingDependencyError, TensorError
     from edgehr.live.drawing.label import draw_label
     from edgehr.live.drawing.poses import draw_poses
+    from edgehr.live.predictors.opening import predictor
     from edgehr.live.predictors.person_detector import Detector, PersonDetector
     from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
     from edgehr.live.predictors.pose_sequence import PoseSequence
@@ -62,6 +63,7 @@ _HOMES = {
     "load": "edgehr.runtimes",
     "open_sinks": "edgehr.live.sinks",
     "open_source": "edgehr.live.sources",
+    "predictor": "edgehr.live.predictors.opening",
 }
 
 __all__ = [
@@ -95,6 +97,7 @@ __all__ = [
     "load",
     "open_sinks",
     "open_source",
+    "predictor",
 ]
 
 

@@ -1,14 +1,17 @@
-"""`edgehr demo`: live poses from a camera, a stream, a video or pictures."""
+"""`edgehr demo`: a model at work on a camera, a stream, a video or pictures."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgehr.cli.common.output import SubParsers, print_json
 from edgehr.errors import EdgehrError
+
+if TYPE_CHECKING:
+    from edgehr.live.predictors.base import Predictor
 
 AV_LOG_QUIET = "-8"
 
@@ -17,8 +20,8 @@ def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "demo",
-        help="draw the skeletons of people in pictures, a video or a live camera",
-        description="Without --detector one person is found and followed by the keypoints; with it, several.",
+        help="draw what a model finds in pictures, a video or a live camera",
+        description="A pose model finds and follows one person without --detector; with it, several.",
     )
     parser.add_argument("--model", type=Path, metavar="ARTIFACT", help="default: the sample model in artifacts/")
     parser.add_argument("--detector", type=Path, metavar="ARTIFACT", help="a converted person detector")
@@ -31,12 +34,14 @@ def register(commands: SubParsers) -> None:
         "--save", type=Path, metavar="OUT", help="file or folder; default: out, if it ends and goes nowhere else"
     )
     parser.add_argument("--window", action="store_true", help="show the picture in a window; q ends")
-    parser.add_argument("--jsonl", metavar="FILE", help="write the poses of each frame as a line of JSON; - for stdout")
+    parser.add_argument(
+        "--jsonl", metavar="FILE", help="write the result of each frame as a line of JSON; - for stdout"
+    )
     parser.add_argument("--serve", metavar="[HOST:]PORT", help="show the picture in a browser (loopback unless HOST)")
     parser.add_argument("--token", help="what the page asks for; default: a random one, on loopback none")
     parser.add_argument("--device", default="auto", help="where the models run")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference")
-    parser.add_argument("--detect-every", type=int, default=5, metavar="N", help="frames between detections (5)")
+    parser.add_argument("--detect-every", type=int, metavar="N", help="frames between detections (5)")
     parser.add_argument("--no-smooth", action="store_true", help="do not smooth keypoints from frame to frame")
     parser.add_argument("--loop", action="store_true", help="repeat a video until Ctrl-C")
     parser.add_argument("--realtime", action="store_true", help="play a video as a camera would deliver it")
@@ -52,7 +57,6 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.assets import photographs
     from edgehr.cli.common.stopping import undisturbed
     from edgehr.cli.live import go_through
-    from edgehr.live.predictors.pose import PoseEstimator
     from edgehr.live.sinks import open_sinks
     from edgehr.live.sources import open_source
 
@@ -63,16 +67,7 @@ def run(args: argparse.Namespace) -> None:
         spec = photographs()[0] if args.source is None else args.source
         source = open_source(spec, loop=args.loop, realtime=args.realtime)
         stack.callback(source.close)
-        estimator = stack.enter_context(
-            PoseEstimator(
-                args.model or default_model(),
-                detector=args.detector,
-                device=args.device,
-                threads=args.threads,
-                detect_every=args.detect_every,
-                smooth=not args.no_smooth,
-            )
-        )
+        model = stack.enter_context(_predictor(args))
         server = None
         if args.serve:
             from edgehr.live.web import WebServer, parse_address
@@ -86,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         try:
             summary = go_through(
                 source,
-                estimator,
+                model,
                 sinks,
                 server,
                 max_frames=args.frames,
@@ -102,6 +97,19 @@ def run(args: argparse.Namespace) -> None:
         print_json(summary)
     elif args.jsonl != "-":
         _print_summary(summary)
+
+
+def _predictor(args: argparse.Namespace) -> Predictor[Any, Any]:
+    """Open the model with the options that its task has; raise EdgehrError for those that it has not."""
+    from edgehr.live.predictors.opening import predictor
+
+    options = {
+        "detector": args.detector,
+        "detect_every": args.detect_every,
+        "smooth": False if args.no_smooth else None,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    return predictor(args.model or default_model(), device=args.device, threads=args.threads, **given)
 
 
 def default_model() -> Path:
@@ -133,7 +141,8 @@ def _check(args: argparse.Namespace) -> None:
 def _print_summary(summary: dict[str, Any]) -> None:
     stages = ", ".join(f"{stage} {times['p50']:.1f}" for stage, times in summary["stages"].items())
     print(f"model    {summary['model']} ({summary['weights']} weights) on {summary['runtime']}")
-    print(f"found    people in {summary['with_person']} of {summary['frames']} frames of {summary['source']}")
+    frames = f"{summary['frames_with']} of {summary['frames']} frames"
+    print(f"found    {summary['found']} in {frames} of {summary['source']}")
     print(f"speed    {summary['fps']:.1f} frames a second; median ms: {stages}")
     if summary["saved"]:
         shown = summary["saved"][:3] + (["..."] if len(summary["saved"]) > 3 else [])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgehr.cli.common.output import progress_bar
 from edgehr.live.board import Board, read_board
-from edgehr.live.drawing import draw_label, draw_poses
-from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
+from edgehr.live.drawing import draw_label
+from edgehr.live.predictors.base import Predictor, PredictorResult
 from edgehr.live.sinks import SinkGroup, StopRequested
-from edgehr.live.sources import Source
+from edgehr.live.sources import Frame, Source
 from edgehr.live.timing import StageTimes
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Stages = dict[str, dict[str, float]]
 
 def go_through(
     source: Source,
-    estimator: PoseEstimator,
+    predictor: Predictor[Any, Any],
     sinks: SinkGroup,
     server: WebServer | None,
     *,
@@ -35,25 +35,25 @@ def go_through(
 
     Args:
         source: Where frames come from.
-        estimator: Finds the poses.
-        sinks: Take the drawn frames and the poses.
+        predictor: Predicts for each frame.
+        sinks: Take the drawn frames and the results.
         server: Shows the frames on a page, if there is one.
         max_frames: Frames after which to stop.
-        collect: Return every pose, which takes memory for each frame.
+        collect: Return every result, which takes memory for each frame.
 
     Returns:
         The summary, in plain JSON types.
     """
-    run = DemoRun(source, estimator, server)
+    run = DemoRun(source, predictor, server)
     with progress_bar(source.name, max_frames or source.count or None) as progress:
         try:
-            with closing(estimator.stream(source, run.times)) as results:
-                for poses in results:
-                    run.show(poses)
+            with closing(predictor.results(source, run.times)) as results:
+                for frame, result in results:
+                    run.show(frame, result)
                     with run.times.measure("write"):
-                        sinks.write(poses.frame, poses)
+                        sinks.write(frame, result)
                     if collect:
-                        run.collected.append(_as_json(poses))
+                        run.collected.append({"frame": frame.name, **result.to_dict()})
                     progress.update(run.frames)
                     if run.frames == max_frames:
                         break
@@ -65,28 +65,28 @@ def go_through(
 class DemoRun:
     """The counts and times of a run, and the picture that tells of them."""
 
-    def __init__(self, source: Source, estimator: PoseEstimator, server: WebServer | None) -> None:
+    def __init__(self, source: Source, predictor: Predictor[Any, Any], server: WebServer | None) -> None:
         self.times = StageTimes()
-        self.frames = self.with_person = 0
+        self.frames = self.frames_with = 0
         self.collected: list[dict[str, Any]] = []
         self.interrupted = False
-        self._source, self._card, self._server = source, estimator.card, server
-        runtime = estimator.runtime
+        self._source, self._predictor, self._server = source, predictor, server
+        self._card, runtime = predictor.card, predictor.runtime
         self._runtime = f"{runtime.backend} {runtime.device} {runtime.precision}".strip()
         self._board: Board | None = None
         self._board_read_s = float("-inf")
         self._started = time.perf_counter()
 
-    def show(self, poses: StreamPoses) -> None:
-        """Draw the poses and what the run has come to, and publish the picture."""
+    def show(self, frame: Frame, result: PredictorResult) -> None:
+        """Draw the result and what the run has come to, and publish the picture."""
         self.frames += 1
-        self.with_person += len(poses) > 0
-        image, stages = poses.frame.image, self.times.summary()
+        self.frames_with += len(result) > 0
+        stages = self.times.summary()
         with self.times.measure("draw"):
-            draw_poses(image, poses, ids=self._source.kind != "images")
-            draw_label(image, self._lines(stages))
+            self._predictor.draw(frame.image, result)
+            draw_label(frame.image, self._lines(stages))
         if self._server is not None:
-            self._server.publish(poses.frame, self._status(len(poses), stages))
+            self._server.publish(frame, self._status(len(result), stages))
 
     def _lines(self, stages: Stages) -> list[str]:
         listed = "  ".join(f"{stage} {times['p50']:.1f}/{times['p95']:.1f}" for stage, times in stages.items())
@@ -103,13 +103,14 @@ class DemoRun:
             self._board, self._board_read_s = read_board(), now
         return self._board
 
-    def _status(self, people: int, stages: Stages) -> dict[str, Any]:
+    def _status(self, count: int, stages: Stages) -> dict[str, Any]:
         return {
             "model": self._card.name,
             "weights": self._card.weights.origin,
             "runtime": self._runtime,
             "source": self._source.name,
-            "people": people,
+            "found": self._predictor.found,
+            "count": count,
             "fps": round(self.times.fps, 1),
             "dropped": self._source.dropped,
             "stages": stages,
@@ -125,21 +126,12 @@ class DemoRun:
             "weights": self._card.weights.origin,
             "runtime": self._runtime,
             "frames": self.frames,
-            "with_person": self.with_person,
+            "found": self._predictor.found,
+            "frames_with": self.frames_with,
             "dropped": self._source.dropped,
             "seconds": round(seconds, 2),
             "fps": round(self.frames / seconds, 1),
             "stages": self.times.summary(),
             "interrupted": self.interrupted,
-            **({"poses": self.collected} if collect else {}),
+            **({"results": self.collected} if collect else {}),
         }
-
-
-def _as_json(poses: StreamPoses) -> dict[str, Any]:
-    return {
-        "frame": poses.frame.name,
-        "ids": poses.ids.tolist(),
-        "boxes": poses.boxes.round(2).tolist(),
-        "keypoints": poses.keypoints.round(2).tolist(),
-        "scores": poses.scores.round(4).tolist(),
-    }

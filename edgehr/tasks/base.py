@@ -35,11 +35,13 @@ class Task(ABC):
         spec_type: The task's part of a card.
         takes_boxes: Whether it looks at boxes in an image, or at the whole of it.
         evaluator: The class that judges it on annotated images, ``module:Class``; empty where there is none.
+        predictor: The class that predicts for images and streams, ``module:Class``; empty where there is none.
     """
 
     spec_type: ClassVar[type[TaskSpec]]
     takes_boxes: ClassVar[bool] = False
     evaluator: ClassVar[str] = ""
+    predictor: ClassVar[str] = ""
 
     def __init__(self, card: ModelCard) -> None:
         card.spec_as(self.spec_type)

@@ -161,7 +161,7 @@ def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None
     found = edgehr_command("demo", "--json", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     summary = json.loads(found.stdout)
-    assert (summary["frames"], summary["with_person"], summary["weights"]) == (1, 1, "sample")
+    assert (summary["frames"], summary["frames_with"], summary["weights"]) == (1, 1, "sample")
     (saved,) = summary["saved"]
     picture = cv2.imread(str(tmp_path / saved))
     original = cv2.imread(str(summary["source"]))

@@ -29,8 +29,8 @@ def test_demo_follows_a_person_through_a_video(
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["frames"] == 5
-    assert summary["with_person"] >= 4
-    noses = np.array([pose["keypoints"][0][0] for pose in summary["poses"] if pose["scores"]])
+    assert summary["frames_with"] >= 4
+    noses = np.array([frame["people"][0]["keypoints"][0][:2] for frame in summary["results"] if frame["people"]])
     assert np.linalg.norm(np.diff(noses, axis=0), axis=1).max() < 60  # the same player throughout
     capture = cv2.VideoCapture(str(tmp_path / "posetrack.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == summary["frames"]

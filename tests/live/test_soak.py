@@ -23,7 +23,7 @@ def test_memory_does_not_grow_and_nothing_is_left_over(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["frames"] == found["lines"] == found["with_person"] == FRAMES
+    assert found["frames"] == found["lines"] == found["frames_with"] == FRAMES
     assert found["pictures"] > 0
     assert found["growth"] < 0.02
     for kind in ("threads", "files"):

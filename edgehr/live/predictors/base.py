@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
+from edgehr.live.pipeline import run_pipeline
+from edgehr.live.sources import Frame, Source, open_source
+from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Runtime, load
 
 if TYPE_CHECKING:
     from typing import Self
 
 Task = TypeVar("Task")
-Result = TypeVar("Result")
+
+
+class PredictorResult(Protocol):
+    """The result of any task for one image."""
+
+    def __len__(self) -> int:
+        """Count what was found."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain JSON types."""
+
+
+Result = TypeVar("Result", bound=PredictorResult)
 
 
 class Predictor(ABC, Generic[Task, Result]):
@@ -32,6 +49,7 @@ class Predictor(ABC, Generic[Task, Result]):
         card: What the model is; None reads it from the model.
 
     Attributes:
+        found: What results count, in a word: ``people``.
         runtime: Runs the model.
         card: What the model is.
         task: Its pre- and post-processing.
@@ -39,6 +57,8 @@ class Predictor(ABC, Generic[Task, Result]):
     Raises:
         EdgehrError: The model cannot be opened, brings no card, or is one for another task.
     """
+
+    found: ClassVar[str] = "objects"
 
     def __init__(
         self,
@@ -61,6 +81,43 @@ class Predictor(ABC, Generic[Task, Result]):
     @abstractmethod
     def __call__(self, image: NDArray[Any]) -> Result:
         """Predict for one image: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4), of any size."""
+
+    @abstractmethod
+    def draw(self, image: NDArray[np.uint8], result: Result) -> None:
+        """Draw a result into its image, (H, W, 3) BGR, in place."""
+
+    def results(
+        self, source: str | int | Path | Source, times: StageTimes | None = None
+    ) -> Generator[tuple[Frame, Result], None, None]:
+        """Predict for every frame of a source, with capture and prediction at work at the same time.
+
+        A live source gives its newest frame: if the loop over the results is slow, frames are left out, so that what it
+        gets is never old. Of files every frame comes. The order is that of the source. Leaving the loop ends the
+        threads.
+
+        Args:
+            source: What `edgehr.open_source` takes, or an open source.
+            times: Where stages are noted.
+
+        Yields:
+            Each frame, its image as BGR and the consumer's own, to draw into, and its result.
+
+        Raises:
+            EdgehrError: From the source or the model, after the results of the frames before.
+        """
+        opened = open_source(source) if isinstance(source, (str, int, Path)) else source
+        return self._pipeline(opened, times or StageTimes())
+
+    def _pipeline(self, source: Source, times: StageTimes) -> Generator[tuple[Frame, Result], None, None]:
+        def predict(image: NDArray[np.uint8], time_s: float, found: None) -> Result:
+            with times.measure("predict"):
+                return self(image)
+
+        return run_pipeline(source, predict, times)
+
+    def owns(self, runtime: Runtime) -> None:
+        """Close a runtime together with this predictor."""
+        self._opened.callback(runtime.close)
 
     def close(self) -> None:
         """Release what was opened here. Closing twice is fine."""

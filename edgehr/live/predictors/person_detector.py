@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
+from edgehr.live.drawing.boxes import draw_boxes
 from edgehr.live.predictors.base import Predictor
 from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.detections import Detections
@@ -45,6 +47,8 @@ class PersonDetector(Predictor[DetectionTask, Detections]):
     Raises:
         EdgehrError: The model cannot be opened, is no detector, or takes another input than its card says.
     """
+
+    found = "people"
 
     def __init__(
         self,
@@ -84,3 +88,7 @@ class PersonDetector(Predictor[DetectionTask, Detections]):
         """
         batch, context = self.task.preprocess(image)
         return self.task.postprocess(self.runtime.infer_batch(batch), context)
+
+    def draw(self, image: NDArray[np.uint8], result: Detections) -> None:
+        """Draw boxes into an image, in place."""
+        draw_boxes(image, result, (PERSON,))

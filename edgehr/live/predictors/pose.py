@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
+from edgehr.live.drawing.poses import draw_poses
 from edgehr.live.pipeline import run_pipeline
 from edgehr.live.predictors.base import Predictor
 from edgehr.live.predictors.person_detector import Detector, PersonDetector
 from edgehr.live.predictors.pose_sequence import PoseSequence, estimate_in_boxes
 from edgehr.live.predictors.single_person import SinglePerson
-from edgehr.live.sources import Frame, Source, open_source
+from edgehr.live.sources import Frame, Source
 from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Runtime
 from edgehr.tasks.image.reading import as_bgr
@@ -62,6 +63,8 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
     Raises:
         EdgehrError: A model cannot be opened, or is not one for pose.
     """
+
+    found = "people"
 
     def __init__(
         self,
@@ -129,11 +132,11 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
     def stream(
         self, source: str | int | Path | Source, times: StageTimes | None = None
     ) -> Generator[StreamPoses, None, None]:
-        """Estimate the poses in every frame of a source, with capture, detection and pose at work at the same time.
+        """Estimate the poses in every frame of a source, as `results` does, and give them with their frame.
 
-        A live source gives its newest frame: if the loop over the results is slow, frames are left out, so that what it
-        gets is never old. Of files every frame comes. The order is that of the source. Leaving the loop ends the
-        threads.
+        Capture, detection and pose are at work at the same time. A live source gives its newest frame: if the loop over
+        the results is slow, frames are left out, so that what it gets is never old. Of files every frame comes. The
+        order is that of the source. Leaving the loop ends the threads.
 
         Args:
             source: What `edgehr.open_source` takes, or an open source.
@@ -145,14 +148,19 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
         Raises:
             EdgehrError: From the source, the detector or the model, after the results of the frames before.
         """
-        opened = open_source(source) if isinstance(source, (str, int, Path)) else source
-        return self._stream(opened, times or StageTimes())
+        return self._stream(self.results(source, times))
 
-    def _stream(self, source: Source, times: StageTimes) -> Generator[StreamPoses, None, None]:
+    def _stream(self, results: Generator[tuple[Frame, Poses], None, None]) -> Generator[StreamPoses, None, None]:
+        with closing(results):
+            for frame, poses in results:
+                yield StreamPoses(**vars(poses), frame=frame)
+
+    def draw(self, image: NDArray[np.uint8], result: Poses) -> None:
+        """Draw skeletons into an image, in place."""
+        draw_poses(image, result)
+
+    def _pipeline(self, source: Source, times: StageTimes) -> Generator[tuple[Frame, Poses], None, None]:
         pictures = source.kind == "images"
         every = 1 if pictures else self.detect_every
         sequence = self.sequence(times, independent=pictures)
-        pipeline = run_pipeline(source, sequence.step, times, detect=self.detector, detect_every=every)
-        with closing(pipeline) as results:
-            for frame, poses in results:
-                yield StreamPoses(**vars(poses), frame=frame)
+        return run_pipeline(source, sequence.step, times, detect=self.detector, detect_every=every)

@@ -86,7 +86,7 @@ class PoseSequence:
             detections: Where people are in it, if a detector looked.
 
         Returns:
-            Poses with ids, boxes around the keypoints.
+            Poses with ids, which are -1 in independent pictures, and boxes around the keypoints.
         """
         image = as_bgr(frame)
         if self._independent:
@@ -100,7 +100,9 @@ class PoseSequence:
             boxes, found = keypoint_boxes(poses, image.shape[1], image.shape[0])
             self._boxes = boxes[found]
             followed = replace(poses, boxes=np.where(found[:, None], boxes, poses.boxes))
-            return self._tracker(followed, time_s)
+            tracked = self._tracker(followed, time_s)
+        # In single pictures nobody is followed.
+        return replace(tracked, ids=np.full_like(tracked.ids, -1)) if self._independent else tracked
 
     def _candidates(self, detections: Detections | None) -> Boxes:
         """Choose the boxes to look in: detected ones, surest first, and tracked ones that no detected one covers."""

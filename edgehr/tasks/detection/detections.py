@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,11 @@ class Detections:
     def __getitem__(self, chosen: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Detections:
         """Pick some of the objects."""
         return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain JSON types: ``{"objects": [{"box": [x1, y1, x2, y2], "score": ..., "class_id": ...}]}``."""
+        rows = zip(self.boxes.round(2).tolist(), self.scores.round(4).tolist(), self.class_ids.tolist(), strict=True)
+        return {"objects": [{"box": box, "score": score, "class_id": number} for box, score, number in rows]}
 
     @classmethod
     def none(cls) -> Detections:

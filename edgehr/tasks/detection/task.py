@@ -84,6 +84,7 @@ class DetectionTask(Task):
 
     spec_type = DetectionSpec
     evaluator = "edgehr.evaluation.boxes:BoxEvaluator"
+    predictor = "edgehr.live.predictors.person_detector:PersonDetector"
 
     def __init__(
         self, card: ModelCard, threshold: float = THRESHOLD, nms: float = NMS, classes: Sequence[str] | None = None

@@ -76,6 +76,7 @@ class PoseTask(Task):
     spec_type = PoseSpec
     takes_boxes = True
     evaluator = "edgehr.evaluation.keypoints:KeypointEvaluator"
+    predictor = "edgehr.live.predictors.pose:PoseEstimator"
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)

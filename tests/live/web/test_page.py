@@ -26,7 +26,8 @@ STATUS = {
     "weights": "sample",
     "runtime": "openvino CPU fp32",
     "source": "<b>camera 0</b>",
-    "people": 2,
+    "found": "people",
+    "count": 2,
     "dropped": 5,
     "board": {"power_mode": "15W", "clocks": {"cpu": "1.5 GHz"}},
 }
@@ -81,7 +82,7 @@ def test_shows_pictures_and_figures_and_stands_still_when_asked(
             ink = await page.evaluate(INK)
             await page.wait_for(f"{INK} > {ink} + 20")
             assert await page.evaluate(text("#fps")) == "30.0"
-            assert await page.evaluate(text("#people")) == "2"
+            assert await page.evaluate(text("#count")) == "2"
             details = await page.evaluate(text("#details"))
             for shown in (
                 "sample weights",

@@ -60,7 +60,8 @@ const connection = new Connection({
 function show(status) {
   const number = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
   write("fps", number(status.fps, 1));
-  write("people", number(status.people));
+  write("found", status.found);
+  write("count", number(status.count));
   write("dropped", number(status.dropped));
   write("age", number(status.age_ms), Number.isFinite(status.age_ms) ? "ms" : "");
   write("caption", Number.isFinite(status.frame) ? `Frame ${status.frame}` : "");

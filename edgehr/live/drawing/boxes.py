@@ -1,0 +1,39 @@
+"""Boxes of objects over images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.tasks.detection.detections import Detections
+
+# BGR; told apart with color-blind eyes too (Okabe and Ito).
+COLORS = ((0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204))
+TEXT = (30, 30, 30)
+
+
+def draw_boxes(image: NDArray[np.uint8], detections: Detections, class_names: Sequence[str] = ()) -> None:
+    """Draw boxes with class and score into an image, in place.
+
+    Args:
+        image: (H, W, 3) BGR.
+        detections: In pixels of the image.
+        class_names: By class id; without names, scores alone are written.
+    """
+    width = max(round(min(image.shape[:2]) / 300), 1)
+    scale = max(min(image.shape[:2]) / 1100, 0.4)
+    rows = zip(detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True)
+    for box, score, class_id in rows:
+        color = COLORS[class_id % len(COLORS)]
+        left, top, right, bottom = (round(value) for value in box)
+        cv2.rectangle(image, (left, top), (right, bottom), color, width, cv2.LINE_AA)
+        name = f"{class_names[class_id]} " if class_id < len(class_names) else ""
+        text = f"{name}{score:.2f}"
+        (across, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+        foot = max(top, high + below)
+        cv2.rectangle(image, (left, foot - high - below), (left + across, foot), color, cv2.FILLED)
+        place = (left, foot - below // 2)
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, TEXT, 1, cv2.LINE_AA)
