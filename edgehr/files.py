@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,10 +16,8 @@ from typing import Any
 
 from edgehr.errors import EdgehrError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 CACHE_VARIABLE = "EDGEHR_CACHE"
 # Of folders that hold what is being written. Those that nobody holds locked any more are deleted: no name to choose.
@@ -54,6 +53,38 @@ def sha256_file(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def plain_name(path: Path) -> Iterator[str]:
+    """Give a file, there already or not, a name by which any library opens it, as long as the block runs.
+
+    It is absolute: a relative one, such as ``2024-01-01T12:30:05.mp4``, may be taken for an address. Where it is not
+    UTF-8, for which OpenCV kills the process, it is that of a link.
+
+    Raises:
+        EdgehrError: It is not UTF-8, and no link can be made.
+    """
+    name = os.path.abspath(path)
+    if is_utf8(name):
+        yield name
+        return
+    with tempfile.TemporaryDirectory(prefix="edgehr-") as folder:
+        link = Path(folder, "file").with_suffix(path.suffix if path.suffix.isascii() else "")
+        try:
+            link.symlink_to(name)
+        except OSError as error:
+            raise EdgehrError(f"{path}: its name is not UTF-8, and no link can be made to it: {error}") from None
+        yield str(link)
+
+
+def is_utf8(name: str) -> bool:
+    """Tell whether a file's name is UTF-8; Python keeps the bytes of another one as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_writable(*paths: Path) -> None:
@@ -135,7 +166,7 @@ def _lock(folder: Path, *, wait: bool) -> int | None:
     None where another process has it, and where there are no such locks (Windows, some network drives): nothing tells
     there whether a run is alive, so what it left stays.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         return None
     try:
         descriptor = os.open(folder, os.O_RDONLY)

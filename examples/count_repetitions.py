@@ -187,7 +187,7 @@ def count(source: Source, estimator: PoseEstimator, sink: Sink, exercise: str) -
     with closing(estimator.stream(source)) as results:
         try:
             for poses in results:
-                time_s = frame_time(poses.frame, source)
+                time_s = frame_time(poses.frame)
                 started_s = time_s if started_s is None else started_s
                 for number in people.update(poses, time_s):
                     print(f"{time_s - started_s:7.1f} s  person {number}: {people.counts()[number]}", flush=True)
@@ -198,9 +198,9 @@ def count(source: Source, estimator: PoseEstimator, sink: Sink, exercise: str) -
     return people.counts()
 
 
-def frame_time(frame: Frame, source: Source) -> float:
+def frame_time(frame: Frame) -> float:
     """Date a frame, in seconds: by its place in a file, however fast that is read; of a camera, when it was taken."""
-    return frame.number / source.fps if source.kind == "video" else frame.time_s
+    return frame.time_s if frame.position_s is None else frame.position_s
 
 
 def draw(image: NDArray[Any], poses: Poses, counts: dict[int, int]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from edgehr.live.sources import Frame, Source
 from edgehr.live.timing import StageTimes
-from edgehr.tasks.image.reading import Image, as_bgr
+from edgehr.tasks.image.reading import Image, drawable
 
 T = TypeVar("T")
 Found = TypeVar("Found")
@@ -116,7 +116,7 @@ def run_pipeline(
         detect_every: Detect in every so many frames; `predict` gets None for the others.
 
     Yields:
-        Each frame, with its image as BGR, and its result.
+        Each frame, with its image as BGR that can be drawn into, and its result.
 
     Raises:
         EdgehrError: From the source or what was called, after the results of the frames before.
@@ -177,8 +177,13 @@ def _capture(source: Source, output: Mailbox[_Job[Found]], times: StageTimes) ->
         if frame is None:
             return
         times.add("capture", 1000 * (time.perf_counter() - started))
-        time_s = frame.number / source.fps if source.kind == "video" and source.fps else frame.time_s
-        output.put(_Job(Frame(frame.name, as_bgr(frame.image), frame.number, frame.time_s), time_s))
+        output.put(_Job(replace(frame, image=drawable(frame.image)), _place_in_time(frame, source)))
+
+
+def _place_in_time(frame: Frame, source: Source) -> float:
+    if frame.position_s is not None:
+        return frame.position_s
+    return frame.number / source.fps if source.kind == "video" and source.fps else frame.time_s
 
 
 def _detect(

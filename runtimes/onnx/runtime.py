@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.files import is_utf8
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 
@@ -56,6 +57,8 @@ class OnnxRuntime(Runtime):
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
+        if not is_utf8(str(path)):
+            raise ArtifactError(f"{path}: its name is not UTF-8, which ONNX Runtime does not take: rename it")
         try:
             self._session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # ONNX Runtime has an exception type per status code and no common base

@@ -17,8 +17,9 @@ STANDARD_OUTPUT = "-"
 class JsonLinesSink:
     """Writes one object for each frame.
 
-    It holds ``frame`` (number), ``name``, ``time_s``, ``width`` and ``height`` in pixels, and what the result says of
-    itself: of poses ``people``, see `Poses.to_dict`.
+    It holds ``frame`` (number), ``name``, ``time_s`` (of a video file the frame's place in it, else the frame's own
+    time), ``width`` and ``height`` in pixels, and what the result says of itself: of poses ``people``, see
+    `Poses.to_dict`.
 
     Args:
         out: A file, which appears when it is complete; or ``-``, standard output, where each line comes at once.
@@ -41,7 +42,7 @@ class JsonLinesSink:
         record = {
             "frame": frame.number,
             "name": frame.name,
-            "time_s": round(frame.time_s, 4),
+            "time_s": round(frame.time_s if frame.position_s is None else frame.position_s, 4),
             "width": width,
             "height": height,
             **(result.to_dict() if result is not None else {}),

@@ -13,6 +13,7 @@ from edgehr.live.sinks.video import VideoSink
 from edgehr.live.sinks.window import WindowSink
 from edgehr.live.sources import VIDEO_SUFFIXES, Frame, Source
 from edgehr.live.sources.base import file_stem
+from edgehr.live.sources.video import even_rate, frame_times
 from edgehr.tasks.image.reading import IMAGE_SUFFIXES
 
 DEFAULT_FPS = 25.0  # of a saved video where a camera does not tell its own
@@ -103,9 +104,12 @@ def _video_sink(out: Path, source: Source) -> Sink:
         raise EdgehrError(f"{out}: an image cannot hold the video {source.name}: give a .mp4 file or a folder")
     stem = source.path.stem if source.path else file_stem(source.name)
     path = out if suffix in VIDEO_SUFFIXES else out / f"{stem}.mp4"
+    fps = source.fps or DEFAULT_FPS
     if source.path is not None:
         _refuse_source(path, source.path)
-    return VideoSink(path, source.fps or DEFAULT_FPS, by_time=source.kind == "live")
+        if source.kind == "video":
+            fps = even_rate(frame_times(source.path), fps)
+    return VideoSink(path, fps, live=source.kind == "live")
 
 
 def _picture_sink(out: Path, source: Source) -> Sink:

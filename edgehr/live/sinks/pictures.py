@@ -7,7 +7,7 @@ from pathlib import Path
 from edgehr.files import atomic_write
 from edgehr.live.sinks.base import Result
 from edgehr.live.sources import Frame
-from edgehr.tasks.image.reading import encode_image
+from edgehr.tasks.image.reading import as_bgr, encode_image
 
 
 class ImageSink:
@@ -26,7 +26,7 @@ class ImageSink:
         """Write the frame under its own name, or as the one file."""
         path = self._out if self._single else self._out / frame.name
         with atomic_write(path) as (temporary,):
-            temporary.write_bytes(encode_image(frame.image, path))
+            temporary.write_bytes(encode_image(as_bgr(frame.image), path))
         self._written.append(path)
 
     def close(self) -> list[Path]:

@@ -32,7 +32,7 @@ class WindowSink:
 
     def __init__(self, title: str = "edgehr") -> None:
         check_window()
-        self._title = title
+        self._title = title.encode(errors="replace").decode()  # OpenCV kills the process for what is not UTF-8
         self._open = False
 
     def write(self, frame: Frame, result: Result | None = None) -> None:

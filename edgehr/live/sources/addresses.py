@@ -32,6 +32,8 @@ def find_device(spec: str, timeout_s: float) -> Device | None:
         return _camera(f"camera {int(spec)}", int(spec), timeout_s)
     if spec.startswith("/dev/"):
         return _camera(spec, spec, timeout_s)
+    if os.path.exists(spec):
+        return None
     if spec.startswith("csi:"):
         return _csi(spec, timeout_s)
     if "://" in spec:

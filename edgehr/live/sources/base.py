@@ -29,12 +29,14 @@ class Frame:
         image: (H, W, 3) BGR.
         number: Counts from 0. Of a live source, frames nobody took count as well.
         time_s: `time.monotonic()` when it was captured; of a file, when it was read.
+        position_s: Of a video file, seconds from its beginning, by the file's own timestamps; else None.
     """
 
     name: str
     image: NDArray[np.uint8]
     number: int = 0
     time_s: float = 0.0
+    position_s: float | None = None
 
 
 class Source(Protocol):

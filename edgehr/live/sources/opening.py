@@ -30,7 +30,8 @@ def open_source(
     Args:
         spec: An image, a folder of images or a video file; a camera's index (``0``) or device (``/dev/video0``); a
             Jetson's CSI camera (``csi:0``, ``csi:0?width=1280&height=720&fps=30&flip=2``); or the address of a stream
-            (``rtsp://``, ``http://`` and their secure kinds). A file that is called ``0`` is ``./0``.
+            (``rtsp://``, ``http://`` and their secure kinds). A `Path` is always a file, and so is the name of one
+            that is there, but for a number: a file that is called ``0`` is ``./0``.
         loop: Repeat a video file for ever.
         realtime: Give a video file's frames when they are due, as a camera would: a ``live`` source.
         timeout_s: Longest time in seconds to open a camera or stream, and to wait for its next frame.
@@ -45,7 +46,7 @@ def open_source(
     """
     if not str(spec):
         raise EdgehrError("the source is empty: give an image, a folder, a video, a camera or an address")
-    device = find_device(str(spec), timeout_s)
+    device = None if isinstance(spec, Path) and not str(spec).startswith("/dev/") else find_device(str(spec), timeout_s)
     if device is None:
         return _file(Path(str(spec)), loop, realtime, listener)
     if loop or realtime:
@@ -54,8 +55,12 @@ def open_source(
 
 
 def _file(path: Path, loop: bool, realtime: bool, listener: Listener) -> Source:
-    if not path.exists():
-        raise EdgehrError(f"{path}: no such image, folder or video")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a null character in the name
+        raise EdgehrError(f"{path}: no such image, folder or video") from None
+    except OSError as error:  # a name that is too long, a folder that is not this user's
+        raise EdgehrError(f"{path}: {error.strerror}") from None
     suffix = path.suffix.lower()
     if path.is_dir() or suffix in IMAGE_SUFFIXES:
         if loop or realtime:

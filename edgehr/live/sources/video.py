@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from edgehr.errors import EdgehrError
+from edgehr.files import plain_name
 from edgehr.live.sources.base import Frame, Kind, Listener, decoded_image, file_stem
 from edgehr.live.sources.live import Capture
-from edgehr.tasks.image.reading import Image, opencv_name
+from edgehr.tasks.image.reading import Image
 
 DEFAULT_FPS = 25.0  # where the file does not tell
 # Some writers, and every container whose count OpenCV has to derive from the duration, are a little off.
 MAX_MISSING_SHARE, MAX_MISSING_FRAMES = 0.01, 2
+MAX_FPS = 1000.0  # in a header, that or more (90000) is the unit of the timestamps
+MAX_TIMES, REORDERED = 10_000, 32
+# Frames by which a video of an even rate may be off: timestamps in milliseconds, and the jitter of a phone's camera.
+UNEVEN = 1.5
+FAST_SHARE = 0.1  # of the frames may come closer together than in the "fast parts"
 
 
 class VideoSource:
@@ -53,24 +60,32 @@ class VideoSource:
         self._closed = threading.Event()
         capture = connect()
         self._expected = frame_count(capture)
-        self.fps = frame_rate(capture) or DEFAULT_FPS
+        self.fps = frame_rate(capture)
         capture.release()
+        if not self.fps:
+            times = frame_times(path) if path else []
+            self.fps = _mean_rate(times) if times else DEFAULT_FPS
         self.count = 0 if loop else self._expected
 
     def __iter__(self) -> Generator[Frame, None, None]:
         stem = self.path.stem if self.path else file_stem(self.name)
-        number, rounds = 0, 0
+        number, rounds, started = 0, 0, 0.0
         while not self._closed.is_set() and (self._loop or not rounds):
-            decoded = 0
+            decoded, position = 0, -1 / self.fps
             with closing(self._decode()) as images:
-                for image in images:
-                    yield Frame(f"{stem}-{number:06d}.jpg", image, number, time.monotonic())
+                for image, stamp in images:
+                    # Some files have none, or some that go back: then by the mean rate.
+                    position = stamp if stamp > position else position + 1 / self.fps
+                    name = f"{stem}-{number:06d}.jpg"
+                    yield Frame(name, image, number, time.monotonic(), started + position)
                     number, decoded = number + 1, decoded + 1
+            started += position + 1 / self.fps
             if not self._closed.is_set() and not rounds:
                 self._check_count(decoded)
             rounds += 1
 
-    def _decode(self) -> Generator[Image, None, None]:
+    def _decode(self) -> Generator[tuple[Image, float], None, None]:
+        """Give each image with its timestamp in seconds."""
         capture = self._connect()
         try:
             while not self._closed.is_set():
@@ -79,7 +94,7 @@ class VideoSource:
                     return
                 image = decoded_image(raw)
                 if image is not None:
-                    yield image
+                    yield image, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         finally:
             capture.release()
 
@@ -106,7 +121,7 @@ def in_real_time(video: VideoSource) -> Capture:
         started = time.monotonic()
         with closing(iter(video)) as frames:
             for frame in frames:
-                due = started + frame.number / video.fps
+                due = started + (frame.position_s or 0)
                 if stop.wait(max(due - time.monotonic(), 0)):
                     return
                 yield frame.image
@@ -116,7 +131,8 @@ def in_real_time(video: VideoSource) -> Capture:
 
 def open_video(path: Path) -> cv2.VideoCapture:
     """Open a video file; raises EdgehrError where OpenCV cannot."""
-    capture = cv2.VideoCapture(opencv_name(path))
+    with plain_name(path) as name:
+        capture = cv2.VideoCapture(name)
     if not capture.isOpened():
         raise EdgehrError(f"{path}: OpenCV cannot open this video, damaged or of a codec it lacks")
     return capture
@@ -130,4 +146,47 @@ def frame_count(capture: cv2.VideoCapture) -> int:
 def frame_rate(capture: cv2.VideoCapture) -> float:
     """Ask the file or the driver for the frames per second; 0 where it says nothing that can be."""
     fps = float(capture.get(cv2.CAP_PROP_FPS))
-    return fps if 0 < fps < 1000 else 0.0
+    return fps if 0 < fps < MAX_FPS else 0.0
+
+
+def frame_times(path: Path) -> list[float]:
+    """Read when the frames of a video file are due, seconds, in order, without decoding them.
+
+    Of a long video, its first minutes; none where OpenCV (4.8, for one) does not tell, or there are not two.
+    """
+    times: list[float] = []
+    capture = open_video(path)
+    try:
+        if capture.set(cv2.CAP_PROP_FORMAT, -1):  # packets as they are in the file, not in the order of time
+            while len(times) < MAX_TIMES and capture.grab():
+                times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    finally:
+        capture.release()
+    times.sort()
+    if len(times) == MAX_TIMES:  # some of the last may have been further on
+        times = times[:-REORDERED]
+    return times if len(times) > 1 and times[0] < times[-1] else []
+
+
+def even_rate(times: Sequence[float], fps: float) -> float:
+    """Choose at how many frames a second a video of one rate shows those of another.
+
+    Args:
+        times: When its frames are due, seconds, in order; may be empty.
+        fps: Its mean rate as its header has it.
+
+    Returns:
+        The mean rate, if no frame is more than `UNEVEN` frames off by it; else that of its fast parts.
+    """
+    if not times:
+        return fps
+    mean = _mean_rate(times)
+    stamps = np.asarray(times) - times[0]
+    if np.abs(stamps * mean - np.arange(len(stamps))).max() > UNEVEN:
+        steps = np.diff(stamps)
+        return min(1 / float(np.quantile(steps[steps > 0], FAST_SHARE)), MAX_FPS)
+    return fps if abs(fps - mean) < mean / 1000 else mean  # without the rounding of timestamps
+
+
+def _mean_rate(times: Sequence[float]) -> float:
+    return (len(times) - 1) / (times[-1] - times[0])

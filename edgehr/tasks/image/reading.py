@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +49,23 @@ def as_bgr(image: NDArray[Any]) -> Image:
         raise TensorError(f"an image must have 1, 3 or 4 channels, got {channels}")
     converted: Image = cv2.cvtColor(image, conversion)
     return converted
+
+
+def drawable(image: NDArray[Any]) -> Image:
+    """Return the image as (H, W, 3) BGR bytes that OpenCV can draw into: itself where that is so, otherwise a copy.
+
+    A copy is made of a read-only array, and of a view that is mirrored, strided or otherwise not laid out row by row.
+
+    Args:
+        image: As for `as_bgr`.
+
+    Raises:
+        TensorError: Another shape or dtype, or no pixels.
+    """
+    bgr = as_bgr(image)
+    width = bgr.shape[1]
+    rows = bgr.strides[1:] == (3, 1) and bgr.strides[0] >= 3 * width
+    return bgr if rows and bgr.flags.writeable else np.array(bgr, order="C")
 
 
 def image_files(path: Path, tell: Callable[[str], None] = warn) -> list[Path]:
@@ -184,24 +202,11 @@ def encode_image(image: Image, path: Path) -> bytes:
     Raises:
         EdgehrError: OpenCV knows no such format, or it does not take an image of this size.
     """
-    try:
-        done, content = cv2.imencode(path.suffix, image)
-    except cv2.error:
-        done = False
-    if not done:
+    content = None
+    if path.suffix.isascii():  # OpenCV kills the process for text that is not UTF-8
+        with suppress(cv2.error):
+            done, encoded = cv2.imencode(path.suffix, image)
+            content = encoded if done else None
+    if content is None:
         raise EdgehrError(f"{path}: OpenCV cannot write this image in the format that the name asks for")
     return content.tobytes()
-
-
-def opencv_name(path: Path) -> str:
-    """Return the name of a file that OpenCV has to open itself, a video.
-
-    Raises:
-        EdgehrError: It is not UTF-8: OpenCV would kill the process.
-    """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        shown = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
-        raise EdgehrError(f"{shown}: its name is not UTF-8, which OpenCV cannot take: rename it") from None
-    return str(path)

@@ -137,7 +137,7 @@ def test_nobody_reads_the_json_lines_any_more() -> None:
 
 
 def test_a_live_video_keeps_the_time(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "v.mp4", 10, by_time=True)
+    sink = VideoSink(tmp_path / "v.mp4", 10, live=True)
     # A frame of 0.2 s, three within 0.1 s, one of 0.1 s, and one after which the camera was away for an hour.
     for number, time_s in enumerate((100.0, 100.2, 100.23, 100.26, 100.3, 100.4, 3700.4)):
         sink.write(frame(number, time_s))

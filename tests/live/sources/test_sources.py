@@ -189,6 +189,9 @@ def test_a_decoder_that_gives_nothing_gray_or_bgra(tmp_path: Path, monkeypatch: 
         def get(self, key: int) -> float:
             return 4 if key == cv2.CAP_PROP_FRAME_COUNT else 0
 
+        def set(self, key: int, value: float) -> bool:
+            return False
+
         def release(self) -> None:
             pass
 
@@ -196,7 +199,8 @@ def test_a_decoder_that_gives_nothing_gray_or_bgra(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(cv2, "VideoCapture", Decoder)
     source = open_source(path)
     assert source.fps == 25
-    assert [(frame.number, frame.image.shape) for frame in source] == [(0, (4, 6, 3)), (1, (4, 6, 3))]
+    frames = [(frame.number, frame.position_s, frame.image.shape) for frame in source]
+    assert frames == [(0, 0, (4, 6, 3)), (1, 1 / 25, (4, 6, 3))]  # without timestamps, by the rate
     given[:] = [np.zeros((4, 6), np.uint16)]
     with pytest.raises(EdgehrError, match="uint8"):
         list(open_source(path))
