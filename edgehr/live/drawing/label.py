@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.live.drawing.canvas import canvas
+
 TEXT_COLOR = (255, 255, 255)
 MIN_SCALE = 0.15  # of OpenCV's fonts
 
@@ -16,9 +18,14 @@ def draw_label(image: NDArray[np.uint8], lines: list[str]) -> None:
     A line that is too long is broken at double spaces, and all are written smaller if that is not enough.
 
     Args:
-        image: (H, W, 3) BGR.
-        lines: The text, from top to bottom.
+        image: What inference takes: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4), also a view of another.
+        lines: The text, from top to bottom. OpenCV draws a question mark for what its font has not.
+
+    Raises:
+        TensorError: The image has another form, or is read-only.
     """
+    # OpenCV kills the process for text that is not UTF-8, a file's name of other bytes for one.
+    lines = [line.encode(errors="replace").decode() for line in lines]
     scale = max(min(image.shape[:2]) / 1100, 0.4)
     step = round(30 * scale) + 2
     width = image.shape[1] - step
@@ -26,10 +33,11 @@ def draw_label(image: NDArray[np.uint8], lines: list[str]) -> None:
     while scale > MIN_SCALE and max(_text_width(line, scale) for line in lines) > width:
         scale *= 0.95  # in steps: glyphs come in whole pixels, so widths do not follow the scale
     top = max(image.shape[0] - step * len(lines) - step // 2, 0)
-    cv2.convertScaleAbs(image[top:], image[top:], 1 / 3)
-    for row, line in enumerate(lines):
-        start = (step // 2, top + step * (row + 1) - step // 4)
-        cv2.putText(image, line, start, cv2.FONT_HERSHEY_SIMPLEX, scale, TEXT_COLOR, 1, cv2.LINE_AA)
+    with canvas(image) as drawn:
+        cv2.convertScaleAbs(drawn[top:], drawn[top:], 1 / 3)
+        for row, line in enumerate(lines):
+            start = (step // 2, top + step * (row + 1) - step // 4)
+            cv2.putText(drawn, line, start, cv2.FONT_HERSHEY_SIMPLEX, scale, TEXT_COLOR, 1, cv2.LINE_AA)
 
 
 def _wrap(line: str, scale: float, width: int) -> list[str]:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.live.drawing.canvas import canvas
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import KeypointSet
 
@@ -40,22 +41,26 @@ def draw_poses(
     its dot; those under the threshold are left out. People who have an id are labeled with it.
 
     Args:
-        image: (H, W, 3) BGR.
+        image: What inference takes: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4), also a view of another.
         poses: In pixels of the image.
         keypoints: Names and skeleton; by default those that the poses bring.
         threshold: Lowest score drawn.
         ids: Whether to write people's ids over them.
+
+    Raises:
+        TensorError: The image has another form, or is read-only.
     """
     if keypoints is None:
-        keypoints = poses.keypoint_set if poses.names else KeypointSet(("",) * poses.scores.shape[1])
+        keypoints = poses.keypoint_set if poses.names else KeypointSet(tuple(map(str, range(poses.scores.shape[1]))))
     style = _style(keypoints)
     seen = poses.scores >= threshold
     widths = [_line_width(image, box) for box in poses.boxes.tolist()]
     people = zip(_dots(poses, seen, widths, style), _limbs(poses, seen, style), widths, poses.ids.tolist(), strict=True)
-    for person, (dots, limbs, width, identity) in enumerate(people):
-        _draw_skeleton(image, dots, limbs, width)
-        if ids and identity >= 0 and dots:
-            _draw_id(image, identity, poses.boxes[person].tolist(), width)
+    with canvas(image) as drawn:
+        for person, (dots, limbs, width, identity) in enumerate(people):
+            _draw_skeleton(drawn, dots, limbs, width)
+            if ids and identity >= 0 and dots:
+                _draw_id(drawn, identity, poses.boxes[person].tolist(), width)
 
 
 def sides(keypoints: KeypointSet) -> list[str]:

@@ -6,8 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from edgehr.assets import photographs
 from edgehr.errors import EdgehrError
-from edgehr.tasks.image.reading import image_files, read_image, read_images, read_reduced
+from edgehr.evaluation.overlap import fingerprint
+from edgehr.tasks.base import Task
+from edgehr.tasks.image.reading import encode_image, image_files, read_image, read_images, read_reduced
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, get_card
+from tests.views import read_only, views
 
 
 def png_of_claimed_size(width: int, height: int) -> bytes:
@@ -78,3 +83,19 @@ def test_a_folder_without_any_image_to_read_is_refused_in_one_line(folder: Path)
     (only,) = image_files(folder / "._b.jpg")  # asked for by its name
     with pytest.raises(EdgehrError, match="not an image that OpenCV reads"):
         dict(read_images([only], read_image))
+
+
+PHOTOGRAPH = read_image(photographs()[0])[100:300, 120:270]
+
+
+@pytest.mark.parametrize("layout", views(PHOTOGRAPH))
+def test_inference_takes_an_image_in_any_layout(layout: str) -> None:
+    image, boxes = views(PHOTOGRAPH)[layout], [[10, 20, 100, 190], [50.5, 3, 160, 90]]
+    assert fingerprint(image) == fingerprint(PHOTOGRAPH)
+    for name in (DEFAULT_MODEL, DEFAULT_DETECTOR):
+        task = Task.for_card(get_card(name))
+        for given in (None, boxes[:1], boxes) if task.takes_boxes else (None,):
+            expected, _ = task.preprocess(PHOTOGRAPH, given)
+            np.testing.assert_array_equal(task.preprocess(image, given)[0], expected)
+            np.testing.assert_array_equal(task.preprocess(read_only(image), given)[0], expected)
+    assert encode_image(image, Path("a.png")) == encode_image(PHOTOGRAPH, Path("a.png"))
