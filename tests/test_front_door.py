@@ -61,7 +61,7 @@ def test_a_conversion_that_cannot_be_is_refused_before_a_download(monkeypatch: p
         ((DEFAULT_MODEL, "paper"), {}, "unknown target"),
         ((DEFAULT_MODEL, "onnx"), {"precision": "int8"}, "int8 needs real images"),
         ((DEFAULT_MODEL, "onnx"), {"size": (100, 100)}, "32"),
-        (("missing.json", "onnx"), {}, "cannot read this card"),
+        (("missing.json", "onnx"), {}, "cannot read it"),
     ):
         with pytest.raises(EdgehrError, match=message):
             edgehr.convert(*arguments, **options)
