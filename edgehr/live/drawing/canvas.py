@@ -35,3 +35,8 @@ def canvas(image: NDArray[Any]) -> Iterator[Image]:
         image[..., :3] = drawn
     else:
         image[...] = cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY).reshape(image.shape)
+
+
+def drawable_text(text: str) -> str:
+    """Replace what is not UTF-8 in a text, a file's name for one: OpenCV kills the process for it."""
+    return text.encode(errors="replace").decode()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.live.drawing.canvas import canvas
+from edgehr.live.drawing.canvas import canvas, drawable_text
 
 TEXT_COLOR = (255, 255, 255)
 MIN_SCALE = 0.15  # of OpenCV's fonts
@@ -24,8 +24,7 @@ def draw_label(image: NDArray[np.uint8], lines: list[str]) -> None:
     Raises:
         TensorError: The image has another form, or is read-only.
     """
-    # OpenCV kills the process for text that is not UTF-8, a file's name of other bytes for one.
-    lines = [line.encode(errors="replace").decode() for line in lines]
+    lines = [drawable_text(line) for line in lines]
     scale = max(min(image.shape[:2]) / 1100, 0.4)
     step = round(30 * scale) + 2
     width = image.shape[1] - step

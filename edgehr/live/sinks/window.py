@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from edgehr.errors import EdgehrError
+from edgehr.live.drawing.canvas import drawable_text
 from edgehr.live.sinks.base import Result, StopRequested
 from edgehr.live.sources import Frame
 
@@ -32,7 +33,7 @@ class WindowSink:
 
     def __init__(self, title: str = "edgehr") -> None:
         check_window()
-        self._title = title.encode(errors="replace").decode()  # OpenCV kills the process for what is not UTF-8
+        self._title = drawable_text(title)
         self._open = False
 
     def write(self, frame: Frame, result: Result | None = None) -> None:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from edgehr.tasks.image.boxes import Windows
 from edgehr.tasks.image.reading import Image
 
+# OpenCV 4 warps images of fewer than 2 ** 15 pixels a side. Also of the part that is reduced before.
+MOST_PIXELS = 2**15 - 2
+
 
 def cut_out(image: Image, windows: Windows, size: tuple[int, int], warp: str) -> Iterator[NDArray[np.uint8]]:
     """Give the crop of each window, bilinear, black where it reaches over the image.
@@ -28,12 +31,14 @@ def cut_out(image: Image, windows: Windows, size: tuple[int, int], warp: str) ->
         (3, height, width) uint8 planes in the image's order of colors, overwritten by the next crop.
     """
     width, height = size
-    source = image if len(windows.center) < 2 else _with_fourth_channel(image, windows)
+    large = max(image.shape[:2]) > MOST_PIXELS
+    source = image if large or len(windows.center) < 2 else _with_fourth_channel(image, windows)
     channels = source.shape[2]
     crop, planes = np.empty((height, width, channels), np.uint8), np.empty((channels, height, width), np.uint8)
     views = list(planes)
     for matrix in windows.matrices(width, height, warp):
-        cv2.warpAffine(source, matrix, size, dst=crop, flags=cv2.INTER_LINEAR)
+        part, moved = _part(source, matrix, size) if large else (source, matrix)
+        cv2.warpAffine(part, moved, size, dst=crop, flags=cv2.INTER_LINEAR)
         cv2.split(crop, views)
         yield planes[:3]
 
@@ -49,3 +54,29 @@ def _with_fourth_channel(image: Image, windows: Windows) -> Image:
         part = slice(top, bottom), slice(left, right)
         cv2.cvtColor(image[part], cv2.COLOR_BGR2BGRA, dst=padded[part])
     return padded
+
+
+def _part(image: Image, matrix: NDArray[np.float64], size: tuple[int, int]) -> tuple[Image, NDArray[np.float64]]:
+    """Cut the part that a crop shows out of a large image, reduced where it is still large.
+
+    Args:
+        image: (H, W, 3) uint8.
+        matrix: (2, 3) affine map from its pixels to those of the crop, without a turn.
+        size: Width and height of the crop.
+
+    Returns:
+        The part, and the map from its pixels.
+    """
+    scale, shift = matrix.diagonal(), matrix[:, 2]
+    limits = np.array(image.shape[1::-1])
+    first = np.clip(np.floor(-shift / scale).astype(int) - 1, 0, limits - 1)
+    last = np.clip(np.ceil((size - shift) / scale).astype(int) + 1, first + 1, limits)
+    part = image[first[1] : last[1], first[0] : last[0]]
+    share = np.ones(2)
+    if max(part.shape[:2]) > MOST_PIXELS:
+        reduced = np.maximum((last - first) // -(-max(part.shape[:2]) // MOST_PIXELS), 1)
+        share = reduced / (last - first)
+        part = np.asarray(cv2.resize(part, reduced.tolist(), interpolation=cv2.INTER_AREA), np.uint8)
+    # Pixel x of the part lies at (x + 0.5) / share - 0.5 of what it is reduced from.
+    start = first + 0.5 / share - 0.5
+    return part, np.column_stack([np.diag(scale / share), shift + scale * start])
