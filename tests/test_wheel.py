@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -82,6 +83,27 @@ def test_a_device_installs_numpy_opencv_and_one_runtime(device_python: Path, tmp
     packages = {line.split("==")[0] for line in listed.split()}
     assert {"edgehr", "numpy", "opencv-python", "onnxruntime"} <= packages
     assert not packages & {"torch", "onnx", "openvino", "safetensors", "rich", "scipy", "pillow"}
+
+
+def test_an_editable_install_is_found_beside_its_clone(tmp_path: Path) -> None:
+    """Python takes the clone, a folder called edgehr in the current one, for a package without a file."""
+    clone = tmp_path / "edgehr"
+    shutil.copytree(
+        ROOT, clone, ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "artifacts", "tests")
+    )
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "-e", str(clone)]
+    subprocess.run(install, check=True, capture_output=True)
+    code = (
+        "import edgehr, edgehr.errors, edgehr.calib; edgehr.EdgehrError; print(edgehr.__file__, edgehr.calib.__file__)"
+    )
+    for folder in (tmp_path, clone, clone / "docs"):
+        done = run(python, "-c", code, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [str(clone / name / "__init__.py") for name in ("edgehr", "calib")]
+    subprocess.run([str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "edgehr"], check=True)
+    assert not list((tmp_path / "venv").rglob("*edgehr*"))
 
 
 def assert_device_imports(python: Path, folder: Path, there: str, absent: str) -> None:
