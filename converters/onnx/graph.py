@@ -59,8 +59,14 @@ def embed(model: Any, artifact: Artifact) -> None:
 
 
 def described(model: Any, artifact: Artifact) -> Any:
-    """Return a copy of a graph with an artifact's description in its metadata."""
+    """Return a copy of a graph with an artifact's description in its metadata, for every runtime that knows its opset.
+
+    Exporters write the IR version of the `onnx` package beside them, which says nothing of the graph and keeps older
+    runtimes from opening it: ONNX Runtime 1.17, which knows opset 18, reads IR 9 at most.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    lowest = onnx.helper.find_min_ir_version_for(copy.opset_import, ignore_unknown=True)
+    copy.ir_version = min(copy.ir_version, lowest)
     embed(copy, artifact)
     return copy
