@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, cache_folder
+from edgehr.opencv import cv2
 
 SCHEMA = 1
 HEADER = "header"
@@ -29,7 +29,8 @@ def cached(key: Mapping[str, Any], compute: Callable[[], Arrays], tools: Sequenc
     """Return arrays that were computed before from the same things, or compute and keep them.
 
     A file that is damaged, or is not what it should be, counts as missing. Nothing in it is ever executed. Arrays that
-    cannot be written, to a full disk for one, are returned all the same, with a warning to Python's logging.
+    cannot be kept, as on a full disk or without a home folder, are returned all the same, with a warning to Python's
+    logging.
 
     Args:
         key: Everything that the result depends on, in JSON types: SHA-256 of weights, recipe and calibration manifest,
@@ -43,7 +44,11 @@ def cached(key: Mapping[str, Any], compute: Callable[[], Arrays], tools: Sequenc
     crops_by = {"numpy": np.__version__, "opencv": cv2.__version__}  # OpenCV's package goes by several names
     versions = crops_by | {name: version(name) for name in ("edgehr", *tools)}
     full = json.dumps({"schema": SCHEMA, "tools": versions, "key": key}, sort_keys=True)
-    path = cached_path(full)
+    try:
+        path = _path(full)
+    except EdgehrError as error:
+        _warn(error)
+        return compute()
     arrays = _read(path, full)
     if arrays is None:
         arrays = compute()
@@ -51,7 +56,7 @@ def cached(key: Mapping[str, Any], compute: Callable[[], Arrays], tools: Sequenc
     return arrays
 
 
-def cached_path(full: str) -> Path:
+def _path(full: str) -> Path:
     """Return the path of the result of a complete key."""
     return cache_folder() / "calibration" / f"{hashlib.sha256(full.encode()).hexdigest()[:32]}.npz"
 
@@ -78,4 +83,8 @@ def _write(path: Path, full: str, arrays: Arrays) -> None:
         with atomic_write(path) as (temporary,):
             np.savez(temporary, **numbered)
     except (EdgehrError, OSError) as error:
-        logging.getLogger("edgehr.calib").warning("calibration results are not kept for next time: %s", error)
+        _warn(error)
+
+
+def _warn(error: Exception) -> None:
+    logging.getLogger("edgehr.calib").warning("calibration results are not kept for next time: %s", error)

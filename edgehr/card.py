@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from edgehr.errors import EdgehrError
 from edgehr.plain_data import build_dataclass
-from edgehr.registry import TASKS
+from edgehr.registry import spec_type
 
 SCHEMA = 2
 LAYOUTS = ("nchw", "nhwc")
@@ -219,7 +219,7 @@ class ModelCard:
         if not isinstance(outputs, (list, tuple)):
             raise EdgehrError("outputs in the model card is not a list")
         values["outputs"] = tuple(build_dataclass(OutputSpec, output) for output in outputs)
-        values["spec"] = build_dataclass(TASKS.get(values["task"]).spec_type, values["spec"])
+        values["spec"] = build_dataclass(spec_type(values["task"]), values["spec"])
         return build_dataclass(cls, values)
 
     @classmethod

@@ -20,16 +20,24 @@ if sys.platform != "win32":
     import fcntl
 
 CACHE_VARIABLE = "EDGEHR_CACHE"
+CACHE_ADVICE = f"set {CACHE_VARIABLE} to a folder that can be written to"
 # Of folders that hold what is being written. Those that nobody holds locked any more are deleted: no name to choose.
 SCRATCH = ".edgehr-unfinished-"
 
 
 def cache_folder() -> Path:
-    """Find where to keep what can be made or fetched again: `EDGEHR_CACHE`, else `edgehr` in the XDG cache folder."""
+    """Find where to keep what can be made or fetched again: `EDGEHR_CACHE`, else `edgehr` in the XDG cache folder.
+
+    Raises:
+        EdgehrError: That is in the home folder of a user who has none.
+    """
     chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgehr"
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgehr"
+    except RuntimeError:  # pathlib's, of a user whom the system does not know, as in `docker run --user 12345`
+        raise EdgehrError(f"there is no home folder to keep files in: {CACHE_ADVICE}") from None
 
 
 def read_json(path: Path) -> Any:

@@ -44,6 +44,10 @@ class Registry(Generic[T]):
             self._loaded[name] = cast("T", load_attribute(self._builtin[name]))
         return self._loaded[name]
 
+    def is_loaded(self, name: str) -> bool:
+        """Tell whether what has this name was registered, or imported before."""
+        return name in self._loaded
+
     @property
     def names(self) -> tuple[str, ...]:
         """List the known names, edgehr's own first."""
@@ -61,3 +65,13 @@ TASKS: Registry[Any] = Registry(
     "task",
     {"pose": "edgehr.tasks.pose.task:PoseTask", "detection": "edgehr.tasks.detection.task:DetectionTask"},
 )
+
+# Their parts of a card, where they stand: a card alone is read without OpenCV, which the tasks import.
+_SPECS = {"pose": "edgehr.tasks.pose.spec:PoseSpec", "detection": "edgehr.tasks.detection.spec:DetectionSpec"}
+
+
+def spec_type(task: str) -> Any:
+    """Return the class of a task's part of a card; raises EdgehrError for an unknown task."""
+    if task in _SPECS and not TASKS.is_loaded(task):
+        return load_attribute(_SPECS[task])
+    return TASKS.get(task).spec_type

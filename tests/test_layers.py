@@ -19,19 +19,32 @@ ALLOWED: dict[str, set[str]] = {
     "card": {"errors", "plain_data", "registry"},
     "files": {"errors"},
     "dependencies": {"errors"},
+    "opencv": {"dependencies", "errors"},
     "assets": set(),
     # What a device installs.
-    "runtimes": BASE | {"files"},
+    "runtimes": BASE | {"dependencies", "files"},
     "zoo": BASE | {"files", "tasks"},
-    "tasks": BASE | {"runtimes"},
-    "evaluation": BASE | {"files", "runtimes", "tasks"},
-    "live": BASE | {"files", "runtimes", "tasks"},
+    "tasks": BASE | {"opencv", "runtimes"},
+    "evaluation": BASE | {"files", "opencv", "runtimes", "tasks"},
+    "live": BASE | {"files", "opencv", "runtimes", "tasks"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes", "tasks"},
-    "calib": BASE | {"files", "progress", "tasks", "evaluation", "live", "models", "runtimes"},
+    "calib": BASE | {"files", "opencv", "progress", "tasks", "evaluation", "live", "models", "runtimes"},
     "converters": BASE
-    | {"dependencies", "files", "progress", "assets", "zoo", "models", "calib", "runtimes", "tasks", "evaluation"},
+    | {
+        "dependencies",
+        "files",
+        "opencv",
+        "progress",
+        "assets",
+        "zoo",
+        "models",
+        "calib",
+        "runtimes",
+        "tasks",
+        "evaluation",
+    },
 }
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "safetensors", "rich", "faster_coco_eval", "cv2"}
 

@@ -27,6 +27,8 @@ def to_fp16(model: Any, samples: Sequence[Tensors], *, keep_io: bool = True) -> 
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
+    import edgehr.runtimes.onnx.library  # noqa: F401 - before its subpackage: how it is imported matters
+
     kept = overflowing_nodes(model, samples)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -58,7 +60,7 @@ def _casts_to(node: Any, kind: int) -> bool:
 
 def overflowing_nodes(model: Any, samples: Sequence[Tensors], largest: float = MAX_VALUE) -> list[str]:
     """Name the nodes that read or write a value beyond `largest` on real inputs."""
-    import onnxruntime as ort
+    from edgehr.runtimes.onnx.library import ort
 
     probe = onnx.ModelProto()
     probe.CopyFrom(model)

@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from openvino import Type
-from openvino import opset13 as ops
+
+from edgehr.runtimes.openvino.library import ov
 
 MAX_SHARED_BYTES = 64  # bytes: constants up to here are compared, larger ones are weights
 MIN_HALVED_BYTES = 600  # bytes: an operator that widens is half as long
@@ -74,9 +74,9 @@ def _shape_weights(model: Any) -> None:
         if integers.get_type_name() != "Constant":
             continue
         shape = tuple(op.get_output_shape(0))
-        weights = ops.convert(ops.constant(integers.data.reshape(shape)), op.get_output_element_type(0))
-        factors = ops.constant(scale.data.reshape(shape[0], *[1] * (len(shape) - 1)))
-        op.output(0).replace(ops.multiply(weights, factors).output(0))
+        weights = ov.opset13.convert(ov.opset13.constant(integers.data.reshape(shape)), op.get_output_element_type(0))
+        factors = ov.opset13.constant(scale.data.reshape(shape[0], *[1] * (len(shape) - 1)))
+        op.output(0).replace(ov.opset13.multiply(weights, factors).output(0))
 
 
 def _halve_float_filters(model: Any) -> None:
@@ -88,14 +88,14 @@ def _halve_float_filters(model: Any) -> None:
     for op in model.get_ordered_ops():
         if (
             op.get_type_name() != "Constant"
-            or op.get_element_type() != Type.f32
+            or op.get_element_type() != ov.Type.f32
             or op.get_byte_size() < MIN_HALVED_BYTES
         ):
             continue
         readers = {target.get_node().get_type_name() for target in op.output(0).get_target_inputs()}
         if readers <= {"Convolution", "GroupConvolution"} and _fits_float16(op.data):
-            half = ops.constant(op.data.astype(np.float16))
-            op.output(0).replace(ops.convert(half, Type.f32).output(0))
+            half = ov.opset13.constant(op.data.astype(np.float16))
+            op.output(0).replace(ov.opset13.convert(half, ov.Type.f32).output(0))
 
 
 def _fits_float16(filters: NDArray[np.float32]) -> bool:

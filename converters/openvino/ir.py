@@ -6,11 +6,10 @@ import io
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
-
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
+from edgehr.runtimes.openvino.library import ov, without_telemetry
 
 PASSIVE = ("Constant", "Convert", "Parameter", "Result")  # operators that compute nothing
 
@@ -24,7 +23,8 @@ def to_ir(model: Any) -> Any:
     try:
         # Not Core.read_model: only this folds the shape computations that the ONNX reader leaves around every
         # convolution (903 ShapeOf in Lite-HRNet-18) and recognizes channel shuffles.
-        return ov.convert_model(io.BytesIO(model.SerializeToString()))
+        with without_telemetry():
+            return ov.convert_model(io.BytesIO(model.SerializeToString()))
     except RuntimeError as error:
         raise EdgehrError(f"OpenVINO cannot read the graph: {str(error).strip().splitlines()[-1]}") from error
 

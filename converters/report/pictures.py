@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from edgehr.converters.report.results import Picture
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.dataset import ImageSample
+from edgehr.opencv import cv2
 
 # CSS colors of both results; told apart with color-blind eyes too (Okabe and Ito).
 COLORS = ("#56b4e9", "#e69f00")

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import platform
+import re
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any
 
 from edgehr import __version__
 from edgehr.cli.common.output import SubParsers, print_json
 
-RUNTIMES = (("onnxruntime", "onnxruntime"), ("openvino", "openvino"))
+# Runtimes, by the modules of edgehr that import them.
+RUNTIMES = {"onnxruntime": "edgehr.runtimes.onnx.library", "openvino": "edgehr.runtimes.openvino.library"}
 WORKSTATION = ("torch", "onnx", "onnxscript", "onnxsim", "safetensors", "ai-edge-quantizer")
 JETSON_RELEASE = Path("/etc/nv_tegra_release")
+
+Entry = dict[str, str]
 
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("doctor", help="show what is installed and what is missing")
+    parser = commands.add_parser("doctor", help="show what is installed, what is missing and what does not work")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 
@@ -32,17 +36,19 @@ def run(args: argparse.Namespace) -> None:
         print_json(found)
         return
     for entry in found:
-        mark = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}[entry["state"]]
-        print(f"{mark}  {entry['name']:<22} {entry['detail']}")
+        mark = entry["state"].upper() if entry["state"] in ("broken", "old") else entry["state"]
+        print(f"{mark:<7}  {entry['name']:<22} {entry['detail']}")
 
 
-def examine() -> list[dict[str, str]]:
-    """List what was looked at: `name`, `state` (ok, missing, broken), `detail`."""
+def examine() -> list[Entry]:
+    """List what was looked at: `name`, `state` (ok, missing, old, broken), `detail`."""
     entries = [
         _entry("edgehr", "ok", __version__),
         _entry("python", "ok", f"{platform.python_version()} at {sys.executable}, {platform.machine()}"),
+        _cache(),
+        _checked("numpy", "numpy", _installed("numpy"), _installed("numpy")),
         _opencv(),
-        *(_package(name, f"pip install 'edgehr[{extra}]'") for name, extra in RUNTIMES),
+        *(_runtime(name) for name in RUNTIMES),
         _tflite(),
         *_tensorrt(),
         _workstation(),
@@ -52,19 +58,8 @@ def examine() -> list[dict[str, str]]:
     return entries
 
 
-def _entry(name: str, state: str, detail: str) -> dict[str, str]:
+def _entry(name: str, state: str, detail: str) -> Entry:
     return {"name": name, "state": state, "detail": detail}
-
-
-def _package(name: str, advice: str) -> dict[str, str]:
-    try:
-        module: Any = importlib.import_module(name)
-    except ImportError as error:
-        installed = _installed(name)
-        if installed:
-            return _entry(name, "broken", f"{installed} is installed but does not load: {error}")
-        return _entry(name, "missing", advice)
-    return _entry(name, "ok", str(getattr(module, "__version__", _installed(name))))
 
 
 def _installed(name: str) -> str:
@@ -74,28 +69,92 @@ def _installed(name: str) -> str:
         return ""
 
 
-def _opencv() -> dict[str, str]:
-    entry = _package("cv2", "pip install 'edgehr[opencv]', or your board's own (with GStreamer)")
-    if entry["state"] == "ok":
-        import cv2
+def _checked(name: str, package: str, found: str, detail: str) -> Entry:
+    """Compare the version of what loads with the lowest that edgehr's own requirements name, which CI runs."""
+    lowest = _lowest(package)
+    if found and lowest and _numbers(found) < _numbers(lowest):
+        return _entry(
+            name,
+            "old",
+            f"{detail}: edgehr, and the files that it writes, need {lowest} or later: "
+            f"pip install --upgrade '{package}>={lowest}'",
+        )
+    return _entry(name, "ok", detail)
 
-        streaming = any("GStreamer" in line and "YES" in line for line in cv2.getBuildInformation().splitlines())
-        entry["detail"] += f" at {Path(cv2.__file__).parent}, {'with' if streaming else 'without'} GStreamer"
-    return {**entry, "name": "opencv"}
+
+def _lowest(package: str) -> str:
+    """Return the lowest version that edgehr's requirements allow of a package; empty where they do not say."""
+    for line in requires("edgehr") or [] if _installed("edgehr") else []:
+        if match := re.match(rf"{re.escape(package)}(?:<[\d.]+,)?>=([\d.]+)", line, re.IGNORECASE):
+            return match[1]
+    return ""
 
 
-def _tflite() -> dict[str, str]:
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers at the beginning of a version, without zeros at the end: 1.17 and 1.17.0 are the same."""
+    numbers = [int(part) for part in re.match(r"[\d.]*", text.removeprefix("v"))[0].split(".") if part]  # type: ignore[index]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _cache() -> Entry:
+    """Look whether downloads and calibration results can be kept, without making the folder."""
+    from edgehr.errors import EdgehrError
+    from edgehr.files import CACHE_ADVICE, cache_folder
+
+    try:
+        folder = cache_folder()
+        there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    except EdgehrError as error:
+        return _entry("cache", "broken", str(error))
+    if not there.is_dir():
+        return _entry("cache", "broken", f"{folder} cannot be made, for {there} is no folder: {CACHE_ADVICE}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return _entry("cache", "broken", f"{folder} cannot be written to: {CACHE_ADVICE}")
+    return _entry("cache", "ok", str(folder))
+
+
+def _opencv() -> Entry:
+    from edgehr.errors import EdgehrError
+
+    try:
+        from edgehr.opencv import cv2, installed_packages, overlap
+    except EdgehrError as error:
+        return _entry("opencv", "missing" if "is not installed" in str(error) else "broken", str(error))
+    streaming = any("GStreamer" in line and "YES" in line for line in cv2.getBuildInformation().splitlines())
+    packages = installed_packages()
+    detail = f"{cv2.__version__} at {Path(cv2.__file__).parent}, {'with' if streaming else 'without'} GStreamer"
+    detail += "".join(f", from {name}" for name in packages)
+    if clash := overlap(packages):
+        return _entry("opencv", "broken", f"{detail}: {clash}")
+    return _checked("opencv", next(iter(packages), "opencv-python"), cv2.__version__, detail)
+
+
+def _runtime(name: str) -> Entry:
+    from edgehr.errors import EdgehrError
+
+    try:
+        importlib.import_module(RUNTIMES[name])
+    except EdgehrError as error:
+        return _entry(name, "missing" if "is not installed" in str(error) else "broken", str(error))
+    found: str = sys.modules[name].__version__
+    return _checked(name, name, found, found)
+
+
+def _tflite() -> Entry:
     from edgehr.errors import EdgehrError
     from edgehr.runtimes.tflite.library import PACKAGES, import_library
 
     try:
-        return _entry("tflite", "ok", str(import_library()))
+        library = import_library()
     except EdgehrError as error:
         installed = any(_installed(package) for package, _ in PACKAGES.values())
         return _entry("tflite", "broken" if installed else "missing", str(error))
+    return _checked("tflite", PACKAGES[library.name][0], library.version, str(library))
 
 
-def _tensorrt() -> list[dict[str, str]]:
+def _tensorrt() -> list[Entry]:
     from edgehr.errors import EdgehrError
     from edgehr.runtimes.tensorrt.cuda import cudart, find_gpu
     from edgehr.runtimes.tensorrt.library import LIBRARIES, import_library
@@ -103,7 +162,8 @@ def _tensorrt() -> list[dict[str, str]]:
     entries = []
     try:
         cudart()
-        entries.append(_entry("cuda-python", "ok", _installed("cuda-bindings") or _installed("cuda-python")))
+        found = _installed("cuda-bindings") or _installed("cuda-python")
+        entries.append(_checked("cuda-python", "cuda-python", found, found))
     except EdgehrError as error:
         entries.append(_entry("cuda-python", "missing", str(error)))
     search = find_gpu()
@@ -119,11 +179,11 @@ def _tensorrt() -> list[dict[str, str]]:
         can = "builds and runs here" if search.gpu else "cannot build or run here: no GPU"
         if library.is_rtx and not search.gpu:
             can = "builds here for other GPUs, cannot run here"
-        entries.append(_entry(name, "ok", f"{library.version}, {can}"))
+        entries.append(_checked(name, name, library.version, f"{library.version}, {can}"))
     return entries
 
 
-def _workstation() -> dict[str, str]:
+def _workstation() -> Entry:
     versions = {name: _installed(name) for name in WORKSTATION}
     missing = [name for name, found in versions.items() if not found]
     if missing:

@@ -11,11 +11,11 @@ import binascii
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.opencv import cv2
 from edgehr.runtimes.artifact import Artifact
 from edgehr.tasks.image.reading import Image, read_reduced
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.files import cache_folder, sha256_file
+from edgehr.files import CACHE_ADVICE, cache_folder, sha256_file
 from edgehr.zoo.detectors import other_exports
 
 TIMEOUT_S = 30
@@ -42,7 +42,7 @@ def find_weights(card: ModelCard) -> Path:
         EdgehrError: They are not, and the message says how to get them; or the file there is another one.
     """
     path = cached_path(card)
-    if path.is_file():
+    if _is_there(path):
         _check_hash(card, path)
     else:
         raise EdgehrError(
@@ -63,10 +63,10 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
         progress: Called with the bytes so far and in all (None where the server does not say).
 
     Raises:
-        EdgehrError: No network, no such file, wrong hash, no space.
+        EdgehrError: No network, no such file, wrong hash, no space, no folder to keep it in.
     """
     path = cached_path(card)
-    if path.is_file():
+    if _is_there(path):
         _check_hash(card, path)
         return path
     part = path.with_name(path.name + ".part")
@@ -80,7 +80,7 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
             f"and put it at {path}"
         ) from None
     except OSError as error:
-        raise EdgehrError(f"cannot write {part}: {error.strerror or error}") from None
+        raise EdgehrError(f"cannot write {part}: {error.strerror or error}: {CACHE_ADVICE}") from None
     try:
         _check_hash(card, part)
     except EdgehrError:
@@ -88,6 +88,13 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
         raise
     os.replace(part, path)
     return path
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # in the home folder of somebody else
+        raise EdgehrError(f"cannot read {path}: {error.strerror or error}: {CACHE_ADVICE}") from None
 
 
 def _download(url: str, part: Path, progress: Progress | None) -> None:

@@ -69,7 +69,7 @@ def open_probe(path: Path, names: Iterable[str]) -> Probe:
     Raises:
         EdgehrError: ONNX Runtime does not open it.
     """
-    import onnxruntime as ort
+    from edgehr.runtimes.onnx.library import ort
 
     model = onnx.load(path)
     made = {_node_name(node): node.output[0] for node in model.graph.node}

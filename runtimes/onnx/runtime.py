@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.files import is_utf8
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
-
-try:
-    import onnxruntime as ort
-except ImportError as error:
-    raise MissingDependencyError(f"ONNX Runtime is not usable ({error}): pip install 'edgehr[onnxruntime]'") from error
+from edgehr.runtimes.onnx.library import ort
 
 _DTYPES = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(int8)": "i1", "tensor(uint8)": "u1"}
 _PROVIDERS = {

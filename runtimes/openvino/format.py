@@ -34,7 +34,7 @@ class OpenVINOFormat(Format):
 
     def operators(self, path: Path) -> dict[str, int]:
         """Count the operators of each type, without constants, inputs and outputs."""
-        import openvino as ov
+        from edgehr.runtimes.openvino.library import ov
 
         counts = Counter(node.get_type_name() for node in ov.Core().read_model(str(path)).get_ops())
         for passive in ("Constant", "Parameter", "Result"):

@@ -10,15 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import MissingDependencyError
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import Probe, fill_batch
+from edgehr.runtimes.openvino.library import ov
 from edgehr.runtimes.openvino.runtime import read_ir
-
-try:
-    import openvino as ov
-except ImportError as error:
-    raise MissingDependencyError(f"OpenVINO is not usable ({error}): pip install 'edgehr[openvino]'") from error
 
 _CONVOLUTIONS = {
     "Convolution": 1,  # filter (out, in, height, width): dimensions before those that every output element takes

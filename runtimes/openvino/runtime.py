@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
-
-try:
-    import openvino as ov
-except ImportError as error:
-    raise MissingDependencyError(f"OpenVINO is not usable ({error}): pip install 'edgehr[openvino]'") from error
+from edgehr.runtimes.openvino.library import ov
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 # Of artifacts to arithmetic, where the device has it.

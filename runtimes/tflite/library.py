@@ -8,10 +8,11 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from edgehr.dependencies import loading_native
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError, first_line
 
 PACKAGES = {"litert": ("ai-edge-litert", "ai_edge_litert"), "tflite-runtime": ("tflite-runtime", "tflite_runtime")}
@@ -55,9 +56,12 @@ def import_library() -> Library:
     problems = []
     for name, (package, module) in PACKAGES.items():
         try:
-            return Library(name, version(package), importlib.import_module(f"{module}.interpreter"))
-        except (ImportError, OSError, AttributeError) as error:  # AttributeError: built for another NumPy
-            problems.append(f"{package}: {error}")
+            with loading_native():
+                return Library(name, version(package), importlib.import_module(f"{module}.interpreter"))
+        except PackageNotFoundError:
+            problems.append(f"{package} is not installed")
+        except Exception as error:  # its Python files may fail in any way
+            problems.append(f"{package}: {first_line(error)}")
     raise MissingDependencyError(f"no TFLite is usable ({'; '.join(problems)}): pip install 'edgehr[tflite]'")
 
 

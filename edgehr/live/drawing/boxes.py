@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.live.drawing.canvas import canvas, drawable_text
+from edgehr.opencv import cv2
 from edgehr.tasks.detection.detections import Detections
 
 # BGR; told apart with color-blind eyes too (Okabe and Ito).

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import cv2
 from numpy.typing import NDArray
 
 from edgehr.errors import TensorError
+from edgehr.opencv import cv2
 from edgehr.tasks.image.reading import Image, drawable
 
 

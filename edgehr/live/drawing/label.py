@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.live.drawing.canvas import canvas, drawable_text
+from edgehr.opencv import cv2
 
 TEXT_COLOR = (255, 255, 255)
 MIN_SCALE = 0.15  # of OpenCV's fonts

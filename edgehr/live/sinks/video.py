@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edgehr.errors import EdgehrError
@@ -14,6 +13,7 @@ from edgehr.live.sinks.pending import PendingFile
 from edgehr.live.sources import Frame
 from edgehr.live.sources.base import Listener, warn
 from edgehr.live.sources.video import MAX_FPS
+from edgehr.opencv import cv2
 from edgehr.tasks.image.reading import Image, as_bgr
 
 # Of these kinds OpenCV writes files that it reads again, with every frame; AVI drops frames above 600 a second.

@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-
 from edgehr.errors import EdgehrError
 from edgehr.live.drawing.canvas import drawable_text
 from edgehr.live.sinks.base import Result, StopRequested
 from edgehr.live.sources import Frame
+from edgehr.opencv import cv2
 
 QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27: Escape
 MAX_SIZE = (1280, 960)

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-import cv2
-
 from edgehr.errors import EdgehrError
 from edgehr.live.sources.devices import Device
+from edgehr.opencv import cv2
 
 STREAMS = ("rtsp", "rtsps", "http", "https")
 CSI_DEFAULTS = {"width": 1280, "height": 720, "fps": 30, "flip": 0}

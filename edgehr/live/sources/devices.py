@@ -9,12 +9,11 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import cv2
-
 from edgehr.errors import EdgehrError
 from edgehr.live.sources.base import Listener, decoded_image
 from edgehr.live.sources.live import Capture
 from edgehr.live.sources.quiet import quiet_opencv
+from edgehr.opencv import cv2
 from edgehr.tasks.image.reading import Image
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 10.0

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import cv2
+from edgehr.opencv import cv2
 
 _lock = threading.Lock()
 _depth, _level = 0, 0

@@ -8,13 +8,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edgehr.errors import EdgehrError
 from edgehr.files import plain_name
 from edgehr.live.sources.base import Frame, Kind, Listener, decoded_image, file_stem
 from edgehr.live.sources.live import Capture
+from edgehr.opencv import cv2
 from edgehr.tasks.image.reading import Image
 
 DEFAULT_FPS = 25.0  # where the file does not tell

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.live.sources import Frame
+from edgehr.opencv import cv2
 
 # A page shows no more, and a 4K picture would take several times the time and the network.
 MAX_SIDE = 1920

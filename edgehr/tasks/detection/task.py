@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
+from edgehr.opencv import cv2
 from edgehr.tasks.base import Outputs, Task
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec

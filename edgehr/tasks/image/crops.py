@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.opencv import cv2
 from edgehr.tasks.image.boxes import Windows
 from edgehr.tasks.image.reading import Image
 

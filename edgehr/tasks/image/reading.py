@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, TensorError
+from edgehr.opencv import cv2
 
 Image = NDArray[np.uint8]
 

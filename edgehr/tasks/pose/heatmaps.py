@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import TensorError
+from edgehr.opencv import cv2
 from edgehr.tasks.pose.spec import Decoding
 
 Floats = NDArray[np.float32]
