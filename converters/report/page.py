@@ -27,7 +27,7 @@ def write_page(report: QualityReport, path: Path) -> None:
     """
     text = page(report)
     with atomic_write(path) as (temporary,):
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may hold anything
 
 
 def page(report: QualityReport) -> str:

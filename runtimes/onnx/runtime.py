@@ -53,10 +53,10 @@ class OnnxRuntime(Runtime):
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        if not is_utf8(str(path)):
-            raise ArtifactError(f"{path}: its name is not UTF-8, which ONNX Runtime does not take: rename it")
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=providers)
+            # ONNX Runtime takes no name that is not UTF-8.
+            model: str | bytes = str(path) if is_utf8(str(path)) else path.read_bytes()
+            self._session = ort.InferenceSession(model, options, providers=providers)
         except Exception as error:  # ONNX Runtime has an exception type per status code and no common base
             reason = str(error).strip().splitlines()[-1][:200]
             raise ArtifactError(f"{path}: ONNX Runtime cannot load it, truncated or foreign ({reason})") from None

@@ -55,6 +55,22 @@ def write(folder: Path, kind: str, batch: int | str = 1) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["caf\udce9", "café 日本", "new\nline", "-dash", "a:b", "%d", "x" * 240])
+@pytest.mark.parametrize("kind", [".onnx", ".xml", ".tflite"])
+def test_a_model_of_any_name_opens(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, kind)
+    try:
+        for file in tmp_path.iterdir():  # an .xml has a .bin
+            file.rename(f"{name}{file.suffix}")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with load(f"{name}{kind}") as runtime:
+        image = np.ones(runtime.inputs[0].shape, np.float32)
+        (found,) = runtime.infer({runtime.inputs[0].name: image}).values()
+    np.testing.assert_array_equal(found, 3 * image)
+
+
 @pytest.fixture(params=[".onnx", ".xml", ".tflite"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(tmp_path, request.param)

@@ -268,3 +268,16 @@ def test_what_is_no_picture_is_left_out_and_said(
         f"{mixed}: 1 hidden file(s), as ._00003.jpg, are left out",
         *(f"{mixed / name}: not an image that OpenCV reads; it is left out" for name in ("00003b.jpg", "00003c.jpg")),
     ]
+
+
+def test_names_that_are_not_utf8(pictures: Path, tmp_path: Path) -> None:
+    other = tmp_path / "caf\udce9"
+    try:
+        shutil.copytree(pictures, other)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (other / "00003.jpg").rename(other / "00003\udcff.jpg")
+    chosen = CalibrationSet.of(other, max_crops=40)
+    manifest = json.loads(chosen.write_manifest(tmp_path / "\udce9.onnx").read_bytes())
+    names = {crop["image"] for crop in CalibrationSet.of(pictures, max_crops=40).manifest["crops"]}
+    assert {crop["image"].replace("\udcff", "") for crop in manifest["crops"]} == names

@@ -98,6 +98,11 @@ def test_needs_nothing_from_elsewhere() -> None:
     assert "@import" not in text
 
 
+def test_names_that_are_not_utf8_are_written(tmp_path: Path) -> None:
+    write_page(report("caf\udce9"), tmp_path / "page.html")
+    assert r"caf\udce9" in Parsed((tmp_path / "page.html").read_text(encoding="utf-8")).text
+
+
 def test_hostile_names_are_text() -> None:
     parsed = Parsed(page(report(HOSTILE)))
     assert not parsed.all("script")

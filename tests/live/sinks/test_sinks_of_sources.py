@@ -7,6 +7,7 @@ import pytest
 from edgehr.errors import EdgehrError
 from edgehr.live.sinks import open_sink
 from edgehr.live.sources import Frame, open_source
+from edgehr.tasks.image.reading import read_image
 
 
 def write_image(path: Path, value: int = 100) -> Path:
@@ -109,3 +110,27 @@ def test_places_that_do_not_suit_the_source(tmp_path: Path) -> None:
     ):
         with pytest.raises(EdgehrError, match=message):
             open_sink(out, source)
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "café 日本", "new\nline", "-dash", "x" * 240])
+def test_pictures_of_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = write_image(tmp_path / "a.png")
+    try:
+        Path(name).mkdir()
+        picture.rename(Path(name, f"{name}.png"))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    for source, out in ((name, f"out-{name[:200]}"), (f"{name}/{name}.png", f"one-{name[:200]}.png")):
+        opened = open_source(source)
+        sink = open_sink(Path(out), opened)
+        for one in opened:
+            sink.write(one)
+        (saved,) = sink.close()
+        assert (read_image(saved) == 100).all()
+
+
+def test_a_picture_in_a_format_that_is_no_text(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path / "out", open_source(write_image(tmp_path / "a.png")))
+    with pytest.raises(EdgehrError, match="cannot write this image in the format that the name asks for"):
+        sink.write(frame("a.\udce9"))
