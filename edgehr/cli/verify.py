@@ -141,7 +141,7 @@ def _weights(name: str, runtime: Runtime) -> str:
     """Say which weights an opened model has; a checkpoint's card does not know its file."""
     from edgehr.cli.common.opening import CHECKPOINTS
 
-    if runtime.artifact is None or Path(name).suffix in CHECKPOINTS:
+    if runtime.artifact is None or Path(name).suffix.lower() in CHECKPOINTS:
         return Path(name).name
     info = runtime.artifact.card.weights
     return f"{info.file}, {info.origin} weights"

@@ -10,7 +10,7 @@ from edgehr.errors import EdgehrError
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.formats import find_format
 
-CHECKPOINTS = (".pth", ".pt", ".tar", ".bin", ".safetensors")
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".pkl", ".tar", ".bin", ".safetensors")
 
 
 def open_artifact(
@@ -58,7 +58,7 @@ def open_model(
 
     if device != "auto" or precision is not None:
         raise EdgehrError(f"{name} runs in PyTorch, on the CPU in fp32: a device or precision goes with an artifact")
-    if Path(name).suffix in CHECKPOINTS:
+    if Path(name).suffix.lower() in CHECKPOINTS:
         if weights is not None:
             raise EdgehrError(f"{name} is a checkpoint itself: --weights goes with a model name")
         if card is None:

@@ -1,15 +1,12 @@
 """Rename the keys of checkpoints to the names that this package's networks use: those of mmpose 1.x.
 
-Each code base that publishes checkpoints has one `KeyMapping` in `KEY_MAPPINGS`; another one joins as another entry.
+A code base that names keys in its own way has a `KeyMapping` in `KEY_MAPPINGS`; another one joins as another entry.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -18,12 +15,10 @@ class KeyMapping:
 
     Attributes:
         source: The code base.
-        marker: Regular expression that some key of its checkpoints matches, from the start of the key on.
         rules: Regular expressions and their replacements, applied to every key one after the other.
     """
 
     source: str
-    marker: str
     rules: tuple[tuple[str, str], ...]
 
     def rename(self, key: str) -> str:
@@ -33,11 +28,10 @@ class KeyMapping:
         return key
 
 
-# The first whose marker is found is applied.
+# The one whose names fit the network best is applied; the first of several that fit alike.
 KEY_MAPPINGS = (
     KeyMapping(
         "mmseg: FCN and OCR heads",
-        r"decode_head\.",
         (
             (r"^decode_head\.0\.", "head.regions."),
             (r"^decode_head\.(1\.)?", "head."),
@@ -50,7 +44,6 @@ KEY_MAPPINGS = (
     ),
     KeyMapping(
         "mmpretrain: classification",
-        r"neck\.increase_layers\.",
         (
             (r"^neck\.increase_layers\.", "head.incre_modules."),
             (r"^neck\.downsample_layers\.(\d)\.conv\.", r"head.downsamp_modules.\1.0."),
@@ -62,7 +55,6 @@ KEY_MAPPINGS = (
     ),
     KeyMapping(
         "mmpose 1.x, mmpose 0.x and the official Lite-HRNet",
-        r"backbone\.",
         (
             (r"^keypoint_head\.", "head."),
             # mmpose 0.x puts the extra convolution of HRNetV2 heads and the last layer into one Sequential.
@@ -72,7 +64,6 @@ KEY_MAPPINGS = (
     ),
     KeyMapping(
         "the official HRNet repositories and timm, whose keys have no prefix",
-        "",
         (
             # HRNet-Semantic-Segmentation, with the OCR head and without it.
             (r"^last_layer\.([01])\.", r"head.conv_layers.\1."),
@@ -108,27 +99,9 @@ KEY_MAPPINGS = (
 # Before a batch norm the official code has convolutions with a bias where mmcv's ConvModule has none, which is the same
 # as zeros.
 OPTIONAL_BIAS = re.compile(
-    r"head\.(regions\.)?(conv_layers\.0|bottleneck\.0|downsamp_modules\.\d\.0|final_layer\.0)\.weight$"
+    r"head\.(regions\.)?(conv_layers\.0|bottleneck\.0|downsamp_modules\.\d\.0|final_layer\.0)\.bias$"
 )
 
-
-def rename_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give every key the name that it has in this package's networks.
-
-    Args:
-        state: Tensors by the names of one of the sources in `KEY_MAPPINGS`, plain or as saved from DataParallel
-            (`module.`). Names of other sources come out as names that no network has.
-    """
-    if state and all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
-    for mapping in KEY_MAPPINGS:
-        if any(re.match(mapping.marker, key) for key in state):
-            renamed = {mapping.rename(key): tensor for key, tensor in state.items()}
-            return _with_zero_biases(renamed)
-    return dict(state)
-
-
-def _with_zero_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    weights = [key for key in state if OPTIONAL_BIAS.match(key)]
-    zeros = {key.removesuffix("weight") + "bias": state[key].new_zeros(len(state[key])) for key in weights}
-    return {**zeros, **state}
+# What wraps a module, or a part of one, puts itself into keys: DataParallel and averaged models, torch.compile, FSDP,
+# activation checkpointing. No network of this package has parts of these names.
+WRAPPERS = re.compile(r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")

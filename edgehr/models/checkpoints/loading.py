@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgehr.errors import CheckpointError
-from edgehr.models.checkpoints.key_mappings import rename_keys
-from edgehr.models.checkpoints.reading import abbreviate, read_checkpoint
-
-# Only counts training steps; inference never reads it and files from before PyTorch 0.4.1 lack it.
-UNUSED = re.compile(r"(^|\.)num_batches_tracked$")
+from edgehr.models.checkpoints.choosing import choose, wanted_tensors
+from edgehr.models.checkpoints.reading import Checkpoint, abbreviate, read_checkpoint
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -21,26 +17,53 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
     Raises:
         CheckpointError: The file cannot be read, or its keys do not fit: missing, unexpected and mis-shaped ones are
-            listed.
+            listed; or their values are not real numbers.
     """
-    expected = {key: tensor for key, tensor in network.state_dict().items() if not UNUSED.search(key)}
-    state = rename_keys(read_checkpoint(path))
-    state = {key: tensor for key, tensor in state.items() if not UNUSED.search(key)}
+    checkpoint = read_checkpoint(path)
+    wanted = wanted_tensors(network.state_dict())
+    choice = choose(checkpoint, wanted)
+    tensors = {name: checkpoint.tensors[place] for name, place in choice.places.items()}
+    unloaded = _unloaded(checkpoint, wanted, tensors, choice.prefix)
     problems = {
-        "missing": sorted(set(expected) - set(state)),
-        "unexpected": sorted(set(state) - set(expected)),
+        "missing": sorted(set(wanted) - set(tensors) - set(choice.zeros)),
+        "unexpected": sorted(choice.unexpected),
         "mis-shaped": [
-            f"{key} {tuple(state[key].shape)} for {tuple(tensor.shape)}"
-            for key, tensor in expected.items()
-            if key in state and state[key].shape != tensor.shape
+            f"{name} {tuple(tensors[name].shape)} for {tuple(tensor.shape)}"
+            for name, tensor in wanted.items()
+            if name in tensors and tensors[name].shape != tensor.shape
         ],
     }
     found = "; ".join(f"{len(keys)} {kind}: {abbreviate(keys)}" for kind, keys in problems.items() if keys)
+    if unloaded:
+        raise CheckpointError(f"{path}: holds no plain tensors but {abbreviate(unloaded)}: save plain tensors")
     if found:
-        matching = len(set(expected) & set(state))
-        hint = "" if matching > len(expected) // 2 else " (is this a checkpoint of another network?)"
+        hint = "" if len(tensors) > len(wanted) // 2 else " (is this a checkpoint of another network?)"
         raise CheckpointError(f"{path}: does not fit the network{hint}: {found}")
-    not_finite = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
+    real = {name: _real(path, choice.places[name], tensor) for name, tensor in tensors.items()}
+    not_finite = [choice.places[name] for name, tensor in real.items() if not torch.isfinite(tensor).all()]
     if not_finite:
         raise CheckpointError(f"{path}: not finite: {abbreviate(not_finite)}")
-    network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=False)
+    network.load_state_dict({**{name: torch.zeros_like(wanted[name]) for name in choice.zeros}, **real}, strict=False)
+
+
+def _unloaded(checkpoint: Checkpoint, wanted: dict[str, Tensor], tensors: dict[str, Tensor], prefix: str) -> list[str]:
+    """List objects of other classes that stand where tensors are wanted."""
+    places = [prefix + name for name in wanted if name not in tensors]
+    return [f"{place} ({checkpoint.others[place]})" for place in places if place in checkpoint.others]
+
+
+def _real(path: Path, place: str, tensor: Tensor) -> Tensor:
+    """Return the values of a tensor as dense float32.
+
+    Raises:
+        CheckpointError: It has none, or they are no real numbers.
+    """
+    if tensor.is_meta:
+        raise CheckpointError(f"{path}: {place} has no values: it was saved from the meta device, without its weights")
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    if not tensor.is_floating_point():
+        raise CheckpointError(f"{path}: {place} is {str(tensor.dtype).removeprefix('torch.')}, not real numbers")
+    return tensor.float()
