@@ -126,6 +126,7 @@ def test_labels_tell_files_apart() -> None:
     assert short_labels([Path("m-256x192-fp32.xml"), Path("m-256x192-int8.xml")]) == ["fp32.xml", "int8.xml"]
     assert short_labels([Path("a/x.onnx"), Path("b/x.onnx")]) == ["a/x.onnx", "b/x.onnx"]
     assert short_labels([Path("m.onnx"), Path("m.xml")]) == ["m.onnx", "m.xml"]
+    assert short_labels([Path("caf\udce9.onnx"), Path("m.xml")]) == ["caf?.onnx", "m.xml"]  # as for Matplotlib
     assert short_labels([Path("x.xml"), Path("x.xml")]) == ["1: x.xml", "2: x.xml"]
     assert short_labels([Path("a\x1b-1.xml"), Path("b\n.xml")]) == ["a?-1.xml", "b?.xml"]
 

@@ -99,7 +99,7 @@ def test_needs_nothing_from_elsewhere() -> None:
 
 
 def test_names_that_are_not_utf8_are_written(tmp_path: Path) -> None:
-    write_page(report("caf\udce9"), tmp_path / "page.html")
+    write_page(replace(report(), setting={"data": "caf\udce9"}), tmp_path / "page.html")
     assert r"caf\udce9" in Parsed((tmp_path / "page.html").read_text(encoding="utf-8")).text
 
 
