@@ -37,13 +37,28 @@ def load_weights(network: nn.Module, path: Path) -> None:
     if unloaded:
         raise CheckpointError(f"{path}: holds no plain tensors but {abbreviate(unloaded)}: save plain tensors")
     if found:
-        hint = "" if len(tensors) > len(wanted) // 2 else " (is this a checkpoint of another network?)"
+        only_shapes = not problems["missing"] and not problems["unexpected"]
+        hint = _other_outputs(wanted, tensors) if only_shapes else ""
+        if len(tensors) <= len(wanted) // 2:
+            hint = " (is this a checkpoint of another network?)"
         raise CheckpointError(f"{path}: does not fit the network{hint}: {found}")
     real = {name: _real(path, choice.places[name], tensor) for name, tensor in tensors.items()}
     not_finite = [choice.places[name] for name, tensor in real.items() if not torch.isfinite(tensor).all()]
     if not_finite:
         raise CheckpointError(f"{path}: not finite: {abbreviate(not_finite)}")
     network.load_state_dict({**{name: torch.zeros_like(wanted[name]) for name in choice.zeros}, **real}, strict=False)
+
+
+def _other_outputs(wanted: dict[str, Tensor], tensors: dict[str, Tensor]) -> str:
+    """Say so where nothing is amiss but how many outputs the last layers make: by the list of classes, say."""
+    pairs = [
+        (tensor.shape, tensors[name].shape) for name, tensor in wanted.items() if tensors[name].shape != tensor.shape
+    ]
+    counts = {(asked[0], made[0]) for asked, made in pairs if asked[1:] == made[1:]}
+    if len(counts) != 1 or any(asked[1:] != made[1:] for asked, made in pairs):
+        return ""
+    ((asked, made),) = counts
+    return f" (the card asks for {asked} outputs, keypoints or classes, the checkpoint makes {made})"
 
 
 def _unloaded(checkpoint: Checkpoint, wanted: dict[str, Tensor], tensors: dict[str, Tensor], prefix: str) -> list[str]:
