@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgehr.errors import ArtifactError, CheckpointError, EdgehrError, MissingDependencyError, TensorError
     from edgehr.live.drawing.label import draw_label
     from edgehr.live.drawing.poses import draw_poses
+    from edgehr.live.predictors.classifier import ImageClassifier
     from edgehr.live.predictors.opening import predictor
     from edgehr.live.predictors.person_detector import Detector, PersonDetector
     from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edgehr.runtimes import Runtime, load
     from edgehr.runtimes.tensorrt.runtime import TensorRTRuntime
     from edgehr.tasks.base import Task
+    from edgehr.tasks.classification.classification import Classification
     from edgehr.tasks.detection.detections import Detections
     from edgehr.tasks.pose.poses import Poses
     from edgehr.zoo import list_models
@@ -37,10 +39,12 @@ _HOMES = {
     "ArtifactError": "edgehr.errors",
     "CalibrationSet": "edgehr.calib.dataset.calibration_set",
     "CheckpointError": "edgehr.errors",
+    "Classification": "edgehr.tasks.classification.classification",
     "Detections": "edgehr.tasks.detection.detections",
     "Detector": "edgehr.live.predictors.person_detector",
     "EdgehrError": "edgehr.errors",
     "Frame": "edgehr.live.sources",
+    "ImageClassifier": "edgehr.live.predictors.classifier",
     "MissingDependencyError": "edgehr.errors",
     "ModelCard": "edgehr.card",
     "PersonDetector": "edgehr.live.predictors.person_detector",
@@ -70,10 +74,12 @@ __all__ = [
     "ArtifactError",
     "CalibrationSet",
     "CheckpointError",
+    "Classification",
     "Detections",
     "Detector",
     "EdgehrError",
     "Frame",
+    "ImageClassifier",
     "MissingDependencyError",
     "ModelCard",
     "PersonDetector",

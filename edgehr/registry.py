@@ -63,7 +63,11 @@ def load_attribute(address: str) -> Any:
 # What a model is for. Model cards read their task's part by it, so it stands below them.
 TASKS: Registry[Any] = Registry(
     "task",
-    {"pose": "edgehr.tasks.pose.task:PoseTask", "detection": "edgehr.tasks.detection.task:DetectionTask"},
+    {
+        "pose": "edgehr.tasks.pose.task:PoseTask",
+        "detection": "edgehr.tasks.detection.task:DetectionTask",
+        "classification": "edgehr.tasks.classification.task:ClassificationTask",
+    },
 )
 
 # Their parts of a card, where they stand: a card alone is read without OpenCV, which the tasks import.

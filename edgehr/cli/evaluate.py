@@ -11,7 +11,7 @@ from edgehr.tasks.pose.spec import DECODINGS, with_decoding
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP and AR")
+    parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP and AR, top-1 and top-5")
     parser.add_argument(
         "model", metavar="ARTIFACT", help=".onnx or .xml; or a checkpoint or model name, run in PyTorch"
     )
@@ -19,10 +19,12 @@ def register(commands: SubParsers) -> None:
         "--annotations",
         type=Path,
         required=True,
-        metavar="FILE",
-        help="COCO .json of keypoints or boxes",
+        metavar="PATH",
+        help="COCO .json of keypoints or boxes; for classifiers a folder of class folders, or a file of labels",
     )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="its images")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="its images (default: images/ beside the file, or its folder)"
+    )
     parser.add_argument("--detections", type=Path, metavar="FILE", help="COCO detections to use instead of true boxes")
     parser.add_argument("--flip", action="store_true", help="average in the mirrored image")
     parser.add_argument("--decoding", choices=DECODINGS, help="decode in another way than the card says")

@@ -13,8 +13,8 @@ def register(commands: SubParsers) -> None:
     parser.add_argument(
         "filter",
         nargs="*",
-        help="show models that match all these words: body, wholebody, hand, animal, fashion, person (detectors), or a "
-        "part of a name, task, data set, architecture, decoding or origin of weights",
+        help="show models that match all these words: body, wholebody, hand, animal, fashion, person (detectors), "
+        "image (classifiers), or a part of a name, task, data set, architecture, decoding or origin of weights",
     )
     parser.add_argument("--json", action="store_true", help="print the models' full cards as JSON")
     parser.set_defaults(run=run)

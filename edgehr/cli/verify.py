@@ -31,7 +31,10 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("b", metavar="B", help="what is compared with it")
     parser.add_argument("--checkpoint-of", metavar="NAME", help="the model of a checkpoint, if no artifact says so")
     parser.add_argument(
-        "--annotations", type=Path, metavar="FILE", help="COCO .json: compare on its people or images, with AP too"
+        "--annotations",
+        type=Path,
+        metavar="PATH",
+        help="what `edgehr eval` takes: compare on its images, by its measure too",
     )
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="the annotations' images; without annotations, compare on these"
@@ -40,7 +43,9 @@ def register(commands: SubParsers) -> None:
     parser.add_argument(
         "--max-difference", type=float, metavar="X", help="fail above X standard deviations of A's output"
     )
-    parser.add_argument("--min-agreement", type=float, metavar="X", help="fail below a mean OKS or IoU of X (0 to 1)")
+    parser.add_argument(
+        "--min-agreement", type=float, metavar="X", help="fail below a mean OKS, IoU or top-1 agreement of X (0 to 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     parser.set_defaults(run=run)
 

@@ -2,7 +2,7 @@
 
 `models.tsv` has one line a pose model: facts as mmpose 1.x publishes them (its configs, model index and READMEs), and
 the sample model that ships with edgehr. `keypoints/*.json` has one keypoint set a file. `detectors.tsv` has one line a
-detector; see `edgehr.zoo.detectors`.
+detector, `classifiers.tsv` one an image classifier; see `edgehr.zoo.detectors` and `edgehr.zoo.classifiers`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.errors import EdgehrError
 from edgehr.files import read_json
 from edgehr.tasks.pose.spec import Decoding, KeypointSet, PoseSpec
+from edgehr.zoo.classifiers import classifier_cards
 from edgehr.zoo.detectors import detector_cards
 
 DEFAULT_MODEL = "litehrnet-18-wider-naive-coco-256x192"
@@ -28,10 +29,10 @@ _HEATMAPS = OutputSpec("heatmaps", "(N, K, H / 4, W / 4) float: how likely each 
 
 @cache
 def all_cards() -> tuple[ModelCard, ...]:
-    """List every known model: for pose, sorted by name, then detectors."""
+    """List every known model: for pose, sorted by name, then the other tasks'."""
     with (_DATA / "models.tsv").open(newline="", encoding="utf-8") as file:
         poses = tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
-    return poses + detector_cards()
+    return poses + detector_cards() + classifier_cards()
 
 
 def get_card(name: str) -> ModelCard:
@@ -68,8 +69,9 @@ def list_models(*words: str) -> list[ModelCard]:
     """List the cards of the known models that match all words, as `edgehr models` does.
 
     Args:
-        words: A category (``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``person`` for detectors), or a
-            part of a name, task, data set, architecture, decoding or origin of weights. Without words, all models.
+        words: A category (``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``person`` for detectors,
+            ``image`` for classifiers), or a part of a name, task, data set, architecture, decoding or origin of
+            weights. Without words, all models.
     """
     categories = {card.category for card in all_cards()}
     found = []
