@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from edgehr.assets import photographs
+from edgehr.zoo.classifiers import imagenet_classes
 from tests.conftest import ROOT
+from tests.small_classifier import color_card, save_classifier
 
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
@@ -37,6 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ir: Path, det
     ):
         for suffix in (".xml", ".bin"):
             shutil.copy(model.with_suffix(suffix), tmp_path / f"{name}{suffix}")
+    names, synsets = imagenet_classes()
+    card = color_card(224, classes=names, synsets=synsets)
+    save_classifier(tmp_path / "classifier.onnx", card, outputs=len(names))
     portrait = next(path for path in photographs() if path.stem == "astronaut")
     shutil.copy(portrait, tmp_path / "person.jpg")
     shutil.copy(shared / "data" / "video" / "people.mp4", tmp_path / "video.mp4")
@@ -60,6 +65,8 @@ def test_the_page_on_embedding_runs(folder: Path, capsys: pytest.CaptureFixture[
     assert re.search(r"^ArtifactError: missing\.xml: ", said, re.MULTILINE)
     assert re.search(r"^TensorError: an image must be ", said, re.MULTILINE)
     assert names["poses"].keypoints.shape == (2, 17, 2)
+    assert re.search(r"^Classification\((tench|goldfish|great white shark) 0\.\d{3}, ", said, re.MULTILINE)
+    assert len(names["second"]) == 5
 
 
 @pytest.mark.slow
