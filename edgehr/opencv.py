@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from edgehr.dependencies import loading_native
 from edgehr.errors import MissingDependencyError, first_line
 
-__all__ = ["cv2", "explain", "installed_packages", "overlap"]
+__all__ = ["cv2", "explain", "installed_packages", "overlap", "window_cure"]
 
 # All of them put their files into the folder `cv2`.
 PACKAGES = (
@@ -57,6 +57,15 @@ def overlap(packages: dict[str, str]) -> str:
     return f"{named} overwrite each other in one folder: {_replace(packages, kept)}"
 
 
+def window_cure() -> str:
+    """Say what to do about an OpenCV without windows."""
+    packages = installed_packages()
+    if not packages:
+        return "take one with windows, or watch in a browser (edgehr demo --serve 8080)"
+    kept = next(iter(packages)).removesuffix("-headless")
+    return f"{_replace(packages, kept)}, or watch in a browser (edgehr demo --serve 8080)"
+
+
 def _replace(packages: dict[str, str], kept: str) -> str:
     return f"pip uninstall -y {' '.join(packages)} && pip install {kept}"
 
@@ -79,7 +88,9 @@ def _cure(reason: str, packages: dict[str, str]) -> str:
     library = re.search(r"(lib[\w.+-]+?\.so[.\d]*): cannot open shared object file", reason)
     if library:
         package = DEBIAN_PACKAGES.get(library[1])
-        system = f"apt-get install {package}" if package else f"install the system's {library[1]}"
+        # Only the first that is missing is named; where it is one of a desktop, the others will be missing too.
+        needed = dict.fromkeys(("libgl1", "libglib2.0-0", package))
+        system = f"apt-get install {' '.join(map(str, needed))}" if package else f"install the system's {library[1]}"
         if packages and not any(name.endswith("headless") for name in packages):
             kept = f"{next(iter(packages))}-headless"
             return f"{_replace(packages, kept)}, which needs no screen; or {system}"

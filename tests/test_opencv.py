@@ -25,7 +25,8 @@ STATIC_TLS = "raise ImportError('/site/opencv.libs/libgomp-d22c.so.1: cannot all
 MIXED = "import types; types.SimpleNamespace().DictValue"
 BROKEN = {
     "libGL": (SHARED_LIBRARY.format("libGL.so.1"), ["pip install opencv-python-headless", "apt-get install libgl1"]),
-    "glib": (SHARED_LIBRARY.format("libgthread-2.0.so.0"), ["opencv-python-headless", "apt-get install libglib2.0-0"]),
+    "glib": (SHARED_LIBRARY.format("libgthread-2.0.so.0"), ["apt-get install libgl1 libglib2.0-0"]),
+    "xcb": (SHARED_LIBRARY.format("libxcb.so.1"), ["apt-get install libgl1 libglib2.0-0 libxcb1"]),
     "other": (SHARED_LIBRARY.format("libfancy.so.3"), ["opencv-python-headless", "install the system's libfancy.so.3"]),
     "numpy": (NUMPY_1, ["compiled for NumPy 1", "pip install 'numpy<2'"]),
     "tls": (STATIC_TLS, ["export LD_PRELOAD=/site/opencv.libs/libgomp-d22c.so.1"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,15 @@ from tests.test_layers import modules
 
 pytestmark = pytest.mark.slow
 
+# What a slim container or a server without a screen lacks.
+DESKTOP = re.compile(r"lib(GL|GLX|EGL|GLdispatch|X\w*|xcb[\w-]*|SM|ICE|glib-2\.0|gthread-2\.0|Qt\w*)(-[0-9a-f]+)?\.so")
+MAPPED = """
+import sys
+from edgehr.cli.main import main
+status = main(sys.argv[1:])
+print("MAPPED", *{line.split("/")[-1].strip() for line in open("/proc/self/maps") if ".so" in line})
+sys.exit(status)
+"""
 WORKSTATION = ("edgehr.models", "edgehr.converters", "edgehr.calib")
 IMPORT_ALL = """
 import importlib, sys
@@ -115,6 +125,7 @@ def assert_device_imports(python: Path, folder: Path, there: str, absent: str) -
     missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING")]
     extras = {
         "edgehr.runtimes.onnx.layers": "convert",
+        "edgehr.runtimes.onnx.library": "onnxruntime",
         "edgehr.runtimes.onnx.runtime": "onnxruntime",
         "edgehr.runtimes.openvino": "openvino",
         "edgehr.runtimes.tflite": "tflite",
@@ -161,3 +172,33 @@ def test_a_device_runs_the_demo_and_says_what_it_cannot(
     inspected = subprocess.run([command, "inspect", str(sample_onnx)], capture_output=True, text=True, check=False)
     assert inspected.returncode == 0, inspected.stderr
     assert "litehrnet-18-wider-naive" in inspected.stdout
+
+
+@pytest.fixture(scope="module")
+def headless_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with OpenCV without windows."""
+    return make_device(wheel, tmp_path_factory.mktemp("headless"), "onnxruntime-headless,eval,web")
+
+
+def test_headless_extras_bring_no_other_opencv(headless_python: Path, tmp_path: Path) -> None:
+    listed = run(headless_python, "-m", "pip", "list", "--format=freeze", cwd=tmp_path).stdout.lower()
+    assert [line.split("==")[0] for line in listed.split() if line.startswith("opencv")] == ["opencv-python-headless"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux to list the libraries of a process")
+def test_headless_loads_no_library_of_a_desktop(headless_python: Path, sample_onnx: Path, tmp_path: Path) -> None:
+    demo = run(headless_python, "-c", MAPPED, "demo", "--model", str(sample_onnx), cwd=tmp_path)
+    assert demo.returncode == 0, demo.stderr
+    assert (tmp_path / "out" / "astronaut.jpg").is_file()
+    mapped = demo.stdout.split("MAPPED ")[1].split()
+    assert any(name.startswith("cv2") for name in mapped)
+    assert [name for name in mapped if DESKTOP.match(name)] == []
+
+
+def test_headless_has_no_window_and_says_so(headless_python: Path, sample_onnx: Path, tmp_path: Path) -> None:
+    arguments = ("demo", "--model", str(sample_onnx), "--window")
+    done = run(headless_python, "-m", "edgehr.cli.main", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "pip uninstall -y opencv-python-headless && pip install opencv-python" in done.stderr
+    assert list(tmp_path.iterdir()) == []

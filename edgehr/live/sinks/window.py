@@ -10,7 +10,7 @@ from edgehr.errors import EdgehrError
 from edgehr.live.drawing.canvas import drawable_text
 from edgehr.live.sinks.base import Result, StopRequested
 from edgehr.live.sources import Frame
-from edgehr.opencv import cv2
+from edgehr.opencv import cv2, window_cure
 
 QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27: Escape
 MAX_SIZE = (1280, 960)
@@ -87,5 +87,5 @@ def check_window() -> None:
         return
     where = f"this OpenCV ({cv2.__version__}, {Path(cv2.__file__).parent})"
     if "not implemented" in done.stderr:
-        raise EdgehrError(f"{where} is built without windows: use opencv-python instead of opencv-python-headless")
+        raise EdgehrError(f"{where} is built without windows: {window_cure()}")
     raise EdgehrError(f"{where} cannot open a window: is there a screen, and is DISPLAY or WAYLAND_DISPLAY set?")

@@ -245,7 +245,7 @@ def test_an_opencv_without_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "WINDOW_NORMAL = 0\ndef namedWindow(*_): raise RuntimeError('error: (-2) The function is not implemented.')\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(EdgehrError, match="built without windows: use opencv-python instead"):
+    with pytest.raises(EdgehrError, match=r"built without windows: pip uninstall -y opencv-python.*--serve"):
         WindowSink()
 
 
