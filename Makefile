@@ -24,6 +24,7 @@ WORKERS ?= 2
 
 BIN := .venv/bin
 OLD := .venv-tflite-runtime
+LOWEST := .venv-lowest
 NNCF := .venv-nncf
 READY := .venv/.ready
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
@@ -33,7 +34,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env wheel demo detector test test-fast test-tflite-runtime lint format bench quant-report clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test test-fast test-tflite-runtime test-lowest lint format bench quant-report clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
@@ -46,6 +47,7 @@ help:
 	@echo "make wheel      dist/*.whl, to install on a device"
 	@echo "make test       lint, types and all tests;  make test-fast leaves the slow ones out"
 	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
+	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
 	@echo "make lint       lint and types;  make format rewrites the layout"
 	@echo "make bench      measure what docs/performance.md states"
 	@echo "make quant-report   repeat the table of docs/quantization.md (SHARED=../shared PEOPLE=N FRESH=1)"
@@ -65,6 +67,17 @@ $(OLD)/.ready: pyproject.toml
 	$(OLD)/bin/python -m pip install --quiet tflite-runtime==2.14.0 numpy==1.26.4 flatbuffers==25.12.19 \
 		faster-coco-eval==1.8.0 rich==15.0.0
 	$(OLD)/bin/python -m pip install --quiet --no-deps opencv-python==5.0.0.93 -e .
+	touch $@
+
+# The lowest versions that pyproject.toml allows, on the lowest Python where it is here. pyenv's `python3.10` works only
+# where that version is chosen. Nothing is compiled: of versions without a build for this Python, the lowest with one.
+$(LOWEST)/.ready: pyproject.toml $(READY)
+	rm -rf $(LOWEST)
+	python=$$(PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' 2> /dev/null || command -v $(PYTHON)) && \
+		$(BIN)/uv venv --quiet --no-python-downloads --python "$$python" $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --no-build \
+		--extra onnxruntime --extra openvino --extra tflite --extra eval --extra web -r pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --no-deps -e .
 	touch $@
 
 onnx: $(READY)
@@ -117,7 +130,12 @@ tflite-runtime-env:
 test-tflite-runtime: $(READY) tflite-runtime-env
 	$(BIN)/python -m pytest tests/runtimes/test_tflite_runtime.py
 
-test: lint tflite-runtime-env
+lowest-env: $(LOWEST)/.ready
+
+test-lowest: $(READY) lowest-env
+	$(BIN)/python -m pytest tests/runtimes/test_lowest.py
+
+test: lint tflite-runtime-env lowest-env
 	$(test)
 
 test-fast: lint
@@ -154,4 +172,4 @@ quant-report: $(NNCF)/.ready
 		$(if $(FRESH),--fresh)
 
 clean:
-	rm -rf .venv $(OLD) $(NNCF) build dist out artifacts *.egg-info
+	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) build dist out artifacts *.egg-info
