@@ -44,9 +44,9 @@ class Registry(Generic[T]):
             self._loaded[name] = cast("T", load_attribute(self._builtin[name]))
         return self._loaded[name]
 
-    def is_loaded(self, name: str) -> bool:
-        """Tell whether what has this name was registered, or imported before."""
-        return name in self._loaded
+    def address(self, name: str) -> str:
+        """Return where edgehr's own of this name stands, ``module:attribute``; empty for what was registered."""
+        return "" if name in self._loaded else self._builtin.get(name, "")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,12 +70,13 @@ TASKS: Registry[Any] = Registry(
     },
 )
 
-# Their parts of a card, where they stand: a card alone is read without OpenCV, which the tasks import.
-_SPECS = {"pose": "edgehr.tasks.pose.spec:PoseSpec", "detection": "edgehr.tasks.detection.spec:DetectionSpec"}
-
 
 def spec_type(task: str) -> Any:
-    """Return the class of a task's part of a card; raises EdgehrError for an unknown task."""
-    if task in _SPECS and not TASKS.is_loaded(task):
-        return load_attribute(_SPECS[task])
+    """Return the class of a task's part of a card; raises EdgehrError for an unknown task.
+
+    Of edgehr's own tasks it stands in the module beside, `spec.XSpec` of `task.XTask`, and is taken from there, so that
+    a card alone is read without OpenCV, which the tasks import.
+    """
+    if address := TASKS.address(task):
+        return load_attribute(address.removesuffix("Task").replace(".task:", ".spec:") + "Spec")
     return TASKS.get(task).spec_type

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.live.drawing.canvas import canvas
+from edgehr.opencv import cv2
 from edgehr.tasks.classification.classification import Classification
 
 # BGR. The best class in Okabe and Ito's orange, the others in a light blue gray.
