@@ -23,7 +23,7 @@ class TensorError(EdgehrError, ValueError):
     """An array has another name, shape or dtype than the model expects."""
 
 
-def first_line(error: BaseException, most: int = 200) -> str:
+def first_line(error: BaseException, most: int = 1000) -> str:
     """Return the first line of another library's message that says something, without the place in its source."""
     for line in str(error).splitlines():
         said = re.sub(r"^(ERROR|WARNING): \[[^\]]*\]", "", line.strip(" \t└")).strip(" :")

@@ -25,11 +25,13 @@ CACHE_ADVICE = f"set {CACHE_VARIABLE} to a folder that can be written to"
 # Of folders that hold what is being written. Those that nobody holds locked any more are deleted: no name to choose.
 SCRATCH = ".edgehr-unfinished-"
 # How files begin that are there in place of a model, and what to do about each.
-_FOREIGN = (
+_FOREIGN_TEXT = (
     (rb"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull` in its repository"),
     (rb"\s*<(!doctype html|html|head|body)", "a web page, saved in place of the file: download it from its own link"),
     (rb"(<\?xml[^>]*>)?\s*<Error>", "a server's error message, saved in place of the file: download it again"),
     (rb"\s*\{\s*\"(error|message|detail)\"", "a server's error message, saved in place of the file: download it again"),
+)
+_FOREIGN = (
     (rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", "a compressed archive: unpack it"),
     (rb"\x89HDF\r\n", "an HDF5 file, as Keras writes"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|%PDF", "a picture or a document"),
@@ -65,19 +67,26 @@ def read_json(path: Path) -> Any:
         raise EdgehrError(f"{path}: not JSON: {error}") from None
 
 
-def foreign_kind(path: Path) -> str | None:
+def foreign_kind(path: Path, *, numbers: bool = False) -> str | None:
     """Tell what a file is that stands in place of a model, and what to do about it; None where it may be one.
+
+    Args:
+        path: The file.
+        numbers: It is to hold bare numbers, which may begin with any bytes, or none, but hardly with text.
 
     Raises:
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
         begins = file.read(200).removeprefix(b"\xef\xbb\xbf")
+    if numbers:
+        return next((what for pattern, what in _FOREIGN_TEXT if re.match(pattern, begins, re.IGNORECASE)), None)
     if not begins:
         return "the file is empty: get it again"
     if not begins.strip(b"\0"):
         return "begins with nothing but zeros, as a download does that was broken off: get it again"
-    return next((what for pattern, what in _FOREIGN if re.match(pattern, begins, re.IGNORECASE)), None)
+    kinds = (*_FOREIGN_TEXT, *_FOREIGN)
+    return next((what for pattern, what in kinds if re.match(pattern, begins, re.IGNORECASE)), None)
 
 
 def sha256_file(path: Path) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgehr.errors import ArtifactError, EdgehrError
-from edgehr.files import sha256_file
+from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.files import foreign_kind, sha256_file
 from edgehr.registry import Registry
 
 if TYPE_CHECKING:
@@ -55,6 +55,18 @@ class Format(ABC):
 
     def describe(self, path: Path) -> dict[str, Any]:
         """Describe a model; see `describe`."""
+        try:
+            return self._describe_opened(path)
+        except MissingDependencyError:
+            raise
+        except EdgehrError as error:
+            ends = self._read_foreign(path)
+            if ends is None:
+                raise
+            problem = str(error).removeprefix(f"{path}: ")
+            return {**self.described(path, "", *ends, None), "problem": problem}
+
+    def _describe_opened(self, path: Path) -> dict[str, Any]:
         with self.open(path) as runtime:
             return self.described(
                 path,
@@ -63,6 +75,13 @@ class Format(ABC):
                 [tensor_entry(spec) for spec in runtime.outputs],
                 runtime.artifact,
             )
+
+    def _read_foreign(self, path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
+        """Read inputs and outputs of a model that the runtime does not open from its file, as `described` takes them.
+
+        None where that cannot be done, or edgehr has written the file: then it is damaged, or of another machine.
+        """
+        return None
 
     def described(
         self,
@@ -74,7 +93,9 @@ class Format(ABC):
     ) -> dict[str, Any]:
         """Put together what `describe` returns of every format."""
         files = [
-            {"name": file.name, "bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in self.files(path)
+            {"name": file.name, "bytes": file.stat().st_size, "sha256": sha256_file(file)}
+            for file in self.files(path)
+            if file.is_file()
         ]
         return {
             "files": files,
@@ -125,7 +146,7 @@ FORMATS: Registry[Format] = Registry(
 
 def find_format(path: str | os.PathLike[str]) -> Format | None:
     """Return the format of a file by its suffix; None for any other file."""
-    suffix = Path(path).suffix
+    suffix = Path(path).suffix.lower()
     return next((found for found in map(FORMATS.get, FORMATS.names) if suffix in found.suffixes), None)
 
 
@@ -144,20 +165,29 @@ def format_of(path: str | os.PathLike[str]) -> Format:
 
 
 def check_file(path: Path) -> None:
-    """Raise ArtifactError where a model file is missing or empty."""
+    """Raise ArtifactError where a model file is missing, or it or one that belongs to it is something else."""
+    if path.is_dir():
+        raise ArtifactError(f"{path}: is a folder, not a model file")
     if not path.is_file():
         raise ArtifactError(f"{path}: no such model file")
-    if path.stat().st_size == 0:
-        raise ArtifactError(f"{path}: the file is empty; convert the model again")
+    found = find_format(path)
+    for file in found.files(path) if found else [path]:
+        try:
+            kind = foreign_kind(file, numbers=file != path) if file.is_file() else None
+        except OSError as error:
+            raise ArtifactError(f"{file}: cannot be read ({error.strerror})") from None
+        if kind:
+            raise ArtifactError(f"{file}: {kind}")
 
 
 def describe(path: Path) -> dict[str, Any]:
     """Describe a converted model in plain JSON types.
 
     Returns:
-        `files` (name, size, sha256), `backend`, `inputs` and `outputs` (integers of TFLite with scale and zero point),
-        `operators` (count by type; None where the package that could tell is not installed) and `artifact` (None for a
-        model that edgehr did not convert); of a model of several graphs also `parts`, the same of each by name.
+        `files` (name, size, sha256), `backend` (empty where nothing here runs it, and then `problem`), `inputs` and
+        `outputs` (integers of TFLite with scale and zero point), `operators` (count by type; None where the package
+        that could tell is not installed) and `artifact` (None for a model that edgehr did not convert); of a model of
+        several graphs also `parts`, the same of each by name.
 
     Raises:
         EdgehrError: The file, or that of a part, is missing, damaged or of an unknown kind.

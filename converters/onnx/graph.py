@@ -9,20 +9,20 @@ from typing import Any
 
 import onnx
 
-from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.errors import ArtifactError, EdgehrError, first_line
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
+from edgehr.runtimes.formats import check_file
 
 _TYPES = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16", onnx.TensorProto.INT8: "int8"}
 
 
 def load_onnx(path: Path) -> Any:
     """Read a file as an `onnx.ModelProto`; raises ArtifactError where it is missing, truncated or foreign."""
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such model file")
+    check_file(path)
     try:
         return onnx.load(path)
     except Exception as error:  # protobuf's decoding errors share no public base class
-        raise ArtifactError(f"{path}: not an ONNX model, truncated or foreign ({type(error).__name__})") from None
+        raise ArtifactError(f"{path}: onnx cannot read it, truncated or foreign: {first_line(error)}") from None
 
 
 def strip_traces(model: Any) -> None:

@@ -74,7 +74,7 @@ def _print_delegate(report: DelegateReport) -> None:
 
 def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("file", f"{f['name']}  {f['bytes'] / 1e6:.2f} MB  sha256 {f['sha256']}") for f in description["files"]]
-    lines.append(("runs on", description["backend"]))
+    lines.append(("runs on", description["backend"] or f"nothing here: {description['problem']}"))
     for kind in ("inputs", "outputs"):
         for tensor in description[kind]:
             shape = ", ".join("N" if size is None else str(size) for size in tensor["shape"])

@@ -77,7 +77,7 @@ def open_probe(path: Path, names: Iterable[str]) -> Probe:
     wanted = {name: made[name] for name in names if name in made}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted.values() if name not in known)
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,20 @@ from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.onnx.library import ort
 
-_DTYPES = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(int8)": "i1", "tensor(uint8)": "u1"}
+_DTYPES = {"float": "f4", "float16": "f2", "double": "f8", "bool": "?"} | {
+    f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+# What ONNX Runtime says -> what it means, or what to do.
+_CURES = (
+    (r"[Pp]rotobuf parsing failed", "it is truncated or no ONNX"),
+    (r"model IR version", "it was written by a newer onnx: update onnxruntime, or save it with a lower ir_version"),
+    (r"till opset \d+", "update onnxruntime, or export with a lower opset"),
+    (r"External (data|initializer)", "the files of its weights belong beside it, whole, by the names that it gives"),
+    (
+        r"No opset import for domain|not a registered|No Op registered",
+        "export it without operators of others than ONNX",
+    ),
+)
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -50,7 +64,7 @@ class OnnxRuntime(Runtime):
             raise EdgehrError("ONNX Runtime computes in the precision of the graph: convert with --precision instead")
         providers = _providers(device)
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it would print comes as an exception, too
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
@@ -58,13 +72,15 @@ class OnnxRuntime(Runtime):
             model: str | bytes = str(path) if is_utf8(str(path)) else path.read_bytes()
             self._session = ort.InferenceSession(model, options, providers=providers)
         except Exception as error:  # ONNX Runtime has an exception type per status code and no common base
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise ArtifactError(f"{path}: ONNX Runtime cannot load it, truncated or foreign ({reason})") from None
+            reason = _reason(error)
+            cures = [cure for pattern, cure in _CURES if re.search(pattern, reason)] or ["is it truncated or foreign?"]
+            said = f"ONNX Runtime {ort.__version__} cannot load it: {reason}"
+            raise ArtifactError(f"{path}: {said} ({cures[0]})") from None
         embedded = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         artifact = Artifact.from_json(embedded) if embedded else None
         super().__init__(
-            [_spec(entry) for entry in self._session.get_inputs()],
-            [_spec(entry) for entry in self._session.get_outputs()],
+            [_spec(path, entry) for entry in self._session.get_inputs()],
+            [_spec(path, entry) for entry in self._session.get_outputs()],
             path=path,
             artifact=artifact,
             device=self._session.get_providers()[0].removesuffix("ExecutionProvider"),
@@ -76,7 +92,7 @@ class OnnxRuntime(Runtime):
         try:
             return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
         except Exception as error:
-            raise EdgehrError(f"ONNX Runtime failed: {str(error).strip().splitlines()[-1]}") from error
+            raise EdgehrError(f"ONNX Runtime failed: {_reason(error)}") from error
 
 
 def _providers(device: str) -> list[str]:
@@ -89,8 +105,19 @@ def _providers(device: str) -> list[str]:
     return [wanted, "CPUExecutionProvider"]
 
 
-def _spec(entry: Any) -> TensorSpec:
-    if entry.type not in _DTYPES:
-        raise ArtifactError(f"tensor {entry.name} has type {entry.type}, which edgehr does not feed")
+def _spec(path: Path, entry: Any) -> TensorSpec:
+    kind = entry.type.removeprefix("tensor(").removesuffix(")")
+    if kind not in _DTYPES:
+        raise ArtifactError(f"{path}: {entry.name} is {entry.type}, which edgehr neither feeds nor returns")
     shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
-    return TensorSpec(entry.name, shape, np.dtype(_DTYPES[entry.type]))
+    return TensorSpec(entry.name, shape, np.dtype(_DTYPES[kind]))
+
+
+def _reason(error: Exception) -> str:
+    """Return all that ONNX Runtime says, on one line, without status, file name and place in its source."""
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
+    text = re.sub(r"^Load model from .*? failed: ?", "", text)
+    # A place is a file and line with a function, whose whole C++ signature may follow.
+    text = re.sub(r"\S+\.(cc|h|cpp):\d+ [\w:<>&*, ]*\(.*?\) (?=[A-Z]|\w+\.cc:)", "", text)
+    text = re.sub(r"\S+\.(cc|h|cpp):\d+ \w+ ", "", text)
+    return text or type(error).__name__

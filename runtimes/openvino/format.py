@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgehr.runtimes.formats import Format, Probe
+from edgehr.runtimes.openvino.ir_file import read_ends, read_layers, weights_path
 
 if TYPE_CHECKING:
     from edgehr.runtimes.base import Runtime
@@ -22,7 +23,7 @@ class OpenVINOFormat(Format):
 
     def files(self, path: Path) -> list[Path]:
         """List the graph and its weights."""
-        return [path, path.with_suffix(".bin")]
+        return [path, weights_path(path)]
 
     def open(
         self, path: Path, device: str = "auto", threads: int | None = None, precision: str | None = None
@@ -32,12 +33,18 @@ class OpenVINOFormat(Format):
 
         return OpenVINORuntime(path, device, threads, precision)
 
+    def _read_foreign(self, path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
+        return read_ends(path)
+
     def operators(self, path: Path) -> dict[str, int]:
         """Count the operators of each type, without constants, inputs and outputs."""
         from edgehr.runtimes.openvino.library import ov
 
-        counts = Counter(node.get_type_name() for node in ov.Core().read_model(str(path)).get_ops())
-        for passive in ("Constant", "Parameter", "Result"):
+        try:
+            counts = Counter(node.get_type_name() for node in ov.Core().read_model(str(path)).get_ops())
+        except RuntimeError:  # it lacks an operator, or the weights
+            counts = Counter(layer.get("type", "") for layer in read_layers(path))
+        for passive in ("Constant", "Const", "Parameter", "Result"):
             del counts[passive]
         return dict(counts.most_common())
 

@@ -13,6 +13,7 @@ from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.openvino.ir_file import weights_path
 from edgehr.runtimes.openvino.library import ov
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -64,8 +65,8 @@ class OpenVINORuntime(Runtime):
             ) from None
         self._requests: deque[Any] = deque()
         super().__init__(
-            [_spec(port) for port in model.inputs],
-            [_spec(port) for port in model.outputs],
+            [_spec(path, port) for port in model.inputs],
+            [_spec(path, port) for port in model.outputs],
             path=path,
             artifact=artifact,
             device=device,
@@ -93,13 +94,15 @@ class OpenVINORuntime(Runtime):
 
 def read_ir(core: Any, path: Path) -> Any:
     """Read IR files as an `openvino.Model`; raises ArtifactError where they are missing, damaged or foreign."""
-    weights = path.with_suffix(".bin")
+    weights = weights_path(path)
     if not weights.is_file():
         raise ArtifactError(f"{path}: its weights file {weights.name} is not beside it")
     try:
         return core.read_model(str(path), str(weights))
     except RuntimeError as error:
-        raise ArtifactError(f"{path}: OpenVINO cannot read it, truncated or foreign ({_reason(error)})") from None
+        raise ArtifactError(
+            f"{path}: OpenVINO cannot read it: {_reason(error)} (truncated, foreign, or of a newer OpenVINO?)"
+        ) from None
 
 
 def ir_artifact(model: Any) -> Artifact | None:
@@ -110,9 +113,9 @@ def ir_artifact(model: Any) -> Artifact | None:
 
 def _check_weights(path: Path, model: Any) -> None:
     """Refuse a `.bin` other than the one that was written with the `.xml`."""
-    key = [METADATA_KEY, "bin_sha256"]
-    if model.has_rt_info(key) and model.get_rt_info(key).astype(str) != sha256_file(path.with_suffix(".bin")):
-        raise ArtifactError(f"{path}: its weights file {path.stem}.bin is damaged or belongs to another model")
+    key, weights = [METADATA_KEY, "bin_sha256"], weights_path(path)
+    if model.has_rt_info(key) and model.get_rt_info(key).astype(str) != sha256_file(weights):
+        raise ArtifactError(f"{path}: its weights file {weights.name} is damaged or belongs to another model")
 
 
 def default_precision(core: Any, device: str, stored: str) -> str | None:
@@ -130,13 +133,18 @@ def _used_precision(compiled: Any) -> str:
     return {name: ours for ours, name in _PRECISIONS.items()}.get(used, used)
 
 
-def _spec(port: Any) -> TensorSpec:
-    shape = tuple(None if size.is_dynamic else size.get_length() for size in port.partial_shape)
-    return TensorSpec(port.any_name, shape, np.dtype(port.element_type.to_dtype()))
+def _spec(path: Path, port: Any) -> TensorSpec:
+    name = next(iter(sorted(port.names)), port.node.friendly_name)
+    try:
+        dtype = np.dtype(port.element_type.to_dtype())
+        shape = tuple(None if size.is_dynamic else size.get_length() for size in port.partial_shape)
+    except (RuntimeError, TypeError) as error:
+        raise ArtifactError(f"{path}: {name} is {port}, which edgehr neither feeds nor returns") from error
+    return TensorSpec(name, shape, dtype)
 
 
 def _reason(error: Exception) -> str:
     """Return the line of OpenVINO's multi-line messages that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (telling or lines or ["no reason given"])[-1][:200]
+    return (telling or lines or ["no reason given"])[-1]

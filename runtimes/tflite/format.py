@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgehr.errors import MissingDependencyError
+from edgehr.errors import EdgehrError, MissingDependencyError
+from edgehr.runtimes.artifact import METADATA_KEY
 from edgehr.runtimes.formats import Format, Probe, tensor_entry
 
 if TYPE_CHECKING:
     from edgehr.runtimes.base import Runtime, TensorSpec
     from edgehr.runtimes.coverage import Coverage
+    from edgehr.runtimes.tflite.graph import Tensor
 
 
 class TFLiteFormat(Format):
@@ -29,8 +31,8 @@ class TFLiteFormat(Format):
 
         return TFLiteRuntime(path, device, threads, precision)
 
-    def describe(self, path: Path) -> dict[str, Any]:
-        """Describe a model by the types that are in the file, not those that callers see."""
+    def _describe_opened(self, path: Path) -> dict[str, Any]:
+        # By the types that are in the file, not those that callers see.
         from edgehr.runtimes.tflite.runtime import TFLiteRuntime
 
         with TFLiteRuntime(path, integers=True) as runtime:
@@ -42,6 +44,24 @@ class TFLiteFormat(Format):
 
             inputs, outputs = ([entry(spec) for spec in specs] for specs in (runtime.inputs, runtime.outputs))
             return self.described(path, runtime.backend, inputs, outputs, runtime.artifact)
+
+    def _read_foreign(self, path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
+        from edgehr.runtimes.tflite.container import HASH_KEY, metadata_spans
+        from edgehr.runtimes.tflite.graph import read_graph
+
+        try:
+            if {METADATA_KEY, HASH_KEY} & set(metadata_spans(path.read_bytes(), str(path))):
+                return None
+            graph = read_graph(path)
+        except (EdgehrError, OSError):
+            return None
+
+        def entry(tensor: Tensor) -> dict[str, Any]:
+            values = {"scale": tensor.scale, "zero_point": tensor.zero_point} if tensor.scale else {}
+            shape = [None if size < 0 else size for size in tensor.shape]
+            return {"name": tensor.name, "shape": shape, "dtype": tensor.dtype, **values}
+
+        return [entry(tensor) for tensor in graph.inputs], [entry(tensor) for tensor in graph.outputs]
 
     def operators(self, path: Path) -> dict[str, int] | None:
         """Count the operators of each type; None on old boards: `tflite-runtime` does not show the graph."""
