@@ -201,8 +201,7 @@ def _write(source: Source, target: Target, built: Mapping[str, Built], paths: Ma
 
 def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:
     """Describe the weights: the card's own if the file holds those, by its hash, or else a file of the user's."""
-    if not weights.is_file():
-        raise EdgehrError(f"{weights}: no such checkpoint file")
+    check_is_file(weights)
     digest = sha256_file(weights)
     known = card.weights
     if is_published(card, digest):

@@ -76,11 +76,16 @@ def abbreviate(names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def _read(path: Path) -> Any:
+def check_is_file(path: Path) -> None:
+    """Raise CheckpointError where there is no file, but nothing or a folder."""
     if path.is_dir():
         raise CheckpointError(_folder_advice(path))
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
+
+
+def _read(path: Path) -> Any:
+    check_is_file(path)
     try:
         kind = foreign_kind(path)
         with path.open("rb") as file:
