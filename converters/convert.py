@@ -21,6 +21,7 @@ from edgehr.converters.source import Source, check_source, open_source
 from edgehr.converters.target import Built, Target, Written, make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, check_writable, sha256_file
+from edgehr.models.checkpoints.reading import check_is_file
 from edgehr.runtimes.artifact import Artifact, Part
 from edgehr.runtimes.base import Runtime, Tensors
 from edgehr.tasks.difference import OutputDifference
