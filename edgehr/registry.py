@@ -67,6 +67,7 @@ TASKS: Registry[Any] = Registry(
         "pose": "edgehr.tasks.pose.task:PoseTask",
         "detection": "edgehr.tasks.detection.task:DetectionTask",
         "classification": "edgehr.tasks.classification.task:ClassificationTask",
+        "segmentation": "edgehr.tasks.segmentation.task:SegmentationTask",
     },
 )
 

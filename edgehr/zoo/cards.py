@@ -2,7 +2,7 @@
 
 `models.tsv` has one line a pose model: facts as mmpose 1.x publishes them (its configs, model index and READMEs), and
 the sample model that ships with edgehr. `keypoints/*.json` has one keypoint set a file. `detectors.tsv` has one line a
-detector, `classifiers.tsv` one an image classifier; see `edgehr.zoo.detectors` and `edgehr.zoo.classifiers`.
+detector, `classifiers.tsv` one an image classifier, `segmenters.tsv` one a segmentation model; see the module of each.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from edgehr.files import read_json
 from edgehr.tasks.pose.spec import Decoding, KeypointSet, PoseSpec
 from edgehr.zoo.classifiers import classifier_cards
 from edgehr.zoo.detectors import detector_cards
+from edgehr.zoo.segmenters import segmentation_cards
 
 DEFAULT_MODEL = "litehrnet-18-wider-naive-coco-256x192"
 
@@ -32,7 +33,7 @@ def all_cards() -> tuple[ModelCard, ...]:
     """List every known model: for pose, sorted by name, then the other tasks'."""
     with (_DATA / "models.tsv").open(newline="", encoding="utf-8") as file:
         poses = tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
-    return poses + detector_cards() + classifier_cards()
+    return poses + detector_cards() + classifier_cards() + segmentation_cards()
 
 
 def get_card(name: str) -> ModelCard:

@@ -9,10 +9,19 @@ import pytest
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
+from edgehr.files import sha256_file
 from edgehr.models.backbones.layers import check_size
 from edgehr.tasks.pose.spec import PoseSpec
 from edgehr.tasks.pose.task import PoseTask
-from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, all_cards, find_card, get_card
+from edgehr.zoo import (
+    DEFAULT_DETECTOR,
+    DEFAULT_MODEL,
+    DEFAULT_SEGMENTER,
+    all_cards,
+    find_card,
+    find_weights,
+    get_card,
+)
 
 # Not top-down heatmaps (bottom-up: ae, cid, dekr), another head (udp-regress), or faces, which are not here yet.
 NOT_SUPPORTED = ("ae_", "cid_", "dekr_")
@@ -32,7 +41,7 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
     assert len(set(names)) == len(names) > 60
     for card in all_cards():
         assert card.name.endswith(f"-{card.input.height}x{card.input.width}")
-        begins = {"lite_hrnet": "litehrnet-", "hrnet_classifier": "hrnet-"}
+        begins = {"lite_hrnet": "litehrnet-", "hrnet_classifier": "hrnet-", "hrnet_ocr": "hrnet-ocr-"}
         assert card.name.startswith(begins.get(card.architecture, f"{card.architecture}-"))
         check_size(card.input.height, card.input.width)
 
@@ -104,9 +113,11 @@ def test_the_detector_is_coco_s_and_published_with_a_whole_hash() -> None:
     assert card.weights.url.endswith(f"/{card.weights.file}")
 
 
-def test_the_sample_model_is_marked_as_such() -> None:
-    assert get_card(DEFAULT_MODEL).weights.origin == "sample"
-    assert sum(card.weights.origin == "sample" for card in all_cards()) == 1
+def test_the_sample_models_are_marked_as_such() -> None:
+    for name in (DEFAULT_MODEL, DEFAULT_SEGMENTER):
+        assert get_card(name).weights.origin == "sample"
+        assert sha256_file(find_weights(get_card(name))) == get_card(name).weights.sha256
+    assert sum(card.weights.origin == "sample" for card in all_cards()) == 2
 
 
 def test_unknown_names_get_suggestions() -> None:
