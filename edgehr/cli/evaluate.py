@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.tasks.pose.spec import DECODINGS, with_decoding
+from edgehr.tasks.segmentation.spec import SegmentationSpec
 
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP and AR, top-1 and top-5")
+    parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP, top-1, mean IoU")
     parser.add_argument(
         "model", metavar="ARTIFACT", help=".onnx or .xml; or a checkpoint or model name, run in PyTorch"
     )
@@ -20,7 +22,8 @@ def register(commands: SubParsers) -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="COCO .json of keypoints or boxes; for classifiers a folder of class folders, or a file of labels",
+        help="COCO .json of keypoints or boxes; for classifiers a folder of class folders, or a file of labels; for "
+        "segmentation the folder of label images",
     )
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="its images (default: images/ beside the file, or its folder)"
@@ -28,6 +31,7 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--detections", type=Path, metavar="FILE", help="COCO detections to use instead of true boxes")
     parser.add_argument("--flip", action="store_true", help="average in the mirrored image")
     parser.add_argument("--decoding", choices=DECODINGS, help="decode in another way than the card says")
+    parser.add_argument("--fit", metavar="HOW", help="slide, letterbox or stretch, for another fit than the card says")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint for a model name")
     parser.add_argument("--checkpoint-of", metavar="NAME", help="the model that a checkpoint is of")
     parser.add_argument("--device", default="auto", help="where an artifact runs")
@@ -55,6 +59,8 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.decoding:
         card = with_decoding(card, args.decoding)
+    if args.fit:
+        card = replace(card, spec=card.spec_as(SegmentationSpec).with_fit(args.fit))
     evaluator = Evaluator.for_card(card)
     dataset = evaluator.read(args.annotations, args.images, args.detections)
     refuse_calibrated([runtime.artifact], [image.path for image in dataset.images])
@@ -75,5 +81,12 @@ def run(args: argparse.Namespace) -> None:
     for label, value in setting.items():
         print(f"{label:<12} {value}")
     print(f"{'evaluated':<12} {metrics.counted}\n")
-    values = ["-" if value != value else f"{100 * value:.1f}" for value in metrics.figures.values()]
-    print_table(list(metrics.figures), [values])
+    print_table(list(metrics.figures), [[_percent(value) for value in metrics.figures.values()]])
+    if metrics.details:
+        print()
+        rows: list[list[object]] = [[name, _percent(value)] for name, value in metrics.details.items()]
+        print_table(["CLASS", next(iter(metrics.figures)).removeprefix("m")], rows)
+
+
+def _percent(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f}"

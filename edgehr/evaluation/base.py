@@ -36,6 +36,11 @@ class Metrics(ABC):
     def counted(self) -> str:
         """Say in words what was evaluated: ``379 people in 126 images``."""
 
+    @property
+    def details(self) -> dict[str, float]:
+        """Give the quoted figure of each class by its name, where there are classes; NaN for none."""
+        return {}
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
