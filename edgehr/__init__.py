@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from edgehr.errors import ArtifactError, CheckpointError, EdgehrError, MissingDependencyError, TensorError
     from edgehr.live.drawing.label import draw_label
     from edgehr.live.drawing.poses import draw_poses
+    from edgehr.live.drawing.segmentation import blur_background, draw_segmentation
     from edgehr.live.predictors.classifier import ImageClassifier
     from edgehr.live.predictors.opening import predictor
     from edgehr.live.predictors.person_detector import Detector, PersonDetector
     from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
     from edgehr.live.predictors.pose_sequence import PoseSequence
+    from edgehr.live.predictors.segmenter import Segmenter
     from edgehr.live.sinks import Sink, StopRequested, open_sinks
     from edgehr.live.sources import Frame, Source, open_source
     from edgehr.live.timing import StageTimes
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from edgehr.tasks.classification.classification import Classification
     from edgehr.tasks.detection.detections import Detections
     from edgehr.tasks.pose.poses import Poses
+    from edgehr.tasks.segmentation.segmentation import Segmentation
     from edgehr.zoo import list_models
 
 __version__ = "0.1.0"
@@ -52,6 +55,8 @@ _HOMES = {
     "PoseSequence": "edgehr.live.predictors.pose_sequence",
     "Poses": "edgehr.tasks.pose.poses",
     "Runtime": "edgehr.runtimes",
+    "Segmentation": "edgehr.tasks.segmentation.segmentation",
+    "Segmenter": "edgehr.live.predictors.segmenter",
     "Sink": "edgehr.live.sinks",
     "Source": "edgehr.live.sources",
     "StageTimes": "edgehr.live.timing",
@@ -60,9 +65,11 @@ _HOMES = {
     "Task": "edgehr.tasks.base",
     "TensorError": "edgehr.errors",
     "TensorRTRuntime": "edgehr.runtimes.tensorrt.runtime",
+    "blur_background": "edgehr.live.drawing.segmentation",
     "convert": "edgehr.converters.by_name",
     "draw_label": "edgehr.live.drawing.label",
     "draw_poses": "edgehr.live.drawing.poses",
+    "draw_segmentation": "edgehr.live.drawing.segmentation",
     "list_models": "edgehr.zoo",
     "load": "edgehr.runtimes",
     "open_sinks": "edgehr.live.sinks",
@@ -87,6 +94,8 @@ __all__ = [
     "PoseSequence",
     "Poses",
     "Runtime",
+    "Segmentation",
+    "Segmenter",
     "Sink",
     "Source",
     "StageTimes",
@@ -96,9 +105,11 @@ __all__ = [
     "TensorError",
     "TensorRTRuntime",
     "__version__",
+    "blur_background",
     "convert",
     "draw_label",
     "draw_poses",
+    "draw_segmentation",
     "list_models",
     "load",
     "open_sinks",

@@ -43,6 +43,8 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference")
     parser.add_argument("--detect-every", type=int, metavar="N", help="frames between detections (5)")
     parser.add_argument("--no-smooth", action="store_true", help="do not smooth keypoints from frame to frame")
+    parser.add_argument("--blur", action="store_true", help="segmentation: put all but people out of focus")
+    parser.add_argument("--fit", metavar="HOW", help="segmentation: slide, letterbox or stretch (as the card says)")
     parser.add_argument("--loop", action="store_true", help="repeat a video until Ctrl-C")
     parser.add_argument("--realtime", action="store_true", help="play a video as a camera would deliver it")
     parser.add_argument("--frames", type=int, metavar="N", help="stop after so many frames")
@@ -107,6 +109,8 @@ def _predictor(args: argparse.Namespace) -> Predictor[Any, Any]:
         "detector": args.detector,
         "detect_every": args.detect_every,
         "smooth": False if args.no_smooth else None,
+        "blur": args.blur or None,
+        "fit": args.fit,
     }
     given = {name: value for name, value in options.items() if value is not None}
     return predictor(args.model or default_model(), device=args.device, threads=args.threads, **given)
