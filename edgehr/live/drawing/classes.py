@@ -85,14 +85,15 @@ def _draw_panel(image: NDArray[np.uint8], box: tuple[int, int, int, int], radius
         return
     rows, columns = part.shape[:2]
     radius = min(radius, rows // 2, columns // 2)
-    mask = np.zeros((rows, columns), np.uint8)
-    cv2.rectangle(mask, (radius, 0), (columns - 1 - radius, rows - 1), 255, cv2.FILLED)
-    cv2.rectangle(mask, (0, radius), (columns - 1, rows - 1 - radius), 255, cv2.FILLED)
-    for x in (radius, columns - 1 - radius):
-        for y in (radius, rows - 1 - radius):
-            cv2.circle(mask, (x, y), radius, 255, cv2.FILLED, cv2.LINE_AA)
-    share = (OPACITY / 255 * mask.astype(np.float32))[..., None]
-    part[...] = (part * (1 - share) + np.array(PANEL, np.float32) * share + 0.5).astype(np.uint8)
+    before = part.copy()
+    part[...] = cv2.addWeighted(before, 1 - OPACITY, np.full_like(before, PANEL), OPACITY, 0)
+    # A quarter of a disk is dark in each corner; the rest of it is as before.
+    disk = np.zeros((2 * radius, 2 * radius, 3), np.uint8)
+    cv2.circle(disk, (radius, radius), max(radius - 1, 0), (255, 255, 255), cv2.FILLED, cv2.LINE_AA)
+    ends = slice(0, radius), slice(-radius, None)
+    for corner in [(down, across) for down in ends for across in ends if radius]:
+        share = disk[corner] / np.float32(255)
+        part[corner] = (part[corner] * share + before[corner] * (1 - share) + 0.5).astype(np.uint8)
 
 
 def _panel_width(rows: list[tuple[str, str, Any]], scale: float) -> int:
