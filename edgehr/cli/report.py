@@ -22,9 +22,7 @@ def register(commands: SubParsers) -> None:
     )
     parser.add_argument("reference", type=Path, metavar="FP32", help="what the others are compared with")
     parser.add_argument("others", type=Path, nargs="+", metavar="OTHER", help=".onnx, .xml, .tflite or .plan")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="COCO .json, as `edgehr eval` takes it"
-    )
+    parser.add_argument("--annotations", type=Path, required=True, metavar="PATH", help="what `edgehr eval` takes")
     parser.add_argument("--images", type=Path, metavar="DIR", help="its images; by default images/ beside it")
     parser.add_argument(
         "--people", type=_count, metavar="N", help="stop after the images that hold the first N people (or images)"

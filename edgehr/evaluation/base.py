@@ -136,7 +136,7 @@ class Evaluator(ABC):
         """Read annotations that suit the model.
 
         Args:
-            annotations: The annotation file.
+            annotations: The annotation file, or folder, as the task has it.
             images: The folder of its images; by default where such files have them.
             detections: A file of boxes to take in place of the annotated ones, for a task that takes boxes.
             max_samples: Stop after the images that hold so many samples; 0 takes all.

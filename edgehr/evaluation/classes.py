@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress, Terms
+from edgehr.evaluation.class_labels import read_class_labels
 from edgehr.evaluation.dataset import Dataset, ImageSample
-from edgehr.evaluation.labeled_images import read_labeled_images
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.classification.classification import Classification
 from edgehr.tasks.classification.spec import ClassificationSpec
@@ -120,13 +120,13 @@ class ClassEvaluator(Evaluator):
     def read(
         self, annotations: Path, images: Path | None = None, detections: Path | None = None, max_samples: int = 0
     ) -> Dataset:
-        """Read a folder of class folders, or a file of labels; see `edgehr.evaluation.labeled_images`.
+        """Read a folder of class folders, or a file of labels; see `edgehr.evaluation.class_labels`.
 
         Of `max_samples` images, which are taken from all over the set, not the first: those are of one class.
         """
         if detections:
             raise EdgehrError(f"{detections}: {self.card.name} looks at whole images: leave detections out")
-        found = read_labeled_images(annotations, images, self._spec, self.card.name)
+        found = read_class_labels(annotations, images, self._spec, self.card.name)
         if 0 < max_samples < len(found):
             found = [found[place] for place in np.linspace(0, len(found) - 1, max_samples).round().astype(int)]
         samples = [ImageSample.with_boxes(number, path, []) for number, (path, _) in enumerate(found)]

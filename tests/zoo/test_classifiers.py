@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
 from edgehr.card import ModelCard
 from edgehr.errors import CheckpointError
-from edgehr.evaluation.labeled_images import _devkit
+from edgehr.evaluation.class_labels import _devkit
 from edgehr.models import build
 from edgehr.models.runtime import TorchRuntime
 from edgehr.tasks.base import Task
 from edgehr.tasks.classification.spec import ClassificationSpec
 from edgehr.zoo import get_card, list_models
 from edgehr.zoo.classifiers import imagenet_classes
+from tests.conftest import SHARED
 from tests.models.test_golden import golden
 
 
@@ -110,19 +114,40 @@ def test_networks_have_as_many_parameters_as_is_published(shared: Path) -> None:
         assert counts[card.parameters["width"], card.parameters["depth"]] == pytest.approx(millions, abs=0.006)
 
 
-def test_the_golden_classifier_by_its_card_and_the_loader(shared: Path, tmp_path: Path) -> None:
+def golden_classifiers() -> list[Any]:
+    """Files of the golden folder that hold a classifier: `hrnet_w18_cls_official`, `hrnet_w18_small_v2_cls_timm`."""
+    folder = Path(os.environ.get("EDGEHR_GOLDEN", SHARED / "golden"))
+    found = sorted(folder.glob("hrnet_w*_cls_*.npz"))
+    return found or [pytest.param(folder, marks=pytest.mark.skip(f"there is no golden classifier in {folder}"))]
+
+
+@pytest.mark.parametrize("file", golden_classifiers(), ids=lambda path: path.stem)
+def test_golden_classifiers_by_card_and_loader(file: Path, tmp_path: Path) -> None:
     """The whole way of users: card, checkpoint as its origin names it, network, task."""
-    _, weights, image, expected = golden(shared / "golden", "hrnet_w18_cls_official")
-    save_file(weights, tmp_path / "official.safetensors")
-    card = get_card("hrnet-w18-ms-imagenet-224x224")
-    with TorchRuntime(card, tmp_path / "official.safetensors") as runtime:
+    meta, weights, image, expected = golden(file.parent, file.stem)
+    save_file(weights, tmp_path / "published.safetensors")
+    kind = re.fullmatch(r"hrnet_w(\d+)(?:_(small(?:_v[12])?))?_cls_\w+", file.stem)
+    assert kind is not None
+    width, depth = int(kind[1]), {None: "full", "small": "small_v1"}.get(kind[2], kind[2])
+    known = get_card("hrnet-w18-ms-imagenet-224x224").with_size(*meta["input_shape"][2:])
+    parameters = {"width": 16 if depth == "small_v1" else width, "depth": depth}
+    names = imagenet_classes()[0] if expected.shape[1] == 1000 else tuple(map(str, range(expected.shape[1])))
+    card = replace(known, parameters=parameters, spec=ClassificationSpec(names))
+    with TorchRuntime(card, tmp_path / "published.safetensors") as runtime:
         outputs = runtime.infer_batch(image)
     assert np.abs(outputs["logits"] - expected).max() <= 2e-5 * np.abs(expected).max()
     results = Task.for_card(card).classifications(outputs)
     assert [each.best.class_id for each in results] == expected.argmax(axis=1).tolist()
-    assert [each.best.name for each in results] == [imagenet_classes()[0][row.argmax()] for row in expected]
-    powers = np.exp(expected.astype(np.float64))
-    assert np.allclose(results[1].probabilities, powers[1] / powers[1].sum(), rtol=1e-4, atol=1e-9)
-    ten = replace(card, spec=ClassificationSpec(tuple("abcdefghij")))
-    with pytest.raises(CheckpointError, match=r"the card asks for 10 outputs, .* the checkpoint makes 1000\): 2 mis-"):
-        TorchRuntime(ten, tmp_path / "official.safetensors")
+    assert [each.best.name for each in results] == [names[row.argmax()] for row in expected]
+    powers = np.exp(expected[0].astype(np.float64) - expected[0].max())
+    assert np.allclose(results[0].probabilities, powers / powers.sum(), rtol=1e-3, atol=1e-9)
+
+
+def test_a_list_of_classes_that_does_not_fit_the_head_is_one_line(tmp_path: Path) -> None:
+    small = replace(get_card("hrnet-w18-small-ms-imagenet-224x224"), spec=ClassificationSpec(tuple("abcdefghijk")))
+    save_torch(build(small).state_dict(), tmp_path / "eleven.safetensors")
+    three = replace(small, spec=ClassificationSpec(("a", "b", "c")))
+    with pytest.raises(
+        CheckpointError, match=r"the card asks for 3 outputs, .* the checkpoint makes 11\): 2 mis-shaped"
+    ):
+        TorchRuntime(three, tmp_path / "eleven.safetensors")

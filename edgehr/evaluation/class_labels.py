@@ -30,7 +30,7 @@ _IMAGENET_CLASSES = 1000
 _DEVKIT_ORDER = Path(__file__).parent / "data" / "ilsvrc2012_devkit_order.txt"
 
 
-def read_labeled_images(source: Path, images: Path | None, spec: ClassificationSpec, model: str) -> Labeled:
+def read_class_labels(source: Path, images: Path | None, spec: ClassificationSpec, model: str) -> Labeled:
     """Read what the class of each image is.
 
     Args:
