@@ -14,6 +14,7 @@ from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import Probe, fill_batch
 from edgehr.runtimes.openvino.library import ov
 from edgehr.runtimes.openvino.runtime import read_ir
+from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 
 _CONVOLUTIONS = {
     "Convolution": 1,  # filter (out, in, height, width): dimensions before those that every output element takes
@@ -63,7 +64,8 @@ def open_probe(path: Path, names: Iterable[str]) -> Probe:
     before = len(model.outputs)
     results = [ov.op.Result(operators[name].output(0)) for name in wanted]
     model.add_results(results)
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with kept_signal_stack(), kept_signal_stack():
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     request = compiled.create_infer_request()
     port = model.inputs[0]
     size = port.partial_shape[0]
@@ -80,7 +82,8 @@ def open_probe(path: Path, names: Iterable[str]) -> Probe:
 def _executed(core: Any, model: Any, nodes: list[Node]) -> float | None:
     """Return the share of multiply-adds in operators that the CPU runs by an INT8 primitive."""
     try:
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        with kept_signal_stack():
+            compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError:
         return None
     done = set()

@@ -15,6 +15,7 @@ from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.openvino.ir_file import weights_path
 from edgehr.runtimes.openvino.library import ov
+from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 # Of artifacts to arithmetic, where the device has it.
@@ -56,7 +57,8 @@ class OpenVINORuntime(Runtime):
         if precision is not None:
             config["INFERENCE_PRECISION_HINT"] = _PRECISIONS.get(precision, precision)
         try:
-            self._compiled = core.compile_model(model, device, config)
+            with kept_signal_stack():
+                self._compiled = core.compile_model(model, device, config)
             concurrency = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         except RuntimeError as error:
             known = ", ".join(core.available_devices)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -286,3 +288,16 @@ def test_openvino_does_not_take_bf16_for_fp16(device: str, capabilities: list[st
 def test_onnxruntime_refuses_a_precision(tmp_path: Path) -> None:
     with pytest.raises(EdgehrError, match="precision of the graph"):
         load(write(tmp_path, ".onnx"), precision="fp16")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
+def test_a_signal_after_models_were_closed_is_handled(path: Path) -> None:
+    script = (
+        "import signal, sys, edgehr\n"
+        "models = [edgehr.load(sys.argv[1]) for _ in range(3)]\n"
+        "for model in models: model.close()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
