@@ -13,6 +13,7 @@ from edgehr.assets import photographs
 from edgehr.zoo.classifiers import imagenet_classes
 from tests.conftest import ROOT
 from tests.small_classifier import color_card, save_classifier
+from tests.small_segmenter import save_segmenter
 
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
@@ -42,6 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ir: Path, det
     names, synsets = imagenet_classes()
     card = color_card(224, classes=names, synsets=synsets)
     save_classifier(tmp_path / "classifier.onnx", card, outputs=len(names))
+    save_segmenter(tmp_path / "segmenter.onnx", (192, 192))
     portrait = next(path for path in photographs() if path.stem == "astronaut")
     shutil.copy(portrait, tmp_path / "person.jpg")
     shutil.copy(shared / "data" / "video" / "people.mp4", tmp_path / "video.mp4")
@@ -67,6 +69,9 @@ def test_the_page_on_embedding_runs(folder: Path, capsys: pytest.CaptureFixture[
     assert names["poses"].keypoints.shape == (2, 17, 2)
     assert re.search(r"^Classification\((tench|goldfish|great white shark) 0\.\d{3}, ", said, re.MULTILINE)
     assert len(names["second"]) == 5
+    assert re.search(r"^\('person',\) 0\.\d\d$", said, re.MULTILINE)
+    assert names["mask"].shape == names["likely"].shape == names["image"].shape[:2]
+    assert (names["drawn"] != names["blurred"]).any()
 
 
 @pytest.mark.slow
