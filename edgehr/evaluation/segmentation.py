@@ -145,7 +145,7 @@ class SegmentationEvaluator(Evaluator):
 
     terms = Terms(
         metric="mIoU",
-        similarity="mean IoU",
+        similarity="IoU",
         similarity_meaning="Mean IoU of the classes that it or the first finds in an image.",
         relative_meaning="mIoU of all pixels, the truth being the first's classes.",
         sample="image",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
-from edgehr.tasks.segmentation.spec import LOGITS, STRETCH, SegmentationSpec
+from edgehr.tasks.segmentation.spec import LOGITS, SegmentationSpec
 
 DEFAULT_SEGMENTER = "hrnetv2-w18-small-v1-person-192x192"
 
@@ -57,7 +57,7 @@ def _card(row: dict[str, str]) -> ModelCard:
         weights=WeightsInfo(
             "published" if published else "sample", row["file"], row["url"], row["sha256"], "Apache-2.0", row["metric"]
         ),
-        category="person" if row["fit"] == STRETCH else "scene",
+        category="person" if row["classes"] == "person" else "scene",
     )
 
 

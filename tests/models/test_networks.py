@@ -7,7 +7,7 @@ from edgehr.errors import EdgehrError
 from edgehr.models import ARCHITECTURES, Network, build
 from edgehr.models.network import Outputs, name_outputs
 from edgehr.tasks.pose.spec import PoseSpec
-from edgehr.zoo import all_cards, get_card
+from edgehr.zoo import all_cards, get_card, list_models
 
 
 @pytest.mark.parametrize("size", [(256, 192), (384, 288), (32, 32), (64, 224)])
@@ -114,3 +114,15 @@ def test_every_card_builds_and_returns_its_keypoints() -> None:
             output = build(card)(torch.zeros(1, 3, 64, 64))
         assert output.shape == (1, len(card.spec.keypoints.names), 16, 16), card.name
     assert len(built) >= 15
+
+
+def test_every_segmentation_card_builds() -> None:
+    built = set()
+    for card in list_models("segmentation"):
+        kind = (card.architecture, str(card.parameters), card.spec.num_outputs)
+        if kind not in built:
+            built.add(kind)
+            with torch.device("meta"):  # without memory
+                network = build(card.with_size(64, 64))
+                assert network(torch.zeros(1, 3, 64, 64)).shape == (1, card.spec.num_outputs, 16, 16)
+    assert len(built) > 20

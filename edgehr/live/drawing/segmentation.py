@@ -42,12 +42,11 @@ def draw_segmentation(
     """
     _check_size(image, segmentation)
     colors = np.array(segmentation.palette, np.uint8)[:, ::-1]
-    colored = np.array([name != BACKGROUND for name in segmentation.classes])
+    colored = np.array([name != BACKGROUND for name in segmentation.classes], np.uint8)
     classes = segmentation.class_map
     with canvas(image) as drawn:
-        inside = colored[classes]
-        mixed = cv2.addWeighted(colors[classes], opacity, drawn, 1 - opacity, 0)
-        np.copyto(drawn, mixed, where=inside[..., None])
+        mixed = cv2.addWeighted(colors.take(classes, axis=0), opacity, drawn, 1 - opacity, 0)
+        cv2.copyTo(mixed, colored.take(classes), drawn)
         edges = _edges(classes)
         drawn[edges] = drawn[edges] // 2 + 127  # lighter
         if legend:
