@@ -21,7 +21,7 @@ from edgehr.runtimes.onnx.runtime import OnnxRuntime
 from edgehr.tasks.base import Task
 
 # Published as graphs; there is no network of these in edgehr.models.
-ONNX_ARCHITECTURES = ("yolox",)
+ONNX_ARCHITECTURES = ("yolox", "yunet")
 
 
 class Source(ABC):
@@ -82,7 +82,7 @@ class TorchSource(Source):
 
 
 class OnnxSource(Source):
-    """ONNX files whose input and output are as their card says.
+    """ONNX files whose input and outputs are as their card says; one for any input size gets the card's.
 
     Args:
         card: The model.
@@ -105,6 +105,8 @@ class OnnxSource(Source):
         except EdgehrError as error:
             raise CheckpointError(str(error)) from None
         if not is_part:
+            self._fix_size()
+        if not is_part:
             self._check(with_outputs=not parts)  # of several graphs, the last one returns what the card says
         self.reference = OnnxRuntime(weights)
         self.parts = {name: OnnxSource(card, path, is_part=True) for name, path in (parts or {}).items()}
@@ -123,6 +125,25 @@ class OnnxSource(Source):
         strip_traces(model)
         check_onnx(model)
         return model
+
+    def _fix_size(self) -> None:
+        """Give the graph the card's input size, where it would take any, and its outputs the sizes that follow."""
+        sides = [size for entry in self._model.graph.input[:1] for size in entry.type.tensor_type.shape.dim][2:]
+        if not any(side.HasField("dim_param") for side in sides):
+            return
+        for side, pixels in zip(sides, (self.card.input.height, self.card.input.width), strict=True):
+            if side.HasField("dim_param"):
+                side.dim_value = pixels
+        del self._model.graph.value_info[:]
+        for entry in self._model.graph.output:
+            for place, size in enumerate(entry.type.tensor_type.shape.dim):
+                if place and size.HasField("dim_param"):
+                    size.Clear()
+        try:
+            self._model = onnx.shape_inference.infer_shapes(self._model, strict_mode=True)
+        except Exception as error:  # the checker's errors share no public base class
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise CheckpointError(f"{self._path}: cannot be fixed to the size of {self.card.name} ({reason})") from None
 
     def _check(self, *, with_outputs: bool) -> None:
         graph, spec = self._model.graph, self.card.input

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from edgehr.converters.by_name import convert
     from edgehr.errors import ArtifactError, CheckpointError, EdgehrError, MissingDependencyError, TensorError
     from edgehr.live.drawing.label import draw_label
+    from edgehr.live.drawing.landmarks import draw_landmarks
     from edgehr.live.drawing.poses import draw_poses
     from edgehr.live.drawing.segmentation import blur_background, draw_segmentation
     from edgehr.live.predictors.classifier import ImageClassifier
+    from edgehr.live.predictors.detectors import Detector, FaceDetector, ObjectDetector, PersonDetector
+    from edgehr.live.predictors.landmarks import LandmarkDetector
     from edgehr.live.predictors.opening import predictor
-    from edgehr.live.predictors.person_detector import Detector, PersonDetector
     from edgehr.live.predictors.pose import PoseEstimator, StreamPoses
     from edgehr.live.predictors.pose_sequence import PoseSequence
     from edgehr.live.predictors.segmenter import Segmenter
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from edgehr.tasks.base import Task
     from edgehr.tasks.classification.classification import Classification
     from edgehr.tasks.detection.detections import Detections
+    from edgehr.tasks.landmarks.landmarks import Landmarks
     from edgehr.tasks.pose.poses import Poses
     from edgehr.tasks.segmentation.segmentation import Segmentation
     from edgehr.zoo import list_models
@@ -44,13 +47,17 @@ _HOMES = {
     "CheckpointError": "edgehr.errors",
     "Classification": "edgehr.tasks.classification.classification",
     "Detections": "edgehr.tasks.detection.detections",
-    "Detector": "edgehr.live.predictors.person_detector",
+    "Detector": "edgehr.live.predictors.detectors",
     "EdgehrError": "edgehr.errors",
+    "FaceDetector": "edgehr.live.predictors.detectors",
     "Frame": "edgehr.live.sources",
     "ImageClassifier": "edgehr.live.predictors.classifier",
+    "LandmarkDetector": "edgehr.live.predictors.landmarks",
+    "Landmarks": "edgehr.tasks.landmarks.landmarks",
     "MissingDependencyError": "edgehr.errors",
     "ModelCard": "edgehr.card",
-    "PersonDetector": "edgehr.live.predictors.person_detector",
+    "ObjectDetector": "edgehr.live.predictors.detectors",
+    "PersonDetector": "edgehr.live.predictors.detectors",
     "PoseEstimator": "edgehr.live.predictors.pose",
     "PoseSequence": "edgehr.live.predictors.pose_sequence",
     "Poses": "edgehr.tasks.pose.poses",
@@ -68,6 +75,7 @@ _HOMES = {
     "blur_background": "edgehr.live.drawing.segmentation",
     "convert": "edgehr.converters.by_name",
     "draw_label": "edgehr.live.drawing.label",
+    "draw_landmarks": "edgehr.live.drawing.landmarks",
     "draw_poses": "edgehr.live.drawing.poses",
     "draw_segmentation": "edgehr.live.drawing.segmentation",
     "list_models": "edgehr.zoo",
@@ -85,10 +93,14 @@ __all__ = [
     "Detections",
     "Detector",
     "EdgehrError",
+    "FaceDetector",
     "Frame",
     "ImageClassifier",
+    "LandmarkDetector",
+    "Landmarks",
     "MissingDependencyError",
     "ModelCard",
+    "ObjectDetector",
     "PersonDetector",
     "PoseEstimator",
     "PoseSequence",
@@ -108,6 +120,7 @@ __all__ = [
     "blur_background",
     "convert",
     "draw_label",
+    "draw_landmarks",
     "draw_poses",
     "draw_segmentation",
     "list_models",

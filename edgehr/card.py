@@ -125,12 +125,12 @@ class ModelCard:
 
     Attributes:
         name: ``<architecture>-<dataset>-<height>x<width>``.
-        task: A name of `edgehr.registry.TASKS`: ``pose``, ``detection``, ``classification``.
+        task: A name of `edgehr.registry.TASKS`: ``pose``, ``landmarks``, ``detection``, ``classification``.
         architecture: What `edgehr.models` builds (``hrnet``, ``hrnetv2``, ``lite_hrnet``), or what comes as ONNX
-            (``yolox``).
+            (``yolox``, ``yunet``).
         parameters: What that builder takes besides the number of outputs.
-        category: What the task is done on: ``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``person``,
-            ``image`` (the whole of it).
+        category: What the task is done on: ``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``face``,
+            ``person``, ``image`` (the whole of it).
         layout: Order of the dimensions of the image and of the maps: ``nchw``, or ``nhwc`` (channels last).
         dataset: Training data set.
         input: The image it takes.

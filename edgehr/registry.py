@@ -68,6 +68,7 @@ TASKS: Registry[Any] = Registry(
         "detection": "edgehr.tasks.detection.task:DetectionTask",
         "classification": "edgehr.tasks.classification.task:ClassificationTask",
         "segmentation": "edgehr.tasks.segmentation.task:SegmentationTask",
+        "landmarks": "edgehr.tasks.landmarks.task:LandmarksTask",
     },
 )
 

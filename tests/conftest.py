@@ -192,6 +192,15 @@ def trained_tflite(converted: Callable[..., Path], trained: dict[str, Path]) -> 
 
 
 @pytest.fixture(scope="session")
+def yunet_ir(converted: Callable[..., Path], shared: Path) -> Path:
+    """The face detector as OpenVINO IR. Tests that use it are slow."""
+    from edgehr.zoo import get_card
+
+    weights = shared / "detectors" / "face_detection_yunet_2026may.onnx"
+    return converted("yunet.xml", get_card("yunet-widerface-640x640"), weights, "openvino")
+
+
+@pytest.fixture(scope="session")
 def detector_ir(converted: Callable[..., Path], shared: Path) -> Path:
     """The person detector as OpenVINO IR. Tests that use it are slow."""
     from edgehr.zoo import DEFAULT_DETECTOR, get_card

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.live.predictors.person_detector import PersonDetector
+from edgehr.live.predictors.detectors import PersonDetector
 from edgehr.live.predictors.pose_sequence import WINDOWS_PER_FRAME
 from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.runtimes.base import Runtime

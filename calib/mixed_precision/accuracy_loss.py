@@ -109,7 +109,7 @@ class LossMeter:
                 "drop cannot be measured: calibrate on pictures of what it finds, or leave out --max-drop"
             )
         if self._dataset:
-            self.float_ap = self._evaluator.score(self._dataset, self._float_results).headline
+            self.float_ap = self._evaluator.score(self._dataset, self._float_results).accuracy
 
     def measure(self, outputs: NDArray[np.float32]) -> AccuracyLoss:
         """Measure what another network's outputs for `inputs` lose."""
@@ -119,7 +119,7 @@ class LossMeter:
         alike = self._evaluator.agreement(self._images, self._float_results, results, with_metric=without_truth)
         metric = self._evaluator.score(self._dataset, results) if self._dataset else alike.metric
         error = float(np.square(outputs - self._reference).mean() / np.square(self._reference).mean())
-        return AccuracyLoss(self.float_ap - (metric.headline if metric else float("nan")), 1 - alike.similarity, error)
+        return AccuracyLoss(self.float_ap - (metric.accuracy if metric else float("nan")), 1 - alike.similarity, error)
 
     def _results(self, outputs: NDArray[np.float32]) -> list[Any]:
         name, task = self._card.outputs[0].name, self._evaluator.task

@@ -47,15 +47,16 @@ def overview(report: QualityReport) -> str:
 def _panels(report: QualityReport) -> list[tuple[str, list[float | None], str]]:
     """List the title of each panel, its value for each artifact, and the format of a value."""
     artifacts, metric = report.artifacts, report.metric
+    decimals = f".{report.reference.accuracy.decimals}f"
     agreed = [each.agreement for each in artifacts]
     relative = [each.metric if each else None for each in agreed]
     shares = [100 * each.coverage.int8_share if each.coverage else None for each in artifacts]
     return [
         ("size, MB", [each.size_bytes / 1e6 for each in artifacts], ".2f"),
         ("latency p50, ms", [each.latency.p50_ms for each in artifacts], ".1f"),
-        (metric, [100 * each.accuracy.headline for each in artifacts], ".1f"),
+        (metric, [100 * each.accuracy.headline for each in artifacts], decimals),
         (f"mean {report.terms.similarity} with first", [each.similarity if each else None for each in agreed], ".3f"),
-        (f"{metric} with first as truth", [100 * each.headline if each else None for each in relative], ".1f"),
+        (f"{metric} with first as truth", [100 * each.headline if each else None for each in relative], decimals),
         ("multiply-adds in INT8, %", shares, ".1f"),
     ]
 

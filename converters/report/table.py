@@ -54,8 +54,9 @@ def _accuracy(report: QualityReport) -> list[_Measure]:
     terms, base = report.terms, report.reference.accuracy.headline
 
     def accuracy(each: MeasuredArtifact) -> str:
-        difference = "" if each is report.reference else f" ({100 * (each.accuracy.headline - base):+.1f})"
-        return f"{100 * each.accuracy.headline:.1f}{difference}"
+        value, decimals = each.accuracy.headline, each.accuracy.decimals
+        difference = "" if each is report.reference else f" ({100 * (value - base):+.{decimals}f})"
+        return f"{100 * value:.{decimals}f}{difference}"
 
     def similarity(each: MeasuredArtifact) -> str:
         value = float("nan") if each.agreement is None else each.agreement.similarity
@@ -63,7 +64,7 @@ def _accuracy(report: QualityReport) -> list[_Measure]:
 
     def relative(each: MeasuredArtifact) -> str:
         metric = each.agreement.metric if each.agreement else None
-        return NONE if metric is None else f"{100 * metric.headline:.1f}"
+        return NONE if metric is None else f"{100 * metric.headline:.{metric.decimals}f}"
 
     return [
         (report.metric, accuracy, f"{terms.metric}, and its difference to the first."),

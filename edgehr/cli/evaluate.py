@@ -13,7 +13,7 @@ from edgehr.tasks.segmentation.spec import SegmentationSpec
 
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP, top-1, mean IoU")
+    parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP, NME, top-1, mean IoU")
     parser.add_argument(
         "model", metavar="ARTIFACT", help=".onnx or .xml; or a checkpoint or model name, run in PyTorch"
     )
@@ -22,8 +22,8 @@ def register(commands: SubParsers) -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="COCO .json of keypoints or boxes; for classifiers a folder of class folders, or a file of labels; for "
-        "segmentation the folder of label images",
+        help="COCO .json of keypoints, boxes or faces; for classifiers a folder of class folders, or a file of labels; "
+        "for segmentation the folder of label images",
     )
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="its images (default: images/ beside the file, or its folder)"
@@ -81,12 +81,13 @@ def run(args: argparse.Namespace) -> None:
     for label, value in setting.items():
         print(f"{label:<12} {value}")
     print(f"{'evaluated':<12} {metrics.counted}\n")
-    print_table(list(metrics.figures), [[_percent(value) for value in metrics.figures.values()]])
+    decimals = metrics.decimals
+    print_table(list(metrics.figures), [[_percent(value, decimals) for value in metrics.figures.values()]])
     if metrics.details:
         print()
-        rows: list[list[object]] = [[name, _percent(value)] for name, value in metrics.details.items()]
+        rows: list[list[object]] = [[name, _percent(value, decimals)] for name, value in metrics.details.items()]
         print_table(["CLASS", next(iter(metrics.figures)).removeprefix("m")], rows)
 
 
-def _percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f}"
+def _percent(value: float, decimals: int) -> str:
+    return "-" if value != value else f"{100 * value:.{decimals}f}"

@@ -114,7 +114,11 @@ def _images(args: argparse.Namespace, evaluator: Evaluator | None) -> tuple[Sequ
         raise EdgehrError("--annotations goes with models of a task that has a measure of accuracy")
     evaluator.check_installed()
     dataset = evaluator.read(args.annotations, args.images)
-    count = f"{len(dataset)} people in {len(dataset.images)}" if dataset.boxes else f"{len(dataset.images)}"
+    count = (
+        f"{len(dataset)} {evaluator.terms.samples} in {len(dataset.images)}"
+        if dataset.boxes
+        else f"{len(dataset.images)}"
+    )
     words = f", {dataset.boxes.replace(' ', '-')} boxes" if dataset.boxes else ""
     return dataset.images, f"{count} images of {args.annotations}{words}"
 

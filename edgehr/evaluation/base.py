@@ -24,7 +24,13 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Metrics(ABC):
-    """Figures of accuracy, all 0 to 1."""
+    """Figures of accuracy, all 0 to 1.
+
+    Attributes:
+        decimals: How many are shown of a figure in hundredths.
+    """
+
+    decimals: ClassVar[int] = 1
 
     @property
     @abstractmethod
@@ -49,6 +55,11 @@ class Metrics(ABC):
     def headline(self) -> float:
         """Return the figure that is quoted."""
         return next(iter(self.figures.values()))
+
+    @property
+    def accuracy(self) -> float:
+        """Return the quoted figure as one that rises with accuracy, 0 to 1."""
+        return self.headline
 
 
 @dataclass(frozen=True)

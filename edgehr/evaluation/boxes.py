@@ -18,11 +18,10 @@ from edgehr.evaluation.coco import coco_library, run_coco
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
-from edgehr.tasks.detection.task import THRESHOLD, DetectionTask
+from edgehr.tasks.detection.task import DetectionTask
 from edgehr.tasks.image.boxes import overlaps
 
-# What YOLOX is evaluated with: its exp files' test_conf and nmsthre.
-EVALUATION_THRESHOLD, EVALUATION_NMS = 0.01, 0.65
+THRESHOLD = 0.4  # of the first detector's objects, where two are compared
 MAX_DETECTIONS = [1, 10, 100]
 
 
@@ -109,7 +108,7 @@ class BoxAgreement(Agreement):
 
 
 class BoxEvaluator(Evaluator):
-    """Judges detectors on images with annotated boxes, with the thresholds that YOLOX is evaluated with.
+    """Judges detectors on images with annotated boxes, with the thresholds that their authors evaluate with.
 
     Args:
         card: A card of task ``detection``.
@@ -126,7 +125,8 @@ class BoxEvaluator(Evaluator):
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
-        self.task = DetectionTask(card, EVALUATION_THRESHOLD, EVALUATION_NMS)
+        decoder = DetectionTask(card).decoder
+        self.task = DetectionTask(card, decoder.evaluation_threshold, decoder.evaluation_nms)
         self._classes = card.spec_as(DetectionSpec).classes
 
     def read(

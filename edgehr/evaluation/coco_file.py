@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class CocoFile:
 
     Args:
         path: The file.
+        adapt: Changes annotations before they are read, those of another form.
 
     Attributes:
         path: The file.
@@ -48,7 +49,7 @@ class CocoFile:
         EdgehrError: It is not a COCO file, or a picture's entry is wrong.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, adapt: Callable[[Entry], Entry] | None = None) -> None:
         self.path = path
         self._repairs: Counter[str] = Counter()
         data = read_json(path)
@@ -56,6 +57,8 @@ class CocoFile:
         if not all(isinstance(entries, list) for entries in lists):
             raise EdgehrError(f"{path}: not a COCO file: it has no lists of images and annotations")
         self._annotations: list[Any] = data["annotations"]
+        if adapt:
+            self._annotations = [adapt(entry) if isinstance(entry, dict) else entry for entry in self._annotations]
         self.images = self._read_images(data["images"])
         self.categories = self._read_categories(data.get("categories") or [])
 
@@ -79,8 +82,12 @@ class CocoFile:
         self._tell_repairs(len(found))
         return _numbered(found)
 
-    def people(self) -> list[Entry]:
+    def people(self, *, margin: float = KEYPOINT_MARGIN, with_area: bool = True) -> list[Entry]:
         """Return the annotations that have keypoints, these as x, y, visibility; the others are left out.
+
+        Args:
+            margin: Around the keypoints of those without a box, in parts of their larger extent.
+            with_area: Whether areas matter, so that it is said where they are missing.
 
         Raises:
             EdgehrError: One of them is wrong.
@@ -96,11 +103,11 @@ class CocoFile:
             counts = bool(len(labeled)) and not checked["iscrowd"]
             area = self._area(entry, box)
             if counts and (box is None or min(box[2:]) <= 0):
-                box = _box_around(labeled)
+                box = _box_around(labeled, margin)
                 self._repairs["people have no bbox: the extent of their keypoints is taken"] += 1
             if area is None:
                 area = AREA_OF_BOX * box[2] * box[3] if box else 0.0
-                if counts:
+                if counts and with_area:
                     self._repairs[
                         f"people have no usable area, which OKS needs: {AREA_OF_BOX} of their box is taken"
                     ] += 1
@@ -276,8 +283,8 @@ def _numbered(annotations: list[Entry]) -> list[Entry]:
     return [{**entry, "id": number} for number, entry in enumerate(annotations, 1)]
 
 
-def _box_around(points: NDArray[np.float64]) -> list[float]:
+def _box_around(points: NDArray[np.float64], share: float) -> list[float]:
     """Return the box, x, y, width, height, of labeled keypoints (N, 2), with a margin; empty around a single one."""
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = KEYPOINT_MARGIN * (high - low).max()
+    margin = share * (high - low).max()
     return [*(low - margin).tolist(), *(high - low + 2 * margin).tolist()]

@@ -1,15 +1,13 @@
 """Cards from the tables in `data/`.
 
 `models.tsv` has one line a pose model: facts as mmpose 1.x publishes them (its configs, model index and READMEs), and
-the sample model that ships with edgehr. `keypoints/*.json` has one keypoint set a file. `detectors.tsv` has one line a
-detector, `classifiers.tsv` one an image classifier, `segmenters.tsv` one a segmentation model; see the module of each.
+the sample model that ships with edgehr. The other tasks have tables and modules of their own beside this one.
 """
 
 from __future__ import annotations
 
 import csv
 import difflib
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,11 @@ from typing import Any
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.errors import EdgehrError
 from edgehr.files import read_json
-from edgehr.tasks.pose.spec import Decoding, KeypointSet, PoseSpec
+from edgehr.tasks.pose.spec import Decoding, PoseSpec
 from edgehr.zoo.classifiers import classifier_cards
 from edgehr.zoo.detectors import detector_cards
+from edgehr.zoo.keypoint_sets import keypoint_set
+from edgehr.zoo.landmarks import landmarks_cards
 from edgehr.zoo.segmenters import segmentation_cards
 
 DEFAULT_MODEL = "litehrnet-18-wider-naive-coco-256x192"
@@ -33,7 +33,7 @@ def all_cards() -> tuple[ModelCard, ...]:
     """List every known model: for pose, sorted by name, then the other tasks'."""
     with (_DATA / "models.tsv").open(newline="", encoding="utf-8") as file:
         poses = tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
-    return poses + detector_cards() + classifier_cards() + segmentation_cards()
+    return poses + landmarks_cards() + detector_cards() + classifier_cards() + segmentation_cards()
 
 
 def get_card(name: str) -> ModelCard:
@@ -70,9 +70,9 @@ def list_models(*words: str) -> list[ModelCard]:
     """List the cards of the known models that match all words, as `edgehr models` does.
 
     Args:
-        words: A category (``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``person`` for detectors,
-            ``image`` for classifiers), or a part of a name, task, data set, architecture, decoding or origin of
-            weights. Without words, all models.
+        words: A category (``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``face``, ``person`` for
+            detectors, ``image`` for classifiers), or a part of a name, task, data set, architecture, decoding or origin
+            of weights. Without words, all models.
     """
     categories = {card.category for card in all_cards()}
     found = []
@@ -82,18 +82,6 @@ def list_models(*words: str) -> list[ModelCard]:
         if all(word == card.category if word in categories else word in text for word in map(str.lower, words)):
             found.append(card)
     return found
-
-
-@cache
-def keypoint_set(name: str) -> KeypointSet:
-    """Read a keypoint set from `data/keypoints/`, by file stem."""
-    data = json.loads((_DATA / "keypoints" / f"{name}.json").read_text(encoding="utf-8"))
-    return KeypointSet(
-        names=tuple(data["names"]),
-        flip_pairs=tuple(map(tuple, data["flip_pairs"])),
-        skeleton=tuple(map(tuple, data["skeleton"])),
-        sigmas=tuple(data["sigmas"] or ()),
-    )
 
 
 # Keypoint set -> what it is on; the others are on the body.
@@ -132,7 +120,8 @@ def _parameters(architecture: str, variant: str) -> dict[str, Any]:
     number, _, kind = variant.partition("-")
     if architecture == "lite_hrnet":
         return {"depth": int(number), "variant": kind.replace("-", "_") or "lite"}
-    return {"width": int(number)}
+    # mmpose's configs for HRNetV2 upsample bilinearly where branches are fused, those for HRNet by nearest neighbors.
+    return {"width": int(number), **({"upsampling": "bilinear"} if architecture == "hrnetv2" else {})}
 
 
 def _weights(row: dict[str, str]) -> WeightsInfo:

@@ -6,6 +6,10 @@ The facts on YOLOX are from its repository (Megvii-BaseDetection/YOLOX, Apache-2
 the table is of the release's file (3,659,407 bytes) as independent public projects record it. Another export of the
 same weights, with the same answers, goes around under other names; the table knows it too. What is neither converts
 (`--weights`) as weights of the user's.
+
+The facts on YuNet are from OpenCV Zoo (`models/face_detection_yunet`, MIT) and from how OpenCV's FaceDetectorYN feeds
+and reads it. The address is of the commit at which public projects record the file of this hash. It takes any size that
+divides by 32; the card's is the one that the authors evaluate with, and `--size` sets another.
 """
 
 from __future__ import annotations
@@ -20,10 +24,18 @@ from edgehr.tasks.detection.spec import DetectionSpec
 DEFAULT_DETECTOR = "yolox-nano-coco-416x416"
 
 _TABLE = Path(__file__).parent / "data" / "detectors.tsv"
-_MEANING = (
-    "(N, A, 5 + C) float, for each of A places: box center and logarithm of its size in units of the place's stride, "
-    "probability of an object, probability of each class"
-)
+_MEANINGS = {
+    "yolox": {
+        "": "(N, A, 5 + C) float, for each of A places: box center and logarithm of its size in units of the place's "
+        "stride, probability of an object, probability of each class"
+    },
+    "yunet": {
+        "cls": "(N, A, 1) float, for each of A places of this stride: probability of a face",
+        "obj": "(N, A, 1) float: probability of an object",
+        "bbox": "(N, A, 4) float: box center and logarithm of its size, in strides",
+        "kps": "(N, A, 10) float: x, y of five points, in strides",
+    },
+}
 
 
 def detector_cards() -> tuple[ModelCard, ...]:
@@ -46,15 +58,21 @@ def _card(row: dict[str, str]) -> ModelCard:
         name=row["name"],
         task="detection",
         architecture=row["architecture"],
-        parameters={"variant": row["variant"]},
+        parameters={"variant": row["variant"]} if row["variant"] else {},
         dataset=row["dataset"],
         input=InputSpec(int(row["height"]), int(row["width"]), row["color"], mean, std, row["input"]),
-        outputs=(OutputSpec(row["output"], _MEANING),),
+        outputs=tuple(OutputSpec(name, _meaning(row["architecture"], name)) for name in row["output"].split(",")),
         spec=DetectionSpec(
             classes=tuple(row["classes"].split(",")),
             strides=tuple(int(stride) for stride in row["strides"].split(",")),
             letterbox=int(row["letterbox"]),
+            points=tuple(filter(None, row["points"].split(","))),
         ),
         weights=WeightsInfo("published", row["file"], row["url"], row["sha256"], row["license"], row["metric"]),
-        category="person",
+        category=row["category"],
     )
+
+
+def _meaning(architecture: str, output: str) -> str:
+    meanings = _MEANINGS[architecture]
+    return meanings.get(output.split("_")[0]) or meanings[""]

@@ -21,7 +21,7 @@ from edgehr.converters.onnx.target import OnnxTarget
 from edgehr.converters.source import OnnxSource, open_source
 from edgehr.converters.tensorrt.target import TensorRTTarget
 from edgehr.errors import CheckpointError, EdgehrError
-from edgehr.live.predictors.person_detector import PersonDetector
+from edgehr.live.predictors.detectors import PersonDetector
 from edgehr.runtimes import load
 from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tensorrt.bundle import Bundle

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from edgehr.assets import photographs
+from edgehr.zoo import get_card
 from edgehr.zoo.classifiers import imagenet_classes
 from tests.conftest import ROOT
+from tests.live.predictors.mean_face import mean_face, save_mean_face
 from tests.small_classifier import color_card, save_classifier
 from tests.small_segmenter import save_segmenter
 
@@ -30,13 +32,21 @@ def run_page(page: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ir: Path, detector_ir: Path, shared: Path) -> Path:
+def folder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sample_ir: Path,
+    detector_ir: Path,
+    yunet_ir: Path,
+    shared: Path,
+) -> Path:
     """A folder with the files that the pages speak of, which is the present one."""
     (tmp_path / "artifacts").mkdir()
     for name, model in (
         ("model", sample_ir),
         ("artifacts/litehrnet-18-wider-naive-coco-256x192-fp32", sample_ir),
         ("detector", detector_ir),
+        ("faces", yunet_ir),
     ):
         for suffix in (".xml", ".bin"):
             shutil.copy(model.with_suffix(suffix), tmp_path / f"{name}{suffix}")
@@ -44,6 +54,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ir: Path, det
     card = color_card(224, classes=names, synsets=synsets)
     save_classifier(tmp_path / "classifier.onnx", card, outputs=len(names))
     save_segmenter(tmp_path / "segmenter.onnx", (192, 192))
+    wflw = get_card("hrnetv2-w18-wflw-256x256")
+    save_mean_face(tmp_path / "landmarks.onnx", wflw, mean_face(shared, "wflw", wflw))
     portrait = next(path for path in photographs() if path.stem == "astronaut")
     shutil.copy(portrait, tmp_path / "person.jpg")
     shutil.copy(shared / "data" / "video" / "people.mp4", tmp_path / "video.mp4")
@@ -72,6 +84,9 @@ def test_the_page_on_embedding_runs(folder: Path, capsys: pytest.CaptureFixture[
     assert re.search(r"^\('person',\) 0\.\d\d$", said, re.MULTILINE)
     assert names["mask"].shape == names["likely"].shape == names["image"].shape[:2]
     assert (names["drawn"] != names["blurred"]).any()
+    assert re.search(r"^1 face with 98 landmarks, nose at \[22\d\. 1[12]\d\.\]$", said, re.MULTILINE)
+    assert "(1, 98, 2)\n" in said
+    assert "(1, 4) (1, 5, 2) [0.9" in said
 
 
 @pytest.mark.slow

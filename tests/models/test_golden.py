@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 from safetensors.numpy import save_file
 
 from edgehr.models import ARCHITECTURES, Network
+from edgehr.models.build import load
 from edgehr.models.checkpoints.loading import load_weights
+from edgehr.zoo import get_card
 
 # Golden file -> architecture and parameters.
 GOLDEN: dict[str, tuple[str, dict[str, Any]]] = {
@@ -60,6 +63,27 @@ def test_reproduces_the_reference(name: str, shared: Path, tmp_path: Path) -> No
         output = network(torch.from_numpy(image)).numpy()
     assert output.shape == expected.shape
     assert np.abs(output - expected).max() <= 1e-4 * expected.std()
+
+
+@pytest.mark.parametrize(
+    ("name", "card_name", "upsampling"),
+    [
+        # Computed without the `upsample` entry that mmpose's configs for published weights have.
+        ("hrnetv2_w18_face_mmpose", "hrnetv2-w18-wflw-256x256", "nearest"),
+        ("hrnetv2_w18_face_official", "hrnetv2-w18-official-wflw-256x256", "bilinear"),
+    ],
+)
+def test_face_cards_reproduce_the_reference(
+    name: str, card_name: str, upsampling: str, shared: Path, tmp_path: Path
+) -> None:
+    _, weights, image, expected = golden(shared / "golden", name)
+    save_file(weights, tmp_path / "checkpoint.safetensors")
+    card = get_card(card_name)
+    card = replace(card, parameters={**card.parameters, "upsampling": upsampling})
+    with torch.inference_mode():
+        output = load(card, tmp_path / "checkpoint.safetensors")(torch.from_numpy(image)).numpy()
+    assert output.shape == expected.shape
+    assert np.abs(output - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 def test_every_pose_golden_file_of_v1_and_lite_is_covered(shared: Path) -> None:

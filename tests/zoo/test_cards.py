@@ -11,7 +11,8 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.models.backbones.layers import check_size
-from edgehr.tasks.pose.spec import PoseSpec
+from edgehr.tasks.landmarks.spec import LandmarksSpec
+from edgehr.tasks.pose.spec import TopDownSpec
 from edgehr.tasks.pose.task import PoseTask
 from edgehr.zoo import (
     DEFAULT_DETECTOR,
@@ -23,12 +24,13 @@ from edgehr.zoo import (
     get_card,
 )
 
-# Not top-down heatmaps (bottom-up: ae, cid, dekr), another head (udp-regress), or faces, which are not here yet.
+# Not top-down heatmaps (bottom-up: ae, cid, dekr); nor is another head (udp-regress).
 NOT_SUPPORTED = ("ae_", "cid_", "dekr_")
 
 
 def pose_cards() -> list[ModelCard]:
-    return [card for card in all_cards() if isinstance(card.spec, PoseSpec)]
+    """Those of people, hands, animals, and faces."""
+    return [card for card in all_cards() if isinstance(card.spec, TopDownSpec)]
 
 
 def figures(metrics: str) -> set[float]:
@@ -50,6 +52,7 @@ def test_decoding_follows_the_name() -> None:
     for card in pose_cards():
         words = card.name.split("-")
         expected = next((word for word in ("dark", "udp") if word in words), "msra")
+        expected = "hrnet_face" if "official" in words else expected
         assert card.spec.decoding.method == expected, card.name
         assert card.spec.decoding.shift_flipped == (card.spec.decoding.warp == "affine"), card.name
 
@@ -60,11 +63,7 @@ def test_every_supported_checkpoint_of_mmpose_has_its_card(shared: Path) -> None
     cards = {card.weights.url: card for card in pose_cards() if card.weights.url}
     figures_of: dict[str, set[float]] = defaultdict(set)
     for row in published:
-        supported = (
-            not row["name"].startswith(NOT_SUPPORTED)
-            and "udp-regress" not in row["name"]
-            and not row["task"].startswith("Face")
-        )
+        supported = not row["name"].startswith(NOT_SUPPORTED) and "udp-regress" not in row["name"]
         assert (row["url"] in cards) == supported, row["name"]
         if supported:
             card = cards[row["url"]]
@@ -93,6 +92,57 @@ def test_flip_pairs_swap_left_and_right() -> None:
             assert not sided or {w.replace("left", "X").replace("right", "X") for w in words} == {
                 sided[0].replace("left", "X").replace("right", "X")
             }, (card.name, words)
+
+
+def test_hrnet_v2_of_mmpose_upsamples_bilinearly() -> None:
+    """As its configs say (`extra`, `upsample`), for hands and faces; the weights fit either way."""
+    cards = [card for card in pose_cards() if card.architecture == "hrnetv2"]
+    assert {card.category for card in cards} == {"hand", "face"}
+    assert {card.parameters["upsampling"] for card in cards} == {"bilinear"}
+
+
+def test_faces_have_the_landmarks_and_normalizers_of_their_sets() -> None:
+    cards = [card for card in all_cards() if isinstance(card.spec, LandmarksSpec)]
+    assert len(cards) == 14
+    facts = {card.dataset: (card.spec.num_outputs, card.spec.normalizer) for card in cards}
+    assert facts == {
+        "WFLW": (98, (60, 72)),
+        "300W": (68, (36, 45)),
+        "300W-LP": (68, (36, 45)),
+        "COCO-WholeBody-Face": (68, (36, 45)),
+        "COFW": (29, (8, 9)),
+        "AFLW": (19, ()),
+    }
+    for card in cards:
+        left, right = (
+            [i for i, name in enumerate(card.spec.keypoints.names) if name.startswith(side)]
+            for side in ("left", "right")
+        )
+        order = card.spec.keypoints.flip_indices
+        assert sorted(order[i] for i in left) == right, card.name
+        middle = set(range(len(order))) - set(left) - set(right)
+        assert all(order[i] == i for i in middle), card.name
+        assert ModelCard.from_json(card.to_json()) == card
+    assert get_card("hrnetv2-w18-wflw-256x256").spec.normalizer_name == "distance of right_eye1 and left_eye1"
+
+
+@pytest.mark.parametrize(("dataset", "name"), [("wflw", "wflw"), ("300w", "300w"), ("cofw", "cofw"), ("aflw", "aflw")])
+def test_right_is_right_in_annotated_faces(dataset: str, name: str, shared: Path) -> None:
+    """The person's right is on the left of the picture of a face that looks at the camera."""
+    keypoints = get_card(f"hrnetv2-w18-{name}-256x256").spec.keypoints
+    file = shared / "data" / "mmpose-samples" / dataset / f"test_{dataset}.json"
+    for face in json.loads(file.read_text())["annotations"]:
+        x = np.array(face["keypoints"]).reshape(-1, 3)[:, 0]
+        apart = [x[keypoints.flip_indices[i]] - x[i] for i, n in enumerate(keypoints.names) if n.startswith("right")]
+        assert np.mean(np.array(apart) > 0) > 0.9
+
+
+def test_the_face_detector_is_opencv_s() -> None:
+    card = get_card("yunet-widerface-640x640")
+    assert (card.category, card.spec.finds, card.weights.license) == ("face", "face", "MIT")
+    assert card.spec.points == ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+    assert len(card.outputs) == 12
+    assert len(card.weights.sha256) == 64
 
 
 def test_coco_is_coco() -> None:

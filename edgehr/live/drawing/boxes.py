@@ -17,7 +17,7 @@ TEXT = (30, 30, 30)
 
 
 def draw_boxes(image: NDArray[np.uint8], detections: Detections, class_names: Sequence[str] = ()) -> None:
-    """Draw boxes with class and score into an image, in place.
+    """Draw boxes with class and score, and the points of the objects, into an image, in place.
 
     Args:
         image: What inference takes: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4), also a view of another.
@@ -29,9 +29,10 @@ def draw_boxes(image: NDArray[np.uint8], detections: Detections, class_names: Se
     """
     width = max(round(min(image.shape[:2]) / 300), 1)
     scale = max(min(image.shape[:2]) / 1100, 0.4)
-    rows = zip(detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True)
+    columns = detections.boxes, detections.scores, detections.class_ids, np.clip(detections.points, -(2**20), 2**20)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     with canvas(image) as drawn:
-        for box, score, class_id in rows:
+        for box, score, class_id, points in rows:
             color = COLORS[class_id % len(COLORS)]
             left, top, right, bottom = (round(value) for value in box)
             cv2.rectangle(drawn, (left, top), (right, bottom), color, width, cv2.LINE_AA)
@@ -42,3 +43,5 @@ def draw_boxes(image: NDArray[np.uint8], detections: Detections, class_names: Se
             cv2.rectangle(drawn, (left, foot - high - below), (left + across, foot), color, cv2.FILLED)
             place = (left, foot - below // 2)
             cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, TEXT, 1, cv2.LINE_AA)
+            for x, y in points:
+                cv2.circle(drawn, (round(x), round(y)), width + 1, color, cv2.FILLED, cv2.LINE_AA)

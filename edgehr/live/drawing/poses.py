@@ -52,7 +52,7 @@ def draw_poses(
     """
     if keypoints is None:
         keypoints = poses.keypoint_set if poses.names else KeypointSet(tuple(map(str, range(poses.scores.shape[1]))))
-    style = _style(keypoints)
+    style = keypoint_style(keypoints)
     seen = poses.scores >= threshold
     widths = [_line_width(image, box) for box in poses.boxes.tolist()]
     people = zip(_dots(poses, seen, widths, style), _limbs(poses, seen, style), widths, poses.ids.tolist(), strict=True)
@@ -60,7 +60,7 @@ def draw_poses(
         for person, (dots, limbs, width, identity) in enumerate(people):
             _draw_skeleton(drawn, dots, limbs, width)
             if ids and identity >= 0 and dots:
-                _draw_id(drawn, identity, poses.boxes[person].tolist(), width)
+                draw_id(drawn, identity, poses.boxes[person].tolist(), width)
 
 
 def sides(keypoints: KeypointSet) -> list[str]:
@@ -73,7 +73,7 @@ def sides(keypoints: KeypointSet) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Style:
+class KeypointStyle:
     """How a set of keypoints is drawn: limbs (L, 2), their colors (L, 3), those of the keypoints (K, 3)."""
 
     limbs: NDArray[np.intp]
@@ -82,31 +82,32 @@ class _Style:
 
 
 @lru_cache(maxsize=16)
-def _style(keypoints: KeypointSet) -> _Style:
+def keypoint_style(keypoints: KeypointSet) -> KeypointStyle:
+    """Choose the colors of a set of keypoints: those of the sides that their names tell."""
     side = sides(keypoints)
     limb_colors = []
     for a, b in keypoints.skeleton:
         # A limb has the side of both ends, or of the one that has a side if the other is in the middle.
         known = {side[a], side[b]} - {"middle"}
         limb_colors.append(COLORS[known.pop()] if len(known) == 1 else MIDDLE)
-    return _Style(
+    return KeypointStyle(
         np.array(keypoints.skeleton, np.intp).reshape(-1, 2),
         np.array(limb_colors, float).reshape(-1, 3),
         np.array([COLORS[name] for name in side], float),
     )
 
 
-def _dots(poses: Poses, seen: NDArray[np.bool_], widths: list[int], style: _Style) -> list[list[Dot]]:
+def _dots(poses: Poses, seen: NDArray[np.bool_], widths: list[int], style: KeypointStyle) -> list[list[Dot]]:
     """List each person's keypoints that are seen: center and radius in 1/16 pixels, color."""
     radii = np.array(widths)[:, None] * (0.8 + 0.6 * np.clip(poses.scores, 0, 1)) * 2**SHIFT
-    parts = _fixed_point(poses), np.rint(radii).astype(int).tolist(), _fade(style.colors, poses.scores), seen.tolist()
+    parts = fixed_point(poses), np.rint(radii).astype(int).tolist(), _fade(style.colors, poses.scores), seen.tolist()
     return [
         [(center, radius, color) for center, radius, color, shown in zip(*person, strict=True) if shown]
         for person in zip(*parts, strict=True)
     ]
 
 
-def _limbs(poses: Poses, seen: NDArray[np.bool_], style: _Style) -> list[list[Limb]]:
+def _limbs(poses: Poses, seen: NDArray[np.bool_], style: KeypointStyle) -> list[list[Limb]]:
     """List each person's limbs of which both ends are seen: ends in 1/16 pixels, color."""
     first, second = style.limbs.T
     colors = _fade(style.limb_colors, np.minimum(poses.scores[:, first], poses.scores[:, second]))
@@ -114,7 +115,7 @@ def _limbs(poses: Poses, seen: NDArray[np.bool_], style: _Style) -> list[list[Li
     pairs = style.limbs.tolist()
     return [
         [(points[a], points[b], color) for (a, b), color, both in zip(pairs, *person, strict=True) if both]
-        for points, *person in zip(_fixed_point(poses), colors, shown, strict=True)
+        for points, *person in zip(fixed_point(poses), colors, shown, strict=True)
     ]
 
 
@@ -125,7 +126,7 @@ def _fade(colors: NDArray[np.float64], scores: NDArray[np.float32]) -> list[list
     return faded
 
 
-def _fixed_point(poses: Poses) -> list[list[Point]]:
+def fixed_point(poses: Poses) -> list[list[Point]]:
     """Convert the keypoints to 1/16 pixels, within what OpenCV takes."""
     rounded = np.rint(np.clip(poses.keypoints, -(2.0**20), 2.0**20) * 2**SHIFT)
     points: list[list[Point]] = rounded.astype(int).tolist()
@@ -150,7 +151,7 @@ def _draw_skeleton(image: NDArray[np.uint8], dots: list[Dot], limbs: list[Limb],
         cv2.circle(image, center, radius, color, -1, cv2.LINE_AA, SHIFT)
 
 
-def _draw_id(image: NDArray[np.uint8], identity: int, box: list[float], width: int) -> None:
+def draw_id(image: NDArray[np.uint8], identity: int, box: list[float], width: int) -> None:
     """Write a person's id over the middle of the box, kept inside the image."""
     scale, text = 0.4 + 0.08 * width, str(identity)
     (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)

@@ -16,7 +16,7 @@ from edgehr.errors import EdgehrError
 from edgehr.live.drawing.poses import draw_poses
 from edgehr.live.pipeline import run_pipeline
 from edgehr.live.predictors.base import Predictor
-from edgehr.live.predictors.person_detector import Detector, PersonDetector
+from edgehr.live.predictors.detectors import Detector, PersonDetector
 from edgehr.live.predictors.pose_sequence import PoseSequence, estimate_in_boxes
 from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.live.sources import Frame, Source

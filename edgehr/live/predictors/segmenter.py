@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgehr.errors import EdgehrError
 from edgehr.live.drawing.segmentation import blur_background, draw_segmentation
 from edgehr.live.predictors.base import Predictor
-from edgehr.live.predictors.person_detector import Detector, PersonDetector
+from edgehr.live.predictors.detectors import Detector, PersonDetector
 from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.spec import PERSON
 from edgehr.tasks.image.reading import as_bgr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,8 @@ MAX_AGE_S = 1.0
 CONFIRMED_AFTER = 3
 # Where a data set publishes no constants for OKS: those of COCO lie between 0.025 (eyes) and 0.107 (hips).
 DEFAULT_SIGMA = 0.07
+
+P = TypeVar("P", bound=Poses)
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Tracker:
         """Forget everybody; ids are not given again."""
         self._tracks.clear()
 
-    def __call__(self, poses: Poses, time_s: float) -> Poses:
+    def __call__(self, poses: P, time_s: float) -> P:
         """Identify the people of the next frame.
 
         Args:

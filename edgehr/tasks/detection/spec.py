@@ -8,21 +8,24 @@ from edgehr.card import ModelCard, TaskSpec
 from edgehr.errors import EdgehrError
 
 PERSON = "person"  # what COCO calls people
+FACE = "face"
 
 
 @dataclass(frozen=True)
 class DetectionSpec(TaskSpec):
-    """The classes of a YOLOX detector, and how pictures go in and boxes come out.
+    """The classes of a detector, and how pictures go in and boxes come out.
 
     Attributes:
         classes: Names, in the order of the network's class scores.
         strides: Pixels between the places at which each of the network's grids looks for objects, finest grid first.
         letterbox: Gray level (0-255) right of and below a picture that does not fill the input.
+        points: Names of the points that it finds of each object; none for most.
     """
 
     classes: tuple[str, ...]
     strides: tuple[int, ...] = (8, 16, 32)
     letterbox: int = 114
+    points: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -36,8 +39,8 @@ class DetectionSpec(TaskSpec):
 
     @property
     def num_outputs(self) -> int:
-        """Count the values of one candidate: four of its box, one for an object, one a class."""
-        return 5 + len(self.classes)
+        """Count the values of one candidate: four of its box, one for an object, one a class, two a point."""
+        return 5 + len(self.classes) + 2 * len(self.points)
 
     @property
     def finds(self) -> str:
@@ -61,4 +64,5 @@ class DetectionSpec(TaskSpec):
             ("letterbox", f"upper left, padded with gray {self.letterbox}"),
             ("boxes", f"strides {', '.join(map(str, self.strides))}"),
             ("classes", f"{len(self.classes)}: {', '.join(self.classes)}"),
+            *([("points", f"{len(self.points)}: {', '.join(self.points)}")] if self.points else []),
         ]

@@ -1,8 +1,7 @@
-"""Detection: a whole image in, boxes of objects out, for YOLOX networks.
+"""Detection: a whole image in, boxes of objects out.
 
-Method and conventions are YOLOX's (Ge et al., YOLOX: Exceeding YOLO Series in 2021): the picture keeps its proportions
-in the upper left of the input; each place of the network's grids (A in all, the finest grid first, row by row) gives
-one box, its center as an offset from the place and its size as a logarithm, both in units of the grid's stride.
+The picture keeps its proportions in the upper left of the input. What the network returns is read by the decoder of
+its architecture (`edgehr.tasks.detection.decoders`).
 """
 
 from __future__ import annotations
@@ -18,16 +17,13 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.opencv import cv2
 from edgehr.tasks.base import Outputs, Task
+from edgehr.tasks.detection.decoders import DECODERS
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.tasks.difference import OutputDifference, output_difference
 from edgehr.tasks.image.letterbox import Letterbox
 from edgehr.tasks.image.reading import as_bgr
 
-# Where YOLOX-nano misses as many people as it invents: on 100 images of COCO train2017, precision and recall are both
-# 0.73 at an overlap of 0.5.
-THRESHOLD = 0.4
-NMS = 0.5
 SCORE_THRESHOLD = 0.2  # of candidates that count where two models are compared
 
 Floats = NDArray[np.float32]
@@ -72,11 +68,11 @@ class BoxDifference(OutputDifference):
 
 
 class DetectionTask(Task):
-    """Pre- and post-processing of a YOLOX network.
+    """Pre- and post-processing of a detector.
 
     Args:
-        card: A card of task ``detection`` and architecture ``yolox``.
-        threshold: Smallest score (0 to 1) of an object.
+        card: A card of task ``detection`` and an architecture of `DECODERS`.
+        threshold: Smallest score (0 to 1) of an object; None takes what suits the architecture, as `nms` does.
         nms: Of two boxes of a class that overlap by more than this intersection over union (0 to 1), the less certain
             is dropped.
         classes: Names of the classes to find; None for all.
@@ -84,24 +80,28 @@ class DetectionTask(Task):
 
     spec_type = DetectionSpec
     evaluator = "edgehr.evaluation.boxes:BoxEvaluator"
-    predictor = "edgehr.live.predictors.person_detector:PersonDetector"
+    predictor = "edgehr.live.predictors.detectors:open_detector"
 
     def __init__(
-        self, card: ModelCard, threshold: float = THRESHOLD, nms: float = NMS, classes: Sequence[str] | None = None
+        self,
+        card: ModelCard,
+        threshold: float | None = None,
+        nms: float | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__(card)
         self.spec = card.spec_as(DetectionSpec)
-        if card.architecture != "yolox" or self._channels_last:
-            raise EdgehrError(f"{card.name}: only yolox detectors, channels first, can be read")
-        for name, value in (("threshold", threshold), ("nms", nms)):
+        if self._channels_last:
+            raise EdgehrError(f"{card.name}: detectors can be read with channels first only")
+        self.decoder = DECODERS.get(card.architecture)(card)
+        self.threshold = self.decoder.threshold if threshold is None else threshold
+        self.nms = self.decoder.nms if nms is None else nms
+        for name, value in (("threshold", self.threshold), ("nms", self.nms)):
             if not 0 <= value <= 1:
                 raise EdgehrError(f"{name} of the detector must be 0 to 1, got {value}")
-        self.threshold = threshold
-        self.nms = nms
         names = self.spec.classes if classes is None else classes
         self.class_ids = np.array([self.spec.class_id(name) for name in names], np.int64)
         spec = card.input
-        self._grid, self._strides = _grid(spec.height, spec.width, self.spec.strides)
         mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in (spec.mean, spec.std))
         self._normalization = None if not mean.any() and (std == 1).all() else (mean, std)
 
@@ -138,22 +138,21 @@ class DetectionTask(Task):
         Each place may hold an object of every class that it scores high enough; suppression is among boxes of a class.
 
         Args:
-            outputs: What the network returned: its one output, (1, A, 5 + classes).
+            outputs: What the network returned for the one picture.
             context: What `preprocess` returned with the input.
 
         Raises:
-            TensorError: The output is of another form.
+            TensorError: An output is missing or of another form.
         """
-        raw, shape = self._output(outputs), (1, *self._shape)
-        if raw.shape != shape:
-            raise TensorError(f"{self.card.outputs[0].name} must be {shape}, got {raw.shape}")
-        all_scores = self.scores(raw)[0]
+        self._check(outputs, pictures=1)
+        all_scores = self.decoder.scores(outputs)[0][:, self.class_ids]
         found, columns = np.nonzero(all_scores >= self.threshold)
         class_ids, scores = self.class_ids[columns], all_scores[found, columns]
-        boxes = context.to_image(self._decode(raw[0, found], found))
+        boxes = context.to_image(self.decoder.boxes(outputs, 0, found))
+        points = self.decoder.points(outputs, 0, found) / np.float32(context.scale)
         # Boxes beside the picture have no area left; comparisons with NaN are false.
-        whole = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        detections = Detections(boxes[whole], scores[whole], class_ids[whole])
+        whole: NDArray[np.bool_] = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        detections = Detections(boxes, scores, class_ids, points)[whole]
         kept = [
             np.flatnonzero(detections.class_ids == class_id)[_suppress(of_class, self.threshold, self.nms)]
             for class_id in np.unique(detections.class_ids)
@@ -163,8 +162,8 @@ class DetectionTask(Task):
         return detections[order[np.argsort(-detections.scores[order], kind="stable")]]
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Give the shape of the candidates of one picture: A places, 5 + classes."""
-        return {self.card.outputs[0].name: self._shape}
+        """Give the shape of each output for one picture."""
+        return self.decoder.output_shapes()
 
     @property
     def setting(self) -> dict[str, str]:
@@ -173,11 +172,12 @@ class DetectionTask(Task):
 
     def compare(self, outputs: Outputs, others: Outputs) -> BoxDifference:
         """Measure how far raw outputs and the boxes of the same places are apart; see `Task.compare`."""
-        difference = output_difference(outputs, others)
-        one, two = (self._output(each).astype(np.float32) for each in (outputs, others))
-        scores, other_scores = (self.scores(raw).max(axis=-1) for raw in (one, two))
+        for each in (outputs, others):
+            self._check(each)
+        difference = output_difference(*(self.decoder.joined(each) for each in (outputs, others)))
+        scores, other_scores = (self.scores(each).max(axis=-1) for each in (outputs, others))
         seen = scores > SCORE_THRESHOLD
-        moved = np.abs(self.boxes(one) - self.boxes(two))[seen]
+        moved = np.abs(self.boxes(outputs) - self.boxes(others))[seen]
         return BoxDifference(
             **difference,
             boxes_largest=float(moved.max(initial=0)),
@@ -186,37 +186,25 @@ class DetectionTask(Task):
             boxes=len(moved),
         )
 
-    def scores(self, raw: NDArray[Any]) -> Floats:
-        """Score objects of each wanted class at each place: raw output (N, A, 5 + classes) -> (N, A, C) float32."""
-        scores: Floats = raw[..., 4:5].astype(np.float32) * raw[..., 5 + self.class_ids].astype(np.float32)
-        return scores
+    def _check(self, outputs: Outputs, pictures: int | None = None) -> None:
+        """Raise TensorError where outputs are missing or of another form, or not of so many pictures."""
+        for name, shape in self.output_shapes().items():
+            if name not in outputs:
+                found = ", ".join(map(repr, outputs)) or "nothing"
+                raise TensorError(f"{self.card.name} returns {name!r}, got {found}")
+            count = pictures or len(outputs[name])
+            if outputs[name].shape != (count, *shape):
+                raise TensorError(f"{name} must be {(count, *shape)}, got {outputs[name].shape}")
 
-    def boxes(self, raw: NDArray[Any]) -> Floats:
-        """Decode the box of each place: raw output (N, A, 5 + classes) -> (N, A, 4) float32 xyxy, input pixels."""
-        return self._decode(raw, np.arange(raw.shape[1]))
+    def scores(self, outputs: Outputs) -> Floats:
+        """Score objects of each wanted class at each place, (N, A, C) float32."""
+        return self.decoder.scores(outputs)[..., self.class_ids]
 
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return len(self._grid), self.spec.num_outputs
-
-    def _decode(self, rows: NDArray[Any], index: NDArray[np.intp]) -> Floats:
-        """Decode boxes (..., n, 4) of raw rows (..., n, 5 + classes) at n places."""
-        values, stride = rows[..., :4].astype(np.float32), self._strides[index, None]
-        center = (values[..., :2] + self._grid[index]) * stride
-        with np.errstate(over="ignore"):  # becomes infinite and is clipped
-            half = np.exp(values[..., 2:]) * (stride / 2)
-        return np.concatenate([center - half, center + half], axis=-1)
-
-
-def _grid(height: int, width: int, strides: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """List the places of all grids: (A, 2) float32 x, y in units of the stride, and their strides (A,)."""
-    grids = []
-    for stride in strides:
-        rows, columns = height // stride, width // stride
-        y, x = np.divmod(np.arange(rows * columns), columns)
-        grids.append(np.stack([x, y, np.full_like(x, stride)], axis=1))
-    table = np.concatenate(grids).astype(np.float32)
-    return table[:, :2].copy(), table[:, 2].copy()
+    def boxes(self, outputs: Outputs) -> Floats:
+        """Decode the box of each place, (N, A, 4) float32 xyxy, input pixels."""
+        places = np.arange(len(self.decoder.places))
+        pictures = len(outputs[self.card.outputs[0].name])
+        return np.stack([self.decoder.boxes(outputs, picture, places) for picture in range(pictures)])
 
 
 def _suppress(detections: Detections, threshold: float, overlap: float) -> NDArray[np.intp]:

@@ -1,11 +1,13 @@
 """Boxes, and the geometry between an image and the crop that a top-down network takes.
 
-Conventions are mmpose's: the box is widened to the network's aspect ratio, then padded by 1.25. Two ways to lay the
+Conventions are mmpose's: the box is widened to the network's aspect ratio, then padded by 1.25. Several ways to lay the
 window onto the crop exist, and a network must be fed the way it was trained:
 
 - ``affine``: window edges to crop edges, as in the original SimpleBaseline and HRNet code.
 - ``udp``: window corners to the centers of the corner pixels, size-1 units (Huang et al.: The Devil is in the Details,
   CVPR 2020).
+- ``hrnet_face``: as ``affine``, at whole image pixels, in the crop (`edgehr.tasks.image.whole_pixels`) and in the
+  result (HRNet-Facial-Landmark-Detection).
 """
 
 from __future__ import annotations
@@ -83,6 +85,10 @@ class Windows:
         Returns:
             (N, K, 2) float32 x, y in image pixels.
         """
+        if warp == "hrnet_face":  # cut off to whole pixels, counted from 1
+            corners, sizes = self.center.astype(np.float64) - self.size / 2.0, self.size.astype(np.float64)
+            places = keypoints.astype(np.float64) / grid * sizes[:, None] + corners[:, None]
+            return (np.trunc(places) + 1).astype(np.float32)
         corner = self.center - self.size * np.float32(0.5)
         return fraction_of_window(keypoints, grid, warp) * self.size[:, None] + corner[:, None]
 

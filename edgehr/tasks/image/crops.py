@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgehr.opencv import cv2
 from edgehr.tasks.image.boxes import Windows
 from edgehr.tasks.image.reading import Image
+from edgehr.tasks.image.whole_pixels import cut_whole_pixels
 
 # OpenCV 4 warps images of fewer than 2 ** 15 pixels a side. Also of the part that is reduced before.
 MOST_PIXELS = 2**15 - 2
@@ -25,12 +26,16 @@ def cut_out(image: Image, windows: Windows, size: tuple[int, int], warp: str) ->
         image: (H, W, 3) uint8.
         windows: N windows, in pixels of the image.
         size: Width and height of a crop.
-        warp: `affine` or `udp`, see `edgehr.tasks.image.boxes`.
+        warp: `affine`, `udp` or `hrnet_face`, see `edgehr.tasks.image.boxes`.
 
     Yields:
         (3, height, width) uint8 planes in the image's order of colors, overwritten by the next crop.
     """
     width, height = size
+    if warp == "hrnet_face":
+        for center, side in zip(windows.center.astype(np.float64), windows.size.max(axis=1).tolist(), strict=True):
+            yield np.ascontiguousarray(cut_whole_pixels(image, center, side, width).transpose(2, 0, 1))
+        return
     large = max(image.shape[:2]) > MOST_PIXELS
     source = image if large or len(windows.center) < 2 else _with_fourth_channel(image, windows)
     channels = source.shape[2]

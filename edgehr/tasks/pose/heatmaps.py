@@ -4,8 +4,11 @@
 - ``dark``: a Newton step on the logarithm of the smoothed map (Zhang et al.: Distribution-Aware Coordinate
   Representation, CVPR 2020), with second derivatives over two pixels.
 - ``udp``: the same step with second derivatives over one pixel (Huang et al., CVPR 2020).
+- ``hrnet_face``: the quarter pixel, then half a pixel to the middle of the heatmap pixel, which the crops of
+  HRNet-Facial-Landmark-Detection ask for.
 
-Results agree with mmpose 1.x. Where a map has no positive value, the keypoint is (-1, -1) and the score its maximum.
+Results agree with mmpose 1.x, and with that repository. Where a map has no positive value, the keypoint is (-1, -1) and
+the score its maximum.
 """
 
 from __future__ import annotations
@@ -51,8 +54,7 @@ def decode(heatmaps: NDArray[Any], decoding: Decoding) -> tuple[Floats, Floats]:
     found = np.flatnonzero(scores > 0)
     keypoints[scores <= 0] = -1
     if len(found):
-        refine = {"msra": _quarter_offset, "dark": _dark_offset, "udp": _udp_offset}[decoding.method]
-        keypoints[found] += refine(maps, found, x[found], y[found], decoding.blur_kernel)
+        keypoints[found] += _REFINEMENTS[decoding.method](maps, found, x[found], y[found], decoding.blur_kernel)
     return keypoints.reshape(people, joints, 2), scores.reshape(people, joints)
 
 
@@ -79,10 +81,24 @@ def _quarter_offset(maps: Floats, found: Ints, x: Ints, y: Ints, _: int) -> Floa
     _, height, width = maps.shape
     # Peaks on the first two or the last columns (rows) stay where they are, as in mmpose.
     inner_x, inner_y = (x > 1) & (x < width - 1) & (y > 0), (y > 1) & (y < height - 1) & (x > 0)
+    steps: Floats = _quarter_steps(maps, found, x, y) * np.stack([inner_x, inner_y], axis=1)
+    return steps
+
+
+def _hrnet_face_offset(maps: Floats, found: Ints, x: Ints, y: Ints, _: int) -> Floats:
+    _, height, width = maps.shape
+    inner = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
+    steps: Floats = _quarter_steps(maps, found, x, y) * inner[:, None] + np.float32(0.5)
+    return steps
+
+
+def _quarter_steps(maps: Floats, found: Ints, x: Ints, y: Ints) -> Floats:
+    """Step a quarter pixel towards the higher neighbor on each axis, (M, 2)."""
+    _, height, width = maps.shape
     right, left = np.minimum(x + 1, width - 1), np.maximum(x - 1, 0)
     below, above = np.minimum(y + 1, height - 1), np.maximum(y - 1, 0)
-    dx = np.sign(maps[found, y, right] - maps[found, y, left]) * inner_x
-    dy = np.sign(maps[found, below, x] - maps[found, above, x]) * inner_y
+    dx = np.sign(maps[found, y, right] - maps[found, y, left])
+    dy = np.sign(maps[found, below, x] - maps[found, above, x])
     return np.stack([dx, dy], axis=1) * np.float32(0.25)
 
 
@@ -215,3 +231,6 @@ def _rescaled_maps(maps: Floats, kernel: int) -> Floats:
     factors: Floats = maps.max(axis=(1, 2)) / np.where(maxima > 0, maxima, 1)
     result: Floats = smoothed * factors[:, None, None]
     return result
+
+
+_REFINEMENTS = {"msra": _quarter_offset, "dark": _dark_offset, "udp": _udp_offset, "hrnet_face": _hrnet_face_offset}

@@ -1,16 +1,17 @@
-"""PoseSpec: what the pose task has to know of a model, as plain data."""
+"""What top-down heatmap tasks, pose first of all, have to know of a model, as plain data."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 from edgehr.card import ModelCard, TaskSpec
 from edgehr.errors import EdgehrError
 
-DECODINGS = ("msra", "dark", "udp")
-WARPS = ("affine", "udp")
+DECODINGS = ("msra", "dark", "udp", "hrnet_face")
+WARPS = ("affine", "udp", "hrnet_face")
 PADDING = 1.25  # mmpose's and HRNet's own
 
 
@@ -19,9 +20,11 @@ class Decoding:
     """The way from heatmaps to keypoints; `edgehr.tasks.pose.heatmaps` has the methods.
 
     Attributes:
-        method: ``msra`` (quarter offset), ``dark`` (DARK, CVPR 2020) or ``udp`` (UDP, CVPR 2020).
+        method: ``msra`` (quarter offset), ``dark`` (DARK, CVPR 2020), ``udp`` (UDP, CVPR 2020) or ``hrnet_face``
+            (the quarter offset of the official HRNet-Facial-Landmark-Detection).
         blur_kernel: Side of the Gaussian that ``dark`` and ``udp`` smooth with, heatmap pixels, odd.
-        warp: How the crop was cut in training: ``affine`` (pixel edges) or ``udp`` (corner pixel centers).
+        warp: How the crop was cut in training: ``affine`` (pixel edges), ``udp`` (corner pixel centers) or
+            ``hrnet_face`` (whole pixels, as that repository does).
         shift_flipped: In a flip test, move the flipped heatmaps one pixel right before averaging.
     """
 
@@ -97,14 +100,16 @@ def _other_side(found: re.Match[str]) -> str:
 
 
 @dataclass(frozen=True)
-class PoseSpec(TaskSpec):
-    """A top-down heatmap model's keypoints, and how they are read from its heatmaps.
+class TopDownSpec(TaskSpec):
+    """The keypoints of a network that looks into boxes, and how they are read from its heatmaps.
 
     Attributes:
         keypoints: What the heatmaps stand for.
         decoding: How a heatmap becomes a keypoint.
         padding: Factor by which a box is enlarged before it is cut out, as in training.
     """
+
+    points: ClassVar[str] = "keypoints"  # what the task calls them
 
     keypoints: KeypointSet
     decoding: Decoding = Decoding()
@@ -114,7 +119,7 @@ class PoseSpec(TaskSpec):
         if self.padding <= 0:
             raise EdgehrError(f"padding must be above 0 (1 leaves boxes as they are), got {self.padding}")
         if not self.keypoints.names:
-            raise EdgehrError("a pose model needs keypoints, the card names none")
+            raise EdgehrError(f"the model needs {self.points}, the card names none")
 
     @property
     def num_outputs(self) -> int:
@@ -124,7 +129,7 @@ class PoseSpec(TaskSpec):
     @property
     def finds(self) -> str:
         """Say how many keypoints the model finds."""
-        return f"{len(self.keypoints.names)} keypoints"
+        return f"{len(self.keypoints.names)} {self.points}"
 
     @property
     def decoding_name(self) -> str:
@@ -138,18 +143,23 @@ class PoseSpec(TaskSpec):
             ("layout", f"{card.layout} (image and heatmaps)"),
             ("decoding", f"{decoding.method}, warp {decoding.warp}, blur {decoding.blur_kernel}"),
             ("padding", f"{self.padding:g} times the box"),
-            ("keypoints", f"{len(names)}: {', '.join(names)}"),
+            (self.points, f"{len(names)}: {', '.join(names)}"),
         ]
 
 
+@dataclass(frozen=True)
+class PoseSpec(TopDownSpec):
+    """The keypoints of people, hands or animals, and how they are read from a network's heatmaps."""
+
+
 def with_decoding(card: ModelCard, method: str | None = None, warp: str | None = None) -> ModelCard:
-    """Return a pose model's card with another decoding method or warp.
+    """Return the card of a model for pose or landmarks with another decoding method or warp.
 
     Raises:
-        EdgehrError: It is not a pose model, or there is no such method or warp.
+        EdgehrError: It returns no heatmaps, or there is no such method or warp.
     """
-    if not isinstance(card.spec, PoseSpec):
-        raise EdgehrError(f"{card.name} returns no heatmaps: decoding and warp go with pose models")
+    if not isinstance(card.spec, TopDownSpec):
+        raise EdgehrError(f"{card.name} returns no heatmaps: decoding and warp go with models for pose or landmarks")
     decoding = card.spec.decoding
     changed = replace(decoding, method=method or decoding.method, warp=warp or decoding.warp)
     return replace(card, spec=replace(card.spec, decoding=changed))

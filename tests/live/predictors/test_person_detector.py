@@ -15,7 +15,7 @@ import pytest
 from edgehr.assets import photographs
 from edgehr.errors import EdgehrError
 from edgehr.live.predictors import base
-from edgehr.live.predictors.person_detector import Detector, PersonDetector
+from edgehr.live.predictors.detectors import Detector, PersonDetector
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.tasks.detection.detections import Detections
 from edgehr.zoo import DEFAULT_DETECTOR, get_card

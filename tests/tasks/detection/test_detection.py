@@ -164,7 +164,7 @@ def test_wrong_outputs_and_settings_are_refused() -> None:
     assert isinstance(Task.for_card(CARD), DetectionTask)
     with pytest.raises(TensorError, match="looks at whole images"):
         task.preprocess(np.zeros((50, 50, 3), np.uint8), [0, 0, 10, 10])
-    with pytest.raises(EdgehrError, match="only yolox"):
+    with pytest.raises(EdgehrError, match="unknown detector architecture 'ssd': expected one of yolox, yunet"):
         DetectionTask(replace(CARD, architecture="ssd"))
     with pytest.raises(TensorError, match="detections need"):
         Detections(np.zeros((2, 4), np.float32), np.zeros(3, np.float32))
@@ -178,7 +178,7 @@ def test_other_sizes_and_strides() -> None:
     task = DetectionTask(replace(CARD, input=spec, spec=detection))
     assert task.output_shapes() == {"output": (4 * 8 + 2 * 4, 7)}
     raw = np.zeros((1, 40, 7), np.float32)
-    boxes = task.boxes(raw)
+    boxes = task.boxes({"output": raw})
     assert boxes[0, 0].tolist() == [-8, -8, 8, 8]
     assert boxes[0, 31].tolist() == [7 * 16 - 8, 3 * 16 - 8, 7 * 16 + 8, 3 * 16 + 8]
     assert boxes[0, 39].tolist() == [3 * 32 - 16, 32 - 16, 3 * 32 + 16, 32 + 16]

@@ -1,0 +1,128 @@
+"""Finding people, faces and other objects in images."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+from edgehr.live.drawing.boxes import draw_boxes
+from edgehr.live.predictors.base import Predictor
+from edgehr.runtimes import Runtime
+from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.detection.spec import FACE, PERSON
+from edgehr.tasks.detection.task import DetectionTask
+
+
+class Detector(Protocol):
+    """Anything that finds people or faces in one image: a `PersonDetector`, or a function of the application's own."""
+
+    def __call__(self, image: NDArray[Any]) -> Detections:
+        """Find people, or what else is looked for.
+
+        Args:
+            image: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4).
+
+        Returns:
+            Their boxes in image pixels.
+        """
+
+
+class ObjectDetector(Predictor[DetectionTask, Detections]):
+    """A detection model, one inference a call. Safe to call from several threads.
+
+    Args:
+        model: A converted detector, or a runtime that is open already (it stays the caller's to close), of any batch,
+            in any backend.
+        threshold: Smallest score of an object, 0 to 1; None takes what suits the model, as `nms` does.
+        nms: Intersection over union (0 to 1) above which two boxes are taken for the same object.
+        device: Where the model runs, as for `edgehr.load`.
+        threads: Threads of one inference.
+        card: What the model is, for a published ONNX file, which does not say it itself.
+
+    Attributes:
+        classes: What is looked for; None for all that the model knows.
+
+    Raises:
+        EdgehrError: The model cannot be opened, is no detector of these classes, or takes another input than its card
+            says.
+    """
+
+    classes: ClassVar[tuple[str, ...] | None] = None
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Runtime,
+        *,
+        threshold: float | None = None,
+        nms: float | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        card: ModelCard | None = None,
+    ) -> None:
+        super().__init__(
+            model,
+            lambda card: DetectionTask(card, threshold, nms, self.classes),
+            device=device,
+            threads=threads,
+            card=card,
+        )
+        spec, expected = self.runtime.inputs[0], (3, self.card.input.height, self.card.input.width)
+        fits = len(spec.shape) == 4 and all(
+            have in (None, want) for have, want in zip(spec.shape[1:], expected, strict=True)
+        )
+        if not fits:
+            self.close()
+            raise EdgehrError(
+                f"the detector takes {spec}, but {self.card.name} is of {expected[1]}x{expected[2]}: is it another "
+                "model?"
+            )
+
+    def __call__(self, image: NDArray[Any]) -> Detections:
+        """Find objects.
+
+        Args:
+            image: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4).
+
+        Returns:
+            Their boxes in image pixels, the most certain first.
+
+        Raises:
+            TensorError: The image has another form.
+        """
+        batch, context = self.task.preprocess(image)
+        return self.task.postprocess(self.runtime.infer_batch(batch), context)
+
+    def draw(self, image: NDArray[np.uint8], result: Detections) -> None:
+        """Draw boxes, and points that were found, into an image, in place."""
+        draw_boxes(image, result, self.task.spec.classes)
+
+
+class PersonDetector(ObjectDetector):
+    """A detector that finds people; see `ObjectDetector`."""
+
+    found = "people"
+    classes = (PERSON,)
+
+
+class FaceDetector(ObjectDetector):
+    """A detector that finds faces; see `ObjectDetector`."""
+
+    found = "faces"
+    classes = (FACE,)
+
+
+def open_detector(model: str | os.PathLike[str] | Runtime, **options: Any) -> ObjectDetector:
+    """Open a detector as one of people or faces, if it knows them, or else of all that it knows."""
+    detector = ObjectDetector(model, **options)
+    for name, kind in ((PERSON, PersonDetector), (FACE, FaceDetector)):
+        if name in detector.task.spec.classes:
+            opened = kind(detector.runtime, **options)
+            if detector.runtime is not model:
+                opened.owns(detector.runtime)
+            return opened
+    return detector

@@ -1,0 +1,87 @@
+"""Decoders: how a detector's outputs become boxes, one module an architecture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgehr.card import ModelCard
+from edgehr.registry import Registry
+from edgehr.tasks.base import Outputs
+from edgehr.tasks.detection.spec import DetectionSpec
+
+Floats = NDArray[np.float32]
+
+
+class Decoder(ABC):
+    """Reads what a detector returned.
+
+    A network looks for objects at A places of its input: those of its grids, the finest first, row by row.
+
+    Args:
+        card: The detector.
+
+    Attributes:
+        threshold: Smallest score of an object, unless the user says otherwise.
+        nms: Likewise the intersection over union above which the less certain of two boxes is dropped.
+        evaluation_threshold: The threshold with which the authors evaluate.
+        evaluation_nms: Likewise.
+    """
+
+    threshold: ClassVar[float]
+    nms: ClassVar[float]
+    evaluation_threshold: ClassVar[float]
+    evaluation_nms: ClassVar[float]
+
+    def __init__(self, card: ModelCard) -> None:
+        self.spec = card.spec_as(DetectionSpec)
+        self.names = [output.name for output in card.outputs]
+        grids = []
+        for stride in self.spec.strides:
+            rows, columns = card.input.height // stride, card.input.width // stride
+            y, x = np.divmod(np.arange(rows * columns), columns)
+            grids.append(np.stack([x, y, np.full_like(x, stride)], axis=1))
+        table = np.concatenate(grids).astype(np.float32)
+        self.places, self.strides = table[:, :2].copy(), table[:, 2:].copy()
+
+    @abstractmethod
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Give the shape of each output for one picture."""
+
+    @abstractmethod
+    def scores(self, outputs: Outputs) -> Floats:
+        """Score objects of each class at each place, (N, A, C) float32, 0 to 1."""
+
+    @abstractmethod
+    def boxes(self, outputs: Outputs, picture: int, index: NDArray[np.intp]) -> Floats:
+        """Give the boxes at n places of a picture, (n, 4) float32 xyxy, input pixels."""
+
+    def points(self, outputs: Outputs, picture: int, index: NDArray[np.intp]) -> Floats:
+        """Give the points of the objects at n places of a picture, (n, P, 2) float32 x, y, input pixels."""
+        return np.zeros((len(index), 0, 2), np.float32)
+
+    def joined(self, outputs: Outputs) -> Outputs:
+        """Join outputs of one kind, whose differences are measured together: a grid may hold next to nothing."""
+        return outputs
+
+    # For decoders.
+
+    def _around_places(self, values: NDArray[Any], index: NDArray[np.intp]) -> Floats:
+        """Decode boxes from (n, 4): center from the place on, and logarithms of width and height, in strides."""
+        values, stride = values.astype(np.float32), self.strides[index]
+        center = (values[:, :2] + self.places[index]) * stride
+        with np.errstate(over="ignore"):  # becomes infinite and is clipped
+            half = np.exp(values[:, 2:]) * (stride / 2)
+        return np.concatenate([center - half, center + half], axis=1)
+
+
+DECODERS: Registry[type[Decoder]] = Registry(
+    "detector architecture",
+    {
+        "yolox": "edgehr.tasks.detection.yolox:YoloxDecoder",
+        "yunet": "edgehr.tasks.detection.yunet:YunetDecoder",
+    },
+)

@@ -1,0 +1,35 @@
+"""Sets of keypoints and landmarks, from `data/keypoints/*.json`."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edgehr.tasks.pose.spec import KeypointSet
+
+_FOLDER = Path(__file__).parent / "data" / "keypoints"
+
+
+@cache
+def keypoint_set(name: str) -> KeypointSet:
+    """Read a set of keypoints, by file stem."""
+    data = _read(name)
+    return KeypointSet(
+        names=tuple(data["names"]),
+        flip_pairs=tuple(map(tuple, data["flip_pairs"])),
+        skeleton=tuple(map(tuple, data["skeleton"])),
+        sigmas=tuple(data["sigmas"] or ()),
+    )
+
+
+@cache
+def normalizer(name: str) -> tuple[int, ...]:
+    """Tell by the distance of which landmarks of a set errors are divided; none for the size of the face."""
+    return tuple(_read(name)["normalizer"])
+
+
+def _read(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return data
