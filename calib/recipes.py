@@ -117,6 +117,10 @@ RECIPES: dict[tuple[str, str], dict[str, Recipe]] = {
 }
 
 
+# The other networks on HRNet's backbone are quantized as it is.
+RECIPES |= {(name, ""): RECIPES["hrnet", ""] for name in ("hrnetv2", "hrnet_ocr", "hrnet_classifier")}
+
+
 def recipe_for(card: ModelCard, kind: str) -> Recipe:
     """Return the recipe of a model's family for the INT8 of a target.
 

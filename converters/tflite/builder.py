@@ -19,6 +19,7 @@ _TYPES = {
     np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
 }
 # Versions in which operators take INT8 or have the options that are written; every other operator has version 1.
 _VERSIONS = {

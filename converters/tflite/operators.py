@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from onnx import helper
 
 from edgehr.calib.quantizer.graph.onnx_graph import Operator
 from edgehr.converters.tflite.data_movement import (
@@ -21,7 +22,7 @@ from edgehr.converters.tflite.data_movement import (
     write_transpose,
 )
 from edgehr.converters.tflite.layers import NHWC, pad, write_convolution, write_gemm, write_matmul
-from edgehr.converters.tflite.tensors import Tensors, clip_bounds, unwritable
+from edgehr.converters.tflite.tensors import Tensors, channels_last, clip_bounds, unwritable
 
 _UNARY = {
     "Exp": "EXP",
@@ -159,6 +160,29 @@ def _write_resize(tensors: Tensors, operator: Operator) -> None:
         raise unwritable(operator, f"by {mode.decode()}, {how.decode()}")
 
 
+def _write_arg_max(tensors: Tensors, operator: Operator) -> None:
+    name, result = operator.inputs[0], operator.outputs[0]
+    rank, layout = tensors.rank(name), channels_last(tensors.rank(name))
+    axis = operator.attributes.get("axis", 0) % rank
+    if operator.attributes.get("keepdims", 1) or operator.attributes.get("select_last_index", 0):
+        raise unwritable(operator, "that keeps its dimension or takes the last of equals")
+    options = schema.ArgMaxOptionsT()
+    options.outputType = schema.TensorType.INT32
+    left = [other for other in range(rank) if other != axis]
+    made = tuple(left.index(other) for other in layout if other != axis)
+    labels = tensors.store(result, made, np.int32)
+    place = tensors.builder.integers([layout.index(axis)])
+    tensors.builder.add("ARG_MAX", [tensors.get(name, layout), place], [labels], options)
+
+
+def _write_cast(tensors: Tensors, operator: Operator) -> None:
+    kind = helper.tensor_dtype_to_np_dtype(operator.attributes["to"])
+    layout, (source,) = tensors.layouts[operator.inputs[0]], tensors.data(operator)
+    tensors.builder.add(
+        "CAST", [source], [tensors.store(operator.outputs[0], layout, kind.type)], schema.CastOptionsT()
+    )
+
+
 def _write_instance_norm(tensors: Tensors, operator: Operator) -> None:
     """Write (x - mean) / sqrt(variance + epsilon) * scale + bias, each channel by itself."""
     name, scale, bias = operator.inputs
@@ -185,7 +209,9 @@ def _write_instance_norm(tensors: Tensors, operator: Operator) -> None:
 WRITERS: dict[str, Callable[[Tensors, Operator], None]] = {
     **dict.fromkeys(_UNARY, _write_unary),
     **dict.fromkeys(_BINARY, _write_binary),
+    "ArgMax": _write_arg_max,
     "AveragePool": _write_pool,
+    "Cast": _write_cast,
     "Clip": _write_clip,
     "Concat": write_concat,
     "Conv": write_convolution,

@@ -193,6 +193,12 @@ class Tensors:
             name = activation.outputs[0]
         self.builder.add(kind, inputs, [self.result(operator, name, layout)], options)
 
+    def store(self, name: str, layout: Layout, kind: type[np.generic]) -> int:
+        """Return a new tensor of another type, which operators on float do not read, for what an operator makes."""
+        self.layouts[name] = layout
+        number = self._stored[name, False, layout] = self.builder.tensor(self.shape(name, layout), kind)
+        return number
+
     def intermediate(self, kind: str, inputs: Sequence[int], shape: Sequence[int], options: Any = None) -> int:
         """Add a float operator whose result has no name in the graph."""
         result = self.builder.tensor(shape, np.float32)

@@ -42,12 +42,12 @@ def write_int8(network: SimulatedNetwork, card: ModelCard, batch: int = 1) -> by
 def write(tensors: Tensors, card: ModelCard) -> bytes:
     """Write all operators of a graph, not yet rewritten into what runtimes are fast at."""
     graph, layouts = tensors.graph, {}
-    for name in (graph.input, graph.output):
+    for name in (graph.input, graph.result):
         rank = tensors.rank(name)
         layouts[name] = channels_last(rank) if card.layout == "nhwc" and rank == 4 else tuple(range(rank))
     source = tensors.make_input(graph.input, layouts[graph.input])
-    for operator in graph.operators:
+    for operator in (*graph.operators, *graph.tail):
         if operator.name not in tensors.done:
             write_operator(tensors, operator)
-    result = tensors.get(graph.output, layouts[graph.output])
+    result = tensors.get(graph.result, layouts[graph.result])
     return tensors.builder.finish({card.input.name: source}, {card.outputs[0].name: result})

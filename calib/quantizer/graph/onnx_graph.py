@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from edgehr.errors import EdgehrError
 
 CONVOLUTION = "Conv"
+TAIL = ("ArgMax", "Cast", "Resize")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,14 @@ class Graph:
 
     Attributes:
         model: The `onnx.ModelProto`.
-        operators: In an order in which they can run.
+        operators: In an order in which they can run; without the tail.
+        tail: What makes labels of the output at the end of some graphs (resize, arg max, cast). Labels cannot be
+            differentiated, so that quantization looks at what goes into the tail.
         constants: Values by name: weights, biases, sizes.
         shapes: Shapes of the other tensors by name, (N, C, H, W) where they have four dimensions; 0 for a free one.
         input: Name of the input.
-        output: Name of the output.
+        output: Name of the output, before the tail.
+        result: Name of the output of the whole graph.
         producer: Tensor -> the operator that makes it.
         last_use: Tensor -> index of the last operator that reads it.
 
@@ -70,7 +74,10 @@ class Graph:
             raise EdgehrError(
                 f"only networks of one input and one output can be quantized, this has {inputs} and {outputs}"
             )
-        self.input, self.output = inputs[0], outputs[0]
+        self.input, self.result = inputs[0], outputs[0]
+        self.tail = _label_tail(self.operators, self.result)
+        self.operators = self.operators[: len(self.operators) - len(self.tail)]
+        self.output = self.tail[0].inputs[0] if self.tail else self.result
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         self.shapes = {
             entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim]
@@ -116,6 +123,17 @@ class Graph:
     def multiply_adds(self, convolution: Operator) -> int:
         """Count the multiply-adds of a convolution for one image."""
         return int(self.weight(convolution).size * np.prod(self.shapes[convolution.outputs[0]][2:]))
+
+
+def _label_tail(operators: list[Operator], result: str) -> list[Operator]:
+    """Return the operators at the end that make labels of the tensor before them; none without an arg max."""
+    chain: list[Operator] = []
+    for operator in reversed(operators):
+        if operator.outputs != (result,) or operator.kind not in TAIL:
+            break
+        chain.insert(0, operator)
+        result = operator.inputs[0]
+    return chain if any(operator.kind == "ArgMax" for operator in chain) else []
 
 
 def is_depthwise(weight: NDArray[Any]) -> bool:

@@ -45,15 +45,26 @@ def compute(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor
 def convolve(operator: Operator, data: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Run a convolution with these weights in place of its own: (N, C, H, W) -> (N, out, H', W')."""
     strides, groups = operator.attributes.get("strides", [1, 1]), operator.attributes.get("group", 1)
-    return F.conv2d(data, weight, bias, strides, padding_of(operator), 1, groups)
+    data, padding = padded(operator, data)
+    return F.conv2d(data, weight, bias, strides, padding, 1, groups)
 
 
-def padding_of(operator: Operator) -> tuple[int, int]:
-    """Return the rows and columns of zeros on each side; raise EdgehrError where the two sides differ."""
+def padded(operator: Operator, data: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Pad the data of a convolution or pooling where PyTorch's own padding, the same on both sides, cannot.
+
+    Returns:
+        The data (N, C, H, W), and the rows and columns of zeros that are still to be added on each side.
+    """
+    top, left, bottom, right = padding_of(operator)
+    if (top, left) == (bottom, right):
+        return data, (top, left)
+    return F.pad(data, (left, right, top, bottom)), (0, 0)
+
+
+def padding_of(operator: Operator) -> tuple[int, int, int, int]:
+    """Return the rows and columns of zeros above, left, below and right."""
     top, left, bottom, right = operator.attributes.get("pads", [0, 0, 0, 0])
-    if (top, left) != (bottom, right):
-        raise EdgehrError(f"{operator.name}: padding that differs between sides cannot be quantized")
-    return top, left
+    return top, left, bottom, right
 
 
 def _tensor(graph: Graph, name: str, values: Values) -> Tensor:
@@ -94,10 +105,13 @@ def _split(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]
 
 
 def _pool(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
-    attributes, padding = operator.attributes, padding_of(operator)
+    attributes = operator.attributes
+    data, padding = padded(operator, _tensor(graph, operator.inputs[0], values))
     counts_padding = bool(attributes.get("count_include_pad", 0))
     ceiling = bool(attributes.get("ceil_mode", 0))
-    data, strides = _tensor(graph, operator.inputs[0], values), attributes.get("strides", [1, 1])
+    strides = attributes.get("strides", [1, 1])
+    if padding != padding_of(operator)[:2] and not counts_padding:
+        raise EdgehrError(f"{operator.name}: padding that differs between sides cannot be left out of averages")
     return [F.avg_pool2d(data, attributes["kernel_shape"], strides, padding, ceiling, counts_padding)]
 
 
@@ -105,6 +119,36 @@ def _mean(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
     axes = operator.attributes.get("axes") or _integers(graph, operator, 1)
     keep = bool(operator.attributes.get("keepdims", 1))
     return [_tensor(graph, operator.inputs[0], values).mean(axes, keepdim=keep)]
+
+
+def _reshape(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
+    """Give a tensor the shape that its result has, whatever the number of images."""
+    data = _tensor(graph, operator.inputs[0], values)
+    shape = graph.shapes.get(operator.outputs[0], [])
+    before = graph.shapes.get(operator.inputs[0], [])
+    if not all(shape[1:]) or not before or not shape or before[0] != shape[0]:
+        raise EdgehrError(
+            f"{operator.name}: a {operator.kind} that moves images into other dimensions cannot be quantized"
+        )
+    return [data.reshape(len(data), *shape[1:])]
+
+
+def _gemm(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
+    attributes = operator.attributes
+    one, other, *rest = (_tensor(graph, name, values) for name in operator.inputs)
+    one = one.T if attributes.get("transA", 0) else one
+    other = other.T if attributes.get("transB", 0) else other
+    product = attributes.get("alpha", 1.0) * (one @ other)
+    return [product + attributes.get("beta", 1.0) * rest[0] if rest else product]
+
+
+def _softmax(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
+    return [_tensor(graph, operator.inputs[0], values).softmax(operator.attributes.get("axis", -1))]
+
+
+def _transpose(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
+    data = _tensor(graph, operator.inputs[0], values)
+    return [data.permute(list(operator.attributes.get("perm", range(data.ndim)[::-1])))]
 
 
 def _resize(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
@@ -126,6 +170,7 @@ _OPERATORS: dict[str, Compute] = {
     "Relu": _elementwise(torch.relu),
     "Sigmoid": _elementwise(torch.sigmoid),
     "Add": _elementwise(torch.add),
+    "MatMul": _elementwise(torch.matmul),
     "Mul": _elementwise(torch.mul),
     "Concat": lambda graph, operator, values: [
         torch.cat([_tensor(graph, name, values) for name in operator.inputs], operator.attributes["axis"])
@@ -137,4 +182,8 @@ _OPERATORS: dict[str, Compute] = {
     "AveragePool": _pool,
     "ReduceMean": _mean,
     "Resize": _resize,
+    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),
+    "Gemm": _gemm,
+    "Softmax": _softmax,
+    "Transpose": _transpose,
 }

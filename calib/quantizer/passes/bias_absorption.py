@@ -177,7 +177,7 @@ def can_absorb(graph: Graph, operator: Operator) -> bool:
     if operator.kind != CONVOLUTION:
         return False
     pointwise = (graph.channels(operator.inputs[0]), 1, 1)
-    return graph.weight(operator).shape[1:] == pointwise and padding_of(operator) == (0, 0)
+    return graph.weight(operator).shape[1:] == pointwise and not any(padding_of(operator))
 
 
 def _response(graph: Graph, convolution: Operator, constant: NDArray[np.float64]) -> NDArray[np.float64]:

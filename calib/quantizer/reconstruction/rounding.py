@@ -9,6 +9,7 @@ from edgehr.calib.quantizer.simulation import MAX_WEIGHT
 
 # Scales that are tried, as fractions of the one at which a row's largest weight is the largest integer.
 FRACTIONS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)
+MIN_DAMPING = 1e-2  # in parts of the mean of a diagonal
 BLOCK = 64  # columns whose errors are handed on to those after them at once, which is faster
 
 
@@ -45,7 +46,7 @@ def round_with_feedback(weight: Tensor, hessian: Tensor, scale: Tensor) -> Tenso
 
     Args:
         weight: (..., R, C).
-        hessian: (..., C, C), positive definite.
+        hessian: (..., C, C), symmetric, with positive elements on its diagonal.
         scale: (..., R).
 
     Returns:
@@ -53,7 +54,7 @@ def round_with_feedback(weight: Tensor, hessian: Tensor, scale: Tensor) -> Tenso
     """
     order = torch.diagonal(hessian, dim1=-2, dim2=-1).reshape(-1, hessian.shape[-1]).sum(0).argsort(descending=True)
     free = weight[..., order].clone()
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian[..., order, :][..., :, order]))
+    inverse = torch.cholesky_inverse(_cholesky(hessian[..., order, :][..., :, order]))
     factor = torch.linalg.cholesky(inverse, upper=True)
     rounded = torch.empty_like(free)
     for start in range(0, free.shape[-1], BLOCK):
@@ -67,3 +68,17 @@ def round_with_feedback(weight: Tensor, hessian: Tensor, scale: Tensor) -> Tenso
             errors[..., column - start : column - start + 1] = error
         free[..., stop:] -= errors @ factor[..., start:stop, stop:]
     return rounded[..., order.argsort()]
+
+
+def _cholesky(hessian: Tensor) -> Tensor:
+    """Factorize (..., C, C); more is added to its diagonal where rounding left it not quite positive definite.
+
+    That happens to covariances of inputs that hardly vary around large means.
+    """
+    factor, failed = torch.linalg.cholesky_ex(hessian)
+    damping = torch.diagonal(hessian, dim1=-2, dim2=-1).mean(-1)[..., None, None] * torch.eye(hessian.shape[-1])
+    share = MIN_DAMPING
+    while failed.any():
+        factor, failed = torch.linalg.cholesky_ex(hessian + share * damping)
+        share *= 10
+    return factor

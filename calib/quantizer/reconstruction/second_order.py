@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgehr.calib.quantizer.graph.onnx_graph import Operator, is_depthwise
-from edgehr.calib.quantizer.graph.operators import padding_of
+from edgehr.calib.quantizer.graph.operators import padded
 
 # Multiply-adds of one layer's Gram matrix, about a second of one core: positions are drawn where there are more.
 MAX_WORK = 1e11
@@ -84,7 +84,7 @@ def measure_second_order(operator: Operator, weight: Tensor, data: Tensor, wante
 def _patches(operator: Operator, weight: Tensor, data: Tensor, groups: int) -> Tensor:
     """Unfold the inputs that each output is a product with: (N, in, H, W) -> (G, C, N * h * w)."""
     size, strides = weight.shape[2:], operator.attributes.get("strides", [1, 1])
-    padding = padding_of(operator)
+    data, padding = padded(operator, data)
     if tuple(size) == (1, 1) and list(strides) == [1, 1] and padding == (0, 0):
         columns = data.flatten(2)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgehr.models.backbones.hrnet import Bottleneck
@@ -36,5 +37,7 @@ class ClassificationHead(nn.Module):
         merged, *lower = [widen(x) for widen, x in zip(self.incre_modules, branches, strict=True)]
         for down, x in zip(self.downsamp_modules, lower, strict=True):
             merged = x + down(merged)
-        result: Tensor = self.classifier(self.final_layer(merged).mean(dim=(2, 3)))
-        return result
+        pooled = self.final_layer(merged).mean(dim=(2, 3), keepdim=True)
+        # The linear layer as a convolution, which quantizers know.
+        weight = self.classifier.weight[:, :, None, None]
+        return F.conv2d(pooled, weight, self.classifier.bias).flatten(1)

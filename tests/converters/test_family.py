@@ -1,0 +1,130 @@
+"""Networks with other heads than pose's, in float and INT8: what is simulated, ONNX Runtime and LiteRT compute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ai_edge_litert.interpreter import Interpreter
+
+from edgehr.calib.quantize import quantize_on
+from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.passes import equalization
+from edgehr.calib.recipes import RECIPES
+from edgehr.converters.compare import comparison_batch
+from edgehr.converters.onnx.qdq_writer import write_qdq
+from edgehr.converters.tflite.writer import write_float, write_int8
+from edgehr.models.architectures.networks import hrnet_classifier, hrnet_ocr, hrnetv2
+from edgehr.models.heads import classification, ocr
+from edgehr.models.heads.labels import LabelMap
+from edgehr.models.network import Network
+from edgehr.zoo import get_card
+from tests.calib.quantizer.small_graph import run_onnx
+from tests.made_once import KeptExports
+
+pytestmark = pytest.mark.slow
+
+CARD = replace(get_card("hrnet-w32-coco-256x192").with_size(64, 64), name="small-64x64")
+NETWORKS = {
+    "hrnet_classifier": lambda: hrnet_classifier(10, width=4, depth="small_v1"),
+    "hrnetv2": lambda: hrnetv2(5, width=4, depth="small_v1", upsampling="bilinear", padding="same"),
+    "hrnet_ocr": lambda: hrnet_ocr(5, width=4, depth="small_v1", align_corners=True),
+}
+
+
+def random_network(name: str) -> Network:
+    """A network whose statistics are not all alike; the wide layers of its head are narrow here."""
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classification, "WIDTHS", (4, 8, 16, 32))
+        patch.setattr(classification, "FEATURES", 64)
+        patch.setattr(ocr, "CHANNELS", 32)
+        patch.setattr(ocr, "KEY_CHANNELS", 16)
+        network = NETWORKS[name]()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.7, 1.3)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return comparison_batch(CARD)[:16]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def model(request: pytest.FixtureRequest, kept_exports: KeptExports) -> tuple[str, Network, Graph]:
+    network = random_network(request.param)
+    exported, failure = kept_exports.simplified(network, CARD, 1)
+    assert not failure
+    return request.param, network, Graph(exported)
+
+
+def run_tflite(content: bytes, images: np.ndarray) -> np.ndarray:
+    """Run a file that takes and returns channels first."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
+    interpreter.invoke()
+    result: np.ndarray = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return result
+
+
+def largest(difference: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.abs(difference).max() / np.abs(reference).max())
+
+
+def test_float_graphs_and_files_compute_the_network(model: tuple[str, Network, Graph], images: np.ndarray) -> None:
+    _, network, graph = model
+    expected = network(torch.from_numpy(images[:2])).numpy()
+    for found in (
+        np.concatenate([run_onnx(graph.model, image[None]) for image in images[:2]]),
+        np.concatenate([run_tflite(write_float(graph, CARD), image[None]) for image in images[:2]]),
+    ):
+        assert largest(found - expected, expected) < 2e-5
+
+
+@pytest.mark.parametrize("kind", ["unsigned", "kernels"])
+def test_int8_is_what_was_simulated(
+    kind: str, model: tuple[str, Network, Graph], images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(equalization, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+    name, network, graph = model
+    recipe = RECIPES[name, ""][kind]
+    quantized = quantize_on(graph, images, recipe, lambda what: None)
+    expected = network(torch.from_numpy(images[:2])).numpy()
+    simulated = quantized.run(images[:2])
+    assert np.corrcoef(simulated.ravel(), expected.ravel())[0, 1] > 0.98
+    total = sum(graph.multiply_adds(each) for each in graph.convolutions)
+    assert quantized.placement.int8_multiply_adds(quantized.graph) > 0.5 * total
+    if kind == "kernels":
+        found = np.concatenate([run_tflite(write_int8(quantized, CARD), image[None]) for image in images[:2]])
+    else:
+        found = np.concatenate([run_onnx(write_qdq(quantized), image[None]) for image in images[:2]])
+    # A value that falls between two integers may be rounded to either.
+    assert np.abs(found - simulated).mean() < 0.02 * simulated.std()
+
+
+def test_labels_are_made_in_the_graph(kept_exports: KeptExports, images: np.ndarray) -> None:
+    network = random_network("hrnetv2")
+    labels = Network(network.backbone, LabelMap(network.head))
+    exported, _ = kept_exports.simplified(labels, CARD, 1)
+    graph = Graph(exported)
+    assert [operator.kind for operator in graph.tail] == ["Resize", "ArgMax", "Cast"]
+    expected = labels(torch.from_numpy(images[:1])).numpy()
+    assert expected.shape == (1, 64, 64)
+    assert expected.dtype == np.uint8
+    assert len(np.unique(expected)) > 1
+    for found in (run_onnx(graph.model, images[:1]), run_tflite(write_float(graph, CARD), images[:1])):
+        assert found.dtype == np.uint8
+        assert (found == expected).mean() > 0.999
+    for kind in ("unsigned", "kernels"):
+        quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""][kind], lambda what: None)
+        if kind == "unsigned":
+            found = run_onnx(write_qdq(quantized), images[:1])
+        else:
+            found = run_tflite(write_int8(quantized, CARD), images[:1])
+        assert (found == expected).mean() > 0.95
