@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import read_json
+from edgehr.opencv import cv2
 from edgehr.tasks.image.reading import IMAGE_SUFFIXES
 from edgehr.tasks.segmentation.spec import LABEL_VALUES, SegmentationSpec, class_id
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress, Terms
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.label_images import LabelMap, label_files, labeled_images
+from edgehr.opencv import cv2
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.segmentation.segmentation import Segmentation
 from edgehr.tasks.segmentation.spec import SegmentationSpec

@@ -75,6 +75,7 @@ def _cholesky(hessian: Tensor) -> Tensor:
 
     That happens to covariances of inputs that hardly vary around large means.
     """
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(hessian)
     damping = torch.diagonal(hessian, dim1=-2, dim2=-1).mean(-1)[..., None, None] * torch.eye(hessian.shape[-1])
     share = MIN_DAMPING

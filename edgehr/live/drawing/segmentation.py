@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import TensorError
 from edgehr.live.drawing.canvas import canvas
+from edgehr.opencv import cv2
 from edgehr.tasks.image.reading import Image
 from edgehr.tasks.segmentation.segmentation import Segmentation
 from edgehr.tasks.segmentation.spec import BACKGROUND, class_id

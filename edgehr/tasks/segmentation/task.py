@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
+from edgehr.opencv import cv2
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Outputs, Task
 from edgehr.tasks.difference import OutputDifference, output_difference

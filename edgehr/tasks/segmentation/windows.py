@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import InputSpec
+from edgehr.opencv import cv2
 from edgehr.tasks.segmentation.spec import LETTERBOX, STRETCH, SegmentationSpec
 
 Floats = NDArray[np.float32]
