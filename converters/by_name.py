@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgehr.card import ModelCard
 from edgehr.converters.target import Target, make_target
 from edgehr.dependencies import need_packages, need_torch
+from edgehr.tasks.segmentation.spec import with_labels
 from edgehr.zoo import fetch, find_card
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def convert(
     *,
     weights: str | os.PathLike[str] | None = None,
     size: tuple[int, int] | None = None,
+    labels: bool = False,
     calibration: str | os.PathLike[str] | CalibrationSet | None = None,
     out: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
@@ -36,6 +38,7 @@ def convert(
         target: ``onnx``, ``openvino``, ``tensorrt``, ``trt-bundle``, ``tflite``, or a `Target` with options.
         weights: A checkpoint; by default the model's own, which are downloaded unless they are here.
         size: Height and width of the input, both divisible by 32; by default the model's own.
+        labels: Of a segmentation model: return each pixel's class, a byte, in place of logits.
         calibration: For ``int8``: a folder of images, a COCO keypoint file, or a calibration set.
         out: The artifact; by default `artifacts/MODEL-PRECISION` with the target's suffix.
         images: Folder of images to compare on; by default the photographs that ship with edgehr.
@@ -64,6 +67,8 @@ def convert(
     if size is not None:
         check_size(*size)
         card = card.with_size(*size)
+    if labels:
+        card = with_labels(card)
     check_source(card, made.name, needs_network=made.needs_network, plain=made.plain)
     if calibration is not None and not isinstance(calibration, CalibrationSet):
         calibration = CalibrationSet.of(Path(calibration))

@@ -32,7 +32,7 @@ from edgehr.zoo import is_published
 # float64, OpenVINO's float16 up to 1.5, where the means are 3e-6 and 3e-3).
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 # Heatmaps are nearly empty, so that empty ones are not far off on average: INT8 must correlate with PyTorch. This finds
-# a model that was destroyed; how much accuracy one lost only `edgehr eval` tells.
+# a model of any task that was destroyed; how much accuracy one lost only `edgehr eval` tells.
 MIN_CORRELATION = 0.6
 
 
@@ -87,7 +87,8 @@ def convert_source(
 def default_path(card: ModelCard, target: Target) -> Path:
     """Return where an artifact goes unless the user says otherwise."""
     batch = {1: "", None: "-dynamic"}.get(target.batch, f"-batch{target.batch}")
-    return Path("artifacts", f"{card.name}-{target.precision}{target.variant}{batch}{target.suffix}")
+    labels = "-labels" if card.parameters.get("labels") else ""
+    return Path("artifacts", f"{card.name}-{target.precision}{target.variant}{labels}{batch}{target.suffix}")
 
 
 def _artifact_path(card: ModelCard, target: Target, out: Path | None) -> Path:
@@ -223,12 +224,12 @@ def check_difference(model: str, reference: str, precision: str, difference: Out
     if limit is None:
         if not difference.correlation >= MIN_CORRELATION:  # also catches NaN
             raise EdgehrError(
-                f"{model}: the quantized model's heatmaps correlate with PyTorch's by "
+                f"{model}: what the quantized model returns correlates with PyTorch's by "
                 f"{difference.correlation:.2f}, less than the {MIN_CORRELATION:g} asked for; it was not written"
             )
         return [
-            f"quantized: the heatmaps correlate with PyTorch's by {difference.correlation:.3f}; `edgehr eval` measures "
-            "what that costs"
+            f"quantized: what it returns correlates with PyTorch's by {difference.correlation:.3f}; `edgehr eval` "
+            "measures what that costs"
         ]
     if not difference.relative_mean <= limit:
         raise EdgehrError(

@@ -19,6 +19,7 @@ from edgehr.cli.common.stages import Stages
 from edgehr.converters.target import TARGETS
 from edgehr.errors import EdgehrError
 from edgehr.tasks.pose.spec import DECODINGS, WARPS, with_decoding
+from edgehr.tasks.segmentation.spec import with_labels
 
 if TYPE_CHECKING:
     from edgehr.converters.conversion_report import Report
@@ -46,6 +47,9 @@ def register(commands: SubParsers) -> None:
         "--decoding", choices=DECODINGS, help="how applications decode the heatmaps, if not as the card"
     )
     parser.add_argument("--warp", choices=WARPS, help="how the crops were cut in training, if not as the card says")
+    parser.add_argument(
+        "--labels", action="store_true", help="segmentation: return each pixel's class, a byte, in place of logits"
+    )
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="compare on these images instead of the shipped ones"
     )
@@ -102,6 +106,8 @@ def run(args: argparse.Namespace) -> None:
         card = card.with_size(*args.size)
     if args.decoding or args.warp:
         card = with_decoding(card, args.decoding, args.warp)
+    if args.labels:
+        card = with_labels(card)
     _refuse_stray(args)
     target = kind.from_options(args)
     check_source(card, target.name, needs_network=target.needs_network, plain=target.plain)

@@ -19,16 +19,18 @@ class Network(nn.Module):
     Args:
         backbone: Maps images (N, 3, H, W) to features of one or several resolutions.
         head: Maps these to what the network returns.
+        finish: Is applied to that in the end; it has no weights.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module, finish: nn.Module | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.finish = finish or nn.Identity()
 
     def forward(self, image: Tensor) -> Any:
         """Map normalized images (N, 3, H, W), H and W divisible by 32, to `Outputs`."""
-        return self.head(self.backbone(image))
+        return self.finish(self.head(self.backbone(image)))
 
 
 def name_outputs(outputs: Outputs, names: tuple[str, ...]) -> dict[str, Tensor]:

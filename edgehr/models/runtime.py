@@ -14,6 +14,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.models.build import load
+from edgehr.models.heads.labels import ToLabels
 from edgehr.models.network import name_outputs
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
@@ -41,9 +42,10 @@ class TorchRuntime(Runtime):
         self._one_at_a_time = threading.Lock()
         spec = card.input
         float32 = np.dtype(np.float32)
+        returned = np.dtype(np.uint8) if isinstance(self.network.finish, ToLabels) else float32
         super().__init__(
             [TensorSpec(spec.name, (None, 3, spec.height, spec.width), float32)],
-            [TensorSpec(name, (None, *shape), float32) for name, shape in Task.for_card(card).output_shapes().items()],
+            [TensorSpec(name, (None, *shape), returned) for name, shape in Task.for_card(card).output_shapes().items()],
             path=path,
             artifact=Artifact(card, "fp32", sha256_file(path), {"torch": torch.__version__}),
             precision="fp32",

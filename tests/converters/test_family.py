@@ -18,7 +18,7 @@ from edgehr.converters.onnx.qdq_writer import write_qdq
 from edgehr.converters.tflite.writer import write_float, write_int8
 from edgehr.models.architectures.networks import hrnet_classifier, hrnet_ocr, hrnetv2
 from edgehr.models.heads import classification, ocr
-from edgehr.models.heads.labels import LabelMap
+from edgehr.models.heads.labels import ToLabels
 from edgehr.models.network import Network
 from edgehr.zoo import get_card
 from tests.calib.quantizer.small_graph import run_onnx
@@ -110,7 +110,7 @@ def test_int8_is_what_was_simulated(
 
 def test_labels_are_made_in_the_graph(kept_exports: KeptExports, images: np.ndarray) -> None:
     network = random_network("hrnetv2")
-    labels = Network(network.backbone, LabelMap(network.head))
+    labels = Network(network.backbone, network.head, ToLabels())
     exported, _ = kept_exports.simplified(labels, CARD, 1)
     graph = Graph(exported)
     assert [operator.kind for operator in graph.tail] == ["Resize", "ArgMax", "Cast"]

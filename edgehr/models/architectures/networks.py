@@ -6,6 +6,7 @@ from edgehr.models.backbones.hrnet import HRNet, Resampling
 from edgehr.models.backbones.lite_hrnet import LiteHRNet
 from edgehr.models.heads.classification import ClassificationHead
 from edgehr.models.heads.dense import ConcatHead, SingleBranchHead
+from edgehr.models.heads.labels import ToLabels
 from edgehr.models.heads.ocr import OCRHead
 from edgehr.models.network import Network
 
@@ -23,16 +24,24 @@ def hrnetv2(
     upsampling: str = "nearest",
     align_corners: bool = False,
     padding: str = "symmetric",
+    labels: bool = False,
 ) -> Network:
-    """Build HRNet V2, whose head reads all branches; the parameters are those of `HRNet` and `Resampling`."""
+    """Build HRNet V2, whose head reads all branches; the parameters are those of `HRNet` and `Resampling`.
+
+    With `labels` it returns the number of each pixel's class in place of logits.
+    """
     backbone = HRNet(width, True, depth, Resampling(upsampling, align_corners, padding))
-    return Network(backbone, ConcatHead(backbone.channels, num_outputs, align_corners))
+    head = ConcatHead(backbone.channels, num_outputs, align_corners)
+    return Network(backbone, head, ToLabels(align_corners) if labels else None)
 
 
-def hrnet_ocr(num_outputs: int, width: int, depth: str = "full", align_corners: bool = False) -> Network:
-    """Build HRNet V2 with the OCR head; its branches are upsampled bilinearly."""
+def hrnet_ocr(
+    num_outputs: int, width: int, depth: str = "full", align_corners: bool = False, labels: bool = False
+) -> Network:
+    """Build HRNet V2 with the OCR head; its branches are upsampled bilinearly. `labels` is as for `hrnetv2`."""
     backbone = HRNet(width, True, depth, Resampling("bilinear", align_corners))
-    return Network(backbone, OCRHead(backbone.channels, num_outputs, align_corners))
+    head = OCRHead(backbone.channels, num_outputs, align_corners)
+    return Network(backbone, head, ToLabels(align_corners) if labels else None)
 
 
 def hrnet_classifier(num_outputs: int, width: int, depth: str = "full") -> Network:

@@ -41,6 +41,6 @@ def deploy(network: Network, form: Form = SHUFFLE_FREE) -> tuple[Network, str]:
     # Units are rewritten two in a row, over which a channel is in one of four places.
     if isinstance(network.backbone, LiteHRNet) and all(channels % 4 == 0 for channels in network.backbone.channels):
         head = TransposedHead(network.head) if form.transpose_output else network.head
-        rewritten = Network(DeployLiteHRNet(network.backbone, form), head)
+        rewritten = Network(DeployLiteHRNet(network.backbone, form), head, network.finish)
         return rewritten.eval().requires_grad_(False), "no shuffles, batch norm folded"
     return network, "as trained"

@@ -9,22 +9,19 @@ from torch import Tensor, nn
 STRIDE = 4  # of the maps that heads return
 
 
-class LabelMap(nn.Module):
-    """Upsamples the logits of a head to the image's size, and takes the class of the largest.
+class ToLabels(nn.Module):
+    """Upsamples logits of at most 256 classes to the image's size, and takes the class of the largest.
 
     Args:
-        head: Returns logits (N, C, H / 4, W / 4) of at most 256 classes.
         align_corners: How the logits are upsampled, as in training.
     """
 
-    def __init__(self, head: nn.Module, align_corners: bool = False) -> None:
+    def __init__(self, align_corners: bool = False) -> None:
         super().__init__()
-        self.head = head
         self._align_corners = align_corners
 
-    def forward(self, branches: list[Tensor]) -> Tensor:
-        """Map branches, highest resolution (1/4) first, to labels (N, H, W), uint8."""
-        logits = self.head(branches)
+    def forward(self, logits: Tensor) -> Tensor:
+        """Map logits (N, C, H / 4, W / 4) to labels (N, H, W), uint8."""
         size = [STRIDE * side for side in logits.shape[2:]]
         whole = F.interpolate(logits, size=size, mode="bilinear", align_corners=self._align_corners)
         return whole.argmax(dim=1).to(torch.uint8)

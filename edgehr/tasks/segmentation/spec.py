@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edgehr.card import ModelCard, TaskSpec
+from edgehr.card import ModelCard, OutputSpec, TaskSpec
 from edgehr.errors import EdgehrError
 
 # How a picture comes into an input of fixed size.
@@ -18,6 +18,7 @@ BACKGROUND = "background"
 # What a model returns, by the name of its output.
 LOGITS, PROBABILITIES, LABELS = OUTPUTS = ("logits", "probabilities", "labels")
 
+MAX_LABELS = 256  # of labels in the graph
 LABEL_VALUES = 1 << 16  # of label images: 8 or 16 bits
 
 
@@ -117,6 +118,22 @@ class SegmentationSpec(TaskSpec):
             return "stretch to the input's size"
         size = f"pictures within {self.scale[0]}x{self.scale[1]}" if any(self.scale) else "pictures as they are"
         return f"slide over {size}, overlap {self.overlap:.2f}"
+
+
+def with_labels(card: ModelCard) -> ModelCard:
+    """Return the card of a segmentation network that computes the class of each pixel itself, in place of logits.
+
+    A device then gets a byte a pixel, and no map of every class leaves the accelerator.
+
+    Raises:
+        EdgehrError: It is no segmentation model, or has more classes than a byte has values.
+    """
+    if not isinstance(card.spec, SegmentationSpec):
+        raise EdgehrError(f"{card.name} is no segmentation model: labels in the graph go with those")
+    if len(card.spec.classes) > MAX_LABELS:
+        raise EdgehrError(f"{card.name} has {len(card.spec.classes)} classes: labels in the graph are of {MAX_LABELS}")
+    output = OutputSpec(LABELS, "(N, H, W) uint8: the number of each pixel's class")
+    return replace(card, outputs=(output,), parameters={**card.parameters, "labels": True})
 
 
 def class_id(classes: Sequence[str], name: str) -> int:
