@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tomllib
+
 from tests.conftest import ROOT
 
 # Each part of the package -> the parts it may import, at any depth of its code.
@@ -140,3 +142,9 @@ def test_importing_edgehr_loads_no_runtime_and_no_framework() -> None:
 
 def test_the_command_line_loads_only_what_a_command_needs() -> None:
     assert not loaded_after("import edgehr.cli.main as m; m.main(['models'])") & (HEAVY | {"numpy"})
+
+
+def test_every_package_is_installed() -> None:
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    packages = {name for name, path in modules().items() if path.name == "__init__.py"}
+    assert packages <= listed

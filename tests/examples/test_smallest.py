@@ -18,7 +18,7 @@ def test_it_prints_the_keypoints_of_a_photograph(run_example: Callable[..., Any]
     done = run_example("smallest.py", sample_ir, portrait)
     assert (done.returncode, done.stderr) == (0, "")
     header, *lines = done.stdout.splitlines()
-    assert header == "astronaut.jpg, person 1"
+    assert header == "astronaut.jpg, a person"
     found = {name: tuple(map(float, rest)) for name, *rest in map(str.split, lines)}
     assert len(found) == 17
     assert found["nose"][2] > 0.8

@@ -134,5 +134,5 @@ def test_people_are_listed_in_the_order_of_their_boxes(
     data["annotations"] += [outside, second]
     file.write_text(json.dumps(data))
     annotations = Annotations.read(file)
-    assert [person["id"] for person in annotations.people()[0]] == [1, 99]
+    assert [person["bbox"] for person in annotations.people()[0]] == [data["annotations"][0]["bbox"], second["bbox"]]
     assert annotations.ground_truth(pictures)[0].boxes[1].tolist() == [10, 20, 40, 60]

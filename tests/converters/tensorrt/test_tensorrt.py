@@ -70,13 +70,6 @@ def test_fp32_and_fp16_are_built_in_the_precision_of_the_graph(graph: Any, rtx: 
     assert len(half.data) < len(single.data)
 
 
-@pytest.mark.parametrize("network", list(CARDS)[:1], indirect=True)
-def test_the_plain_form_is_built_too(network: Any, rtx: Library, kept_exports: KeptExports) -> None:
-    card, torch_network = network
-    model, _ = kept_exports.simplified(torch_network, card, 1)
-    assert build_plan(model.SerializeToString(), rtx, BuildSettings()).precisions == {"fp32": convolutions(model)}
-
-
 def test_dynamic_batch_is_built_with_its_profile(sample_onnx: Path, rtx: Library) -> None:
     model = onnx.load(sample_onnx)
     plan = build_plan(model.SerializeToString(), rtx, BuildSettings(1, 2, 4, compute_capabilities=("8.9",)))
