@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
 
+import edgehr
+from edgehr.assets import photographs
 from edgehr.calib.quantize import quantize_on
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.quantizer.passes import equalization
 from edgehr.calib.recipes import RECIPES
 from edgehr.converters.compare import comparison_batch
+from edgehr.converters.convert import convert
 from edgehr.converters.onnx.qdq_writer import write_qdq
 from edgehr.converters.tflite.writer import write_float, write_int8
+from edgehr.errors import EdgehrError
 from edgehr.models.architectures.networks import hrnet_classifier, hrnet_ocr, hrnetv2
 from edgehr.models.heads import classification, ocr
 from edgehr.models.heads.labels import ToLabels
 from edgehr.models.network import Network
-from edgehr.zoo import get_card
+from edgehr.tasks.image.reading import read_image
+from edgehr.tasks.segmentation.spec import with_labels
+from edgehr.zoo import DEFAULT_SEGMENTER, find_weights, get_card
 from tests.calib.quantizer.small_graph import run_onnx
 from tests.made_once import KeptExports
 
@@ -128,3 +135,19 @@ def test_labels_are_made_in_the_graph(kept_exports: KeptExports, images: np.ndar
         else:
             found = run_tflite(write_int8(quantized, CARD), images[:1])
         assert (found == expected).mean() > 0.95
+
+
+def test_the_segmenter_that_ships_returns_labels(kept_exports: KeptExports, tmp_path: Path) -> None:
+    card = with_labels(get_card(DEFAULT_SEGMENTER))
+    report = convert(card, find_weights(card), "onnx", out=tmp_path / "labels.onnx")
+    assert report.difference.same == 1.0  # type: ignore[attr-defined]
+    with edgehr.load(report.path) as runtime:
+        (output,) = runtime.outputs
+        assert (output.name, output.dtype, output.shape[1:]) == ("labels", np.uint8, (192, 192))
+        found = edgehr.predictor(runtime)(read_image(photographs()[0]))
+        assert found.mask("person").any()
+
+
+def test_labels_are_for_segmentation() -> None:
+    with pytest.raises(EdgehrError, match="is no segmentation model"):
+        with_labels(CARD)
