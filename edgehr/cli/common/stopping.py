@@ -27,13 +27,24 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let the signals that end a program raise `Ended` while the block runs."""
-    with _handled(ENDING, _end):
-        yield
+    """Let the signals that end a program raise `Ended` while the block runs, and Ctrl-C a plain KeyboardInterrupt.
 
+    Libraries may take what a signal raises inside them for a failure of their own, as torch's exporter does. An error
+    that comes after a signal is that signal's doing.
+    """
+    asked: list[KeyboardInterrupt] = []
 
-def _end(number: int, frame: FrameType | None) -> None:
-    raise Ended(number)
+    def end(number: int, frame: FrameType | None) -> None:
+        asked.append(KeyboardInterrupt() if number == signal.SIGINT else Ended(number))
+        raise asked[0]
+
+    with _handled((signal.SIGINT, *ENDING), end):
+        try:
+            yield
+        except Exception:
+            if asked:
+                raise asked[0] from None
+            raise
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from edgehr.cli import main as command_line
 from edgehr.cli import models
 from edgehr.cli.common.stopping import ENDING, ended_by_signals, undisturbed
+from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write
 
 
@@ -73,6 +74,22 @@ def test_every_command_that_is_ended_cleans_up_and_says_so(
     assert command_line.main(["models"]) == 128 + number
     assert capsys.readouterr().err == f"edgehr models: ended by {number.name}\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *ENDING])
+def test_a_library_that_takes_a_signal_for_a_failure_of_its_own(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: argparse.Namespace) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise EdgehrError("torch cannot export this") from None
+
+    monkeypatch.setattr(models, "run", run)
+    assert command_line.main(["models"]) == 128 + number
+    words = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+    assert capsys.readouterr().err == f"edgehr models: {words}\n"
 
 
 def test_a_handler_that_python_did_not_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
