@@ -190,7 +190,7 @@ class LandmarksEvaluator(Evaluator):
         self, image: ImageSample, number: int, first: Landmarks, second: Landmarks, colors: tuple[str, str]
     ) -> NDArray[np.uint8]:
         """Draw the landmarks of both models for a face over each other."""
-        from edgehr.evaluation.keypoint_pictures import draw_skeletons
+        from edgehr.evaluation.keypoints.pictures import draw_skeletons
 
         face = slice(number, number + 1)
         return draw_skeletons(image.read(), (first[face], second[face]), self._spec.keypoints, colors)

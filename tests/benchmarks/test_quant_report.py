@@ -15,8 +15,8 @@ from benchmarks.quant_report import Row, markdown
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.results import MeasuredArtifact
-from edgehr.evaluation.keypoint_agreement import KeypointAgreement
-from edgehr.evaluation.keypoint_ap import KeypointMetrics
+from edgehr.evaluation.keypoints.agreement import KeypointAgreement
+from edgehr.evaluation.keypoints.ap import KeypointMetrics
 from edgehr.runtimes import load
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage, Node

@@ -30,7 +30,7 @@ from edgehr.converters.target import Target
 from edgehr.converters.tensorrt.graph import bundle_from_onnx
 from edgehr.converters.tensorrt.target import TensorRTTarget
 from edgehr.errors import ArtifactError, EdgehrError
-from edgehr.evaluation.keypoints import KeypointEvaluator
+from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
 from edgehr.models.build import load as load_network
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes import load

@@ -9,7 +9,7 @@ import pytest
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.base import Evaluator
-from edgehr.evaluation.keypoints import KeypointEvaluator
+from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.tasks.pose.oks import oks, oks_nms
 from edgehr.zoo import get_card

@@ -15,8 +15,8 @@ import pytest
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.dataset import ImageSample
-from edgehr.evaluation.keypoint_agreement import agreement, similarities
-from edgehr.evaluation.keypoints import KeypointEvaluator
+from edgehr.evaluation.keypoints.agreement import agreement, similarities
+from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import KeypointSet, PoseSpec

@@ -16,5 +16,5 @@ class PoseTask(TopDownTask[Poses]):
 
     spec_type = PoseSpec
     result_type = Poses
-    evaluator = "edgehr.evaluation.keypoints:KeypointEvaluator"
+    evaluator = "edgehr.evaluation.keypoints.evaluator:KeypointEvaluator"
     predictor = "edgehr.live.predictors.pose:PoseEstimator"

@@ -17,7 +17,7 @@ from edgehr.converters.report.results import QualityReport
 from edgehr.converters.report.table import percent, table
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.dataset import ImageSample
-from edgehr.evaluation.keypoints import KeypointEvaluator
+from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
 from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 from tests.converters.report.small_graphs import (

@@ -17,9 +17,9 @@ from edgehr.converters.report.layer_error import LayerError
 from edgehr.converters.report.page import page, write_page
 from edgehr.converters.report.results import MeasuredArtifact, Picture, QualityReport
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.keypoint_agreement import KeypointAgreement
-from edgehr.evaluation.keypoint_ap import KeypointMetrics
-from edgehr.evaluation.keypoints import KeypointEvaluator
+from edgehr.evaluation.keypoints.agreement import KeypointAgreement
+from edgehr.evaluation.keypoints.ap import KeypointMetrics
+from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
 from edgehr.runtimes import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
 from tests.converters.report.small_graphs import CARD

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.evaluation.base import Agreement
 from edgehr.evaluation.dataset import ImageSample
-from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
+from edgehr.evaluation.keypoints.ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
 from edgehr.tasks.pose.oks import oks
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import PoseSpec

@@ -17,8 +17,8 @@ from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.base import Evaluator, Terms
 from edgehr.evaluation.coco import coco_library
 from edgehr.evaluation.dataset import Dataset, ImageSample
-from edgehr.evaluation.keypoint_agreement import KeypointAgreement, agreement, similarities
-from edgehr.evaluation.keypoint_ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
+from edgehr.evaluation.keypoints.agreement import KeypointAgreement, agreement, similarities
+from edgehr.evaluation.keypoints.ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import PoseSpec
 
@@ -168,7 +168,7 @@ class KeypointEvaluator(Evaluator):
         self, image: ImageSample, number: int, first: Poses, second: Poses, colors: tuple[str, str]
     ) -> NDArray[np.uint8]:
         """Draw both skeletons of a person over each other."""
-        from edgehr.evaluation.keypoint_pictures import draw_skeletons
+        from edgehr.evaluation.keypoints.pictures import draw_skeletons
 
         person = slice(number, number + 1)
         return draw_skeletons(image.read(), (first[person], second[person]), self._keypoints, colors)
