@@ -228,7 +228,7 @@ def test_empty_and_mixed_up_heatmaps_do_not_pass_as_quantized() -> None:
             correlation=correlation,
             crops=10,
         )
-        with pytest.raises(EdgehrError, match="correlate with PyTorch's by"):
+        with pytest.raises(EdgehrError, match="correlates with PyTorch's by"):
             check_difference("some model", "PyTorch", "int8", difference)
 
 
