@@ -38,6 +38,20 @@ class PredictorResult(Protocol):
 Result = TypeVar("Result", bound=PredictorResult)
 
 
+class Closable(Protocol):
+    """What holds something that must be released: a runtime, a detector."""
+
+    def close(self) -> None:
+        """Release it."""
+
+
+def enter_runtime(
+    opened: ExitStack, model: str | os.PathLike[str] | Runtime, device: str, threads: int | None
+) -> Runtime:
+    """Return a runtime that is open already, or open a converted model, which is closed with `opened`."""
+    return model if isinstance(model, Runtime) else opened.enter_context(load(model, device, threads=threads))
+
+
 class Predictor(ABC, Generic[Task, Result]):
     """A model that takes images and returns results of its task.
 
@@ -70,10 +84,7 @@ class Predictor(ABC, Generic[Task, Result]):
         card: ModelCard | None = None,
     ) -> None:
         with ExitStack() as opened:
-            if isinstance(model, Runtime):
-                self.runtime = model
-            else:
-                self.runtime = opened.enter_context(load(model, device, threads=threads))
+            self.runtime = enter_runtime(opened, model, device, threads)
             self.card = card or self.runtime.card
             self.task = make_task(self.card)
             self._opened = opened.pop_all()
@@ -115,9 +126,9 @@ class Predictor(ABC, Generic[Task, Result]):
 
         return run_pipeline(source, predict, times)
 
-    def owns(self, runtime: Runtime) -> None:
-        """Close a runtime together with this predictor."""
-        self._opened.callback(runtime.close)
+    def owns(self, resource: Closable) -> None:
+        """Close something together with this predictor."""
+        self._opened.callback(resource.close)
 
     def close(self) -> None:
         """Release what was opened here. Closing twice is fine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.live.drawing.boxes import draw_boxes
-from edgehr.live.predictors.base import Predictor
+from edgehr.live.predictors.base import Predictor, enter_runtime
 from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.detections import Detections
-from edgehr.tasks.detection.spec import FACE, PERSON
+from edgehr.tasks.detection.spec import FACE, PERSON, DetectionSpec
 from edgehr.tasks.detection.task import DetectionTask
 
 
@@ -116,13 +117,40 @@ class FaceDetector(ObjectDetector):
     classes = (FACE,)
 
 
-def open_detector(model: str | os.PathLike[str] | Runtime, **options: Any) -> ObjectDetector:
+def open_detector(
+    model: str | os.PathLike[str] | Runtime, *, device: str = "auto", threads: int | None = None, **options: Any
+) -> ObjectDetector:
     """Open a detector as one of people or faces, if it knows them, or else of all that it knows."""
-    detector = ObjectDetector(model, **options)
-    for name, kind in ((PERSON, PersonDetector), (FACE, FaceDetector)):
-        if name in detector.task.spec.classes:
-            opened = kind(detector.runtime, **options)
-            if detector.runtime is not model:
-                opened.owns(detector.runtime)
-            return opened
+    with ExitStack() as opened:
+        runtime = enter_runtime(opened, model, device, threads)
+        known = (options.get("card") or runtime.card).spec_as(DetectionSpec).classes
+        kinds = ((PERSON, PersonDetector), (FACE, FaceDetector))
+        kind = next((kind for name, kind in kinds if name in known), ObjectDetector)
+        detector = kind(runtime, **options)
+        detector.owns(opened.pop_all())
     return detector
+
+
+def open_for(
+    predictor: Predictor[Any, Any],
+    detector: str | os.PathLike[str] | Detector | None,
+    kind: type[ObjectDetector],
+    **options: Any,
+) -> Detector | None:
+    """Open the detector that a predictor looks through, to be closed together with it.
+
+    Args:
+        predictor: It is closed where the detector cannot be opened.
+        detector: A converted model; what can be called already, or None, is returned as it is.
+        kind: What a model is opened as.
+        options: Further arguments of `kind`.
+    """
+    if detector is None or callable(detector):
+        return detector
+    try:
+        opened = kind(detector, **options)
+    except BaseException:
+        predictor.close()
+        raise
+    predictor.owns(opened)
+    return opened

@@ -16,7 +16,7 @@ from edgehr.errors import EdgehrError
 from edgehr.live.drawing.landmarks import draw_landmarks
 from edgehr.live.pipeline import run_pipeline
 from edgehr.live.predictors.base import Predictor
-from edgehr.live.predictors.detectors import Detector, FaceDetector
+from edgehr.live.predictors.detectors import Detector, FaceDetector, open_for
 from edgehr.live.sources import Frame, Source
 from edgehr.live.timing import StageTimes
 from edgehr.live.tracking.tracker import Tracker
@@ -76,15 +76,7 @@ class LandmarkDetector(Predictor[LandmarksTask, Landmarks]):
             raise EdgehrError("detect_every and max_faces must be at least 1")
         super().__init__(model, LandmarksTask, device=device, threads=threads)
         self._detect_every, self._smooth, self._max_faces = detect_every, smooth, max_faces
-        self.detector: Detector | None
-        if detector is None or callable(detector):
-            self.detector = detector
-            return
-        try:
-            self.detector = self._opened.enter_context(FaceDetector(detector, device=device, threads=threads))
-        except BaseException:
-            self.close()
-            raise
+        self.detector = open_for(self, detector, FaceDetector, device=device, threads=threads)
 
     @property
     def landmarks(self) -> KeypointSet:
@@ -118,8 +110,7 @@ class LandmarkDetector(Predictor[LandmarksTask, Landmarks]):
         draw_landmarks(image, result)
 
     def _chosen(self, found: Detections) -> Boxes:
-        order = np.argsort(-found.scores, kind="stable")[: self._max_faces]
-        return face_boxes(found.boxes[order])
+        return face_boxes(found.surest(self._max_faces).boxes)
 
     def _pipeline(self, source: Source, times: StageTimes) -> Generator[tuple[Frame, Landmarks], None, None]:
         independent = source.kind == "images"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 from edgehr.errors import EdgehrError
-from edgehr.live.predictors.base import Predictor
+from edgehr.live.predictors.base import Predictor, enter_runtime
 from edgehr.registry import load_attribute
-from edgehr.runtimes import Runtime, load
+from edgehr.runtimes import Runtime
 from edgehr.tasks.base import Task
 
 
@@ -26,20 +27,14 @@ def predictor(
     Raises:
         EdgehrError: The model cannot be opened, its task has no predictor, or that has no such option.
     """
-    runtime = model if isinstance(model, Runtime) else load(model, device, threads=threads)
-    try:
+    with ExitStack() as opened:
+        runtime = enter_runtime(opened, model, device, threads)
         address = Task.for_card(runtime.card).predictor
         if not address:
             raise EdgehrError(f"{runtime.card.name}: there is no predictor for {runtime.card.task}")
-        opened: Predictor[Any, Any] = load_attribute(address)(runtime, device=device, threads=threads, **options)
-    except TypeError as error:
-        if runtime is not model:
-            runtime.close()
-        raise EdgehrError(f"{runtime.card.name}: {error}") from None
-    except BaseException:
-        if runtime is not model:
-            runtime.close()
-        raise
-    if runtime is not model:
-        opened.owns(runtime)
-    return opened
+        try:
+            made: Predictor[Any, Any] = load_attribute(address)(runtime, device=device, threads=threads, **options)
+        except TypeError as error:
+            raise EdgehrError(f"{runtime.card.name}: {error}") from None
+        made.owns(opened.pop_all())
+    return made

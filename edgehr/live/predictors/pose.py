@@ -16,7 +16,7 @@ from edgehr.errors import EdgehrError
 from edgehr.live.drawing.poses import draw_poses
 from edgehr.live.pipeline import run_pipeline
 from edgehr.live.predictors.base import Predictor
-from edgehr.live.predictors.detectors import Detector, PersonDetector
+from edgehr.live.predictors.detectors import Detector, PersonDetector, open_for
 from edgehr.live.predictors.pose_sequence import PoseSequence, estimate_in_boxes
 from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.live.sources import Frame, Source
@@ -81,15 +81,7 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
             raise EdgehrError("detect_every and max_people must be at least 1")
         super().__init__(model, PoseTask, device=device, threads=threads)
         self.detect_every, self._smooth, self._max_people = detect_every, smooth, max_people
-        self.detector: Detector | None
-        if detector is None or callable(detector):
-            self.detector = detector
-            return
-        try:
-            self.detector = self._opened.enter_context(PersonDetector(detector, device=device, threads=threads))
-        except BaseException:
-            self.close()
-            raise
+        self.detector = open_for(self, detector, PersonDetector, device=device, threads=threads)
 
     @property
     def keypoints(self) -> KeypointSet:
@@ -108,9 +100,8 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
         image = as_bgr(image)
         if self.detector is None:
             return SinglePerson(self.runtime, self.card)(image)
-        found = self.detector(image)
-        order = np.argsort(-found.scores, kind="stable")[: self._max_people]
-        return estimate_in_boxes(self.runtime, self.task, image, found.boxes[order], StageTimes())
+        found = self.detector(image).surest(self._max_people)
+        return estimate_in_boxes(self.runtime, self.task, image, found.boxes, StageTimes())
 
     def sequence(self, times: StageTimes | None = None, *, independent: bool = False) -> PoseSequence:
         """Follow people through frames that the application feeds: one object a camera.

@@ -108,8 +108,7 @@ class PoseSequence:
         """Choose the boxes to look in: detected ones, surest first, and tracked ones that no detected one covers."""
         if detections is None:
             return self._boxes[: self._max_people]
-        order = np.argsort(-detections.scores, kind="stable")
-        detected = detections.boxes[order]
+        detected = detections.surest().boxes
         if len(detected) and len(self._boxes):
             missed = self._boxes[overlaps(self._boxes, detected).max(axis=1) < SAME_BOX_IOU]
         else:

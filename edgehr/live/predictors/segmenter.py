@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgehr.errors import EdgehrError
 from edgehr.live.drawing.segmentation import blur_background, draw_segmentation
 from edgehr.live.predictors.base import Predictor
-from edgehr.live.predictors.detectors import Detector, PersonDetector
+from edgehr.live.predictors.detectors import Detector, PersonDetector, open_for
 from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.spec import PERSON
 from edgehr.tasks.image.reading import as_bgr
@@ -56,7 +56,6 @@ class Segmenter(Predictor[SegmentationTask, Segmentation]):
     ) -> None:
         super().__init__(model, lambda card: SegmentationTask(card, fit), device=device, threads=threads)
         self._blur = blur
-        self.detector: Detector | None = None
         try:
             if blur or detector is not None:
                 self._person = class_id(self.task.spec.classes, PERSON)
@@ -65,10 +64,7 @@ class Segmenter(Predictor[SegmentationTask, Segmentation]):
                     f"{self.card.name} knows {len(self.task.spec.classes)} classes: a detector goes with models that "
                     "tell people from the background"
                 )
-            if detector is None or callable(detector):
-                self.detector = detector
-            else:
-                self.detector = self._opened.enter_context(PersonDetector(detector, device=device, threads=threads))
+            self.detector = open_for(self, detector, PersonDetector, device=device, threads=threads)
             self._of_parts = SegmentationTask(self.card, fit or LETTERBOX)
         except BaseException:
             self.close()

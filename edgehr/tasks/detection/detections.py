@@ -56,6 +56,10 @@ class Detections:
         """Pick some of the objects."""
         return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen], self.points[chosen])
 
+    def surest(self, count: int | None = None) -> Detections:
+        """Return the objects in the order of their scores, the most certain first; at most `count` of them."""
+        return self[np.argsort(-self.scores, kind="stable")[:count]]
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON types, rounded.
 

@@ -159,7 +159,7 @@ class DetectionTask(Task):
             if len(of_class := detections[detections.class_ids == class_id])
         ]
         order = np.concatenate([*kept, np.zeros(0, np.intp)])
-        return detections[order[np.argsort(-detections.scores[order], kind="stable")]]
+        return detections[order].surest()
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each output for one picture."""
