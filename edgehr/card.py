@@ -7,16 +7,15 @@ and it travels inside every converted model. What only one task needs to know is
 from __future__ import annotations
 
 import json
-import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edgehr.errors import EdgehrError
+from edgehr.notices import warn_once
 from edgehr.plain_data import build_dataclass
 from edgehr.registry import spec_type
 
@@ -54,7 +53,11 @@ class InputSpec:
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise EdgehrError("mean and std need three values each, and every std must be positive")
         if max(self.std) < 1:
-            _warn_of_unit_scale(self.mean, self.std)
+            warn_once(
+                "card",
+                f"mean {list(self.mean)} and std {list(self.std)} look like those for pixels of 0 to 1: a card gives "
+                "them for pixels of 0 to 255, 255 times as much",
+            )
 
 
 @dataclass(frozen=True)
@@ -248,13 +251,3 @@ def _from_schema_1(values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(weights, Mapping) and "licence" in weights:
         values["weights"] = {("license" if name == "licence" else name): value for name, value in weights.items()}
     return {**values, "spec": parts}
-
-
-@cache
-def _warn_of_unit_scale(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    logging.getLogger("edgehr").warning(
-        "mean %s and std %s look like those for pixels of 0 to 1: a card gives them for pixels of 0 to 255, 255 times "
-        "as much",
-        list(mean),
-        list(std),
-    )

@@ -1,4 +1,4 @@
-"""Dataclasses from plain data, as JSON has it."""
+"""Dataclasses from plain data, as JSON has it, and figures as plain data."""
 
 from __future__ import annotations
 
@@ -62,3 +62,8 @@ def _misfit(value: Any, hint: Any) -> str:
         return _WORDS.get(hint, "")
     kinds = (int, float) if hint is float else hint
     return "" if isinstance(value, kinds) and (hint is not float or math.isfinite(value)) else _WORDS[hint]
+
+
+def without_nan(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures by name with None for NaN, which JSON lacks."""
+    return {name: None if value != value else value for name, value in figures.items()}

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.coco_file import CocoFile, Entry, as_number, check_box, check_whole, warn_once, wrong
+from edgehr.evaluation.coco_file import CocoFile, Entry, as_number, check_box, check_whole, wrong
 from edgehr.evaluation.dataset import ImageSample
 from edgehr.files import read_json
+from edgehr.notices import warn_once
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ class Annotations:
             raise EdgehrError(f"{self.path}: nobody has a box that lies in the picture")
         if boxed < evaluated:
             lost = evaluated - boxed
-            warn_once(f"{self.path}: {lost} of {evaluated} people have no box in their picture and count as missed")
+            warn_once(
+                "evaluation",
+                f"{self.path}: {lost} of {evaluated} people have no box in their picture and count as missed",
+            )
         found = []
         for image, path, size in self._files(images, people):
             areas = np.array([person["area"] for person, _ in people[image]], np.float32)
@@ -120,7 +124,7 @@ class Annotations:
                 boxes.setdefault(image, []).append([x, y, x + w, y + h])
                 scores.setdefault(image, []).append(score)
         for what, count in lost.items():
-            warn_once(f"{detections}: {count} of {total} boxes are {what} and left out")
+            warn_once("evaluation", f"{detections}: {count} of {total} boxes are {what} and left out")
         if not boxes:
             raise EdgehrError(f"{detections}: none of its boxes of this category belongs to an image of {self.path}")
         return [

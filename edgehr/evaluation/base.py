@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.dataset import Dataset, ImageSample
+from edgehr.plain_data import without_nan
 from edgehr.registry import load_attribute
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Task
@@ -47,9 +48,9 @@ class Metrics(ABC):
         """Give the quoted figure of each class by its name, where there are classes; NaN for none."""
         return {}
 
-    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
+        return without_nan(asdict(self))
 
     @property
     def headline(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from edgehr.evaluation.annotations import BoxAnnotations, images_beside, listed_
 from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Terms
 from edgehr.evaluation.coco import coco_library, run_coco
 from edgehr.evaluation.dataset import Dataset, ImageSample
+from edgehr.plain_data import without_nan
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.tasks.detection.task import DetectionTask
@@ -62,10 +63,6 @@ class BoxMetrics(Metrics):
         """Say how many boxes were evaluated."""
         return f"{self.detections} boxes in {self.images} images"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        return {name: None if value != value else value for name, value in asdict(self).items()}
-
 
 @dataclass(frozen=True)
 class BoxAgreement(Agreement):
@@ -103,8 +100,7 @@ class BoxAgreement(Agreement):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        iou = None if self.iou != self.iou else self.iou
-        return {**vars(self), "iou": iou, "ap": None if self.ap is None else self.ap.to_dict()}
+        return {**without_nan(vars(self)), "ap": None if self.ap is None else self.ap.to_dict()}
 
 
 class BoxEvaluator(Evaluator):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import images_beside
-from edgehr.evaluation.coco_file import warn_once
+from edgehr.notices import warn_once
 from edgehr.tasks.classification.spec import ClassificationSpec, shortened
 from edgehr.tasks.image.reading import IMAGE_SUFFIXES, image_files
 
@@ -100,7 +100,7 @@ def _from_folders(source: Path, names: _Names) -> Labeled:
         try:
             found += [(path, number) for path in image_files(folder) if number is not None]
         except EdgehrError as error:
-            warn_once(f"{error}; the class is left out")
+            warn_once("evaluation", f"{error}; the class is left out")
     if not found:
         raise EdgehrError(f"{source}: its {len(folders)} class folders hold no images ({', '.join(IMAGE_SUFFIXES)})")
     return found

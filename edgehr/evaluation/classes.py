@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress, Terms
 from edgehr.evaluation.class_labels import read_class_labels
 from edgehr.evaluation.dataset import Dataset, ImageSample
+from edgehr.plain_data import without_nan
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.classification.classification import Classification
 from edgehr.tasks.classification.spec import ClassificationSpec
@@ -48,10 +49,6 @@ class ClassMetrics(Metrics):
     def counted(self) -> str:
         """Say how many images were evaluated."""
         return f"{self.images} images of {self.classes} classes"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        return {name: None if value != value else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,7 @@ class ClassAgreement(Agreement):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        plain = {name: None if value != value else value for name, value in vars(self).items()}
-        return {**plain, "accuracy": None if self.accuracy is None else self.accuracy.to_dict()}
+        return {**without_nan(vars(self)), "accuracy": None if self.accuracy is None else self.accuracy.to_dict()}
 
 
 class ClassEvaluator(Evaluator):

@@ -6,11 +6,9 @@ taken from the rest of the entry, with a warning. Everything else is refused bef
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
 from edgehr.files import read_json
+from edgehr.notices import warn_once
 
 # A person's area in the usual parts of their box, for OKS: what xtcocotools and CrowdPose's evaluation take where no
 # outline is annotated.
@@ -209,11 +208,11 @@ class CocoFile:
 
     def _warn_if_many(self, odd: NDArray[np.bool_], text: str) -> None:
         if odd.mean() > MAX_ODD:
-            warn_once(f"{self.path}: {odd.sum()} of {len(odd)} {text}")
+            warn_once("evaluation", f"{self.path}: {odd.sum()} of {len(odd)} {text}")
 
     def _tell_repairs(self, total: int) -> None:
         for text, count in self._repairs.items():
-            warn_once(f"{self.path}: {count} of {total} {text}")
+            warn_once("evaluation", f"{self.path}: {count} of {total} {text}")
         self._repairs.clear()
 
     def _entries(self, entries: list[Any], name: str) -> Iterator[tuple[str, Entry]]:
@@ -267,12 +266,6 @@ def wrong(path: Path, where: str, what: str, value: Any) -> EdgehrError:
     """Say what is wrong with which entry of a file."""
     shown = repr(value)
     return EdgehrError(f"{path}: {where}: {what}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
-
-
-@cache
-def warn_once(message: str) -> None:
-    """Warn by Python's logging; of each thing once, however often a file is read."""
-    logging.getLogger("edgehr.evaluation").warning("%s", message)
 
 
 def _numbered(annotations: list[Entry]) -> list[Entry]:

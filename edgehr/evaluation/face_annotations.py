@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import images_beside, listed_images
-from edgehr.evaluation.coco_file import CocoFile, Entry, as_number, warn_once, wrong
+from edgehr.evaluation.coco_file import CocoFile, Entry, as_number, wrong
 from edgehr.evaluation.dataset import ImageSample
+from edgehr.notices import warn_once
 from edgehr.tasks.landmarks.spec import LandmarksSpec
 
 SCALE_PIXELS = 200  # of mmpose's and HRNet's `scale`
@@ -86,7 +87,7 @@ def read_faces(
         raise EdgehrError(f"{path}: in no face is the {spec.normalizer_name} above 0, which errors are divided by")
     if without:
         what = f"{without} of {total} faces are left out: their {spec.normalizer_name}, which errors are divided by"
-        warn_once(f"{path}: {what}, is 0 or not labeled")
+        warn_once("evaluation", f"{path}: {what}, is 0 or not labeled")
     found = listed_images(
         [image for image in file.images.values() if image["id"] in faces], images or images_beside(path)
     )

@@ -8,7 +8,7 @@ all labeled landmarks, as mmpose has it; where every face has all of them, as in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Terms
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.face_annotations import Face, read_faces
+from edgehr.plain_data import without_nan
 from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.tasks.landmarks.spec import LandmarksSpec
 
@@ -64,10 +65,6 @@ class LandmarkMetrics(Metrics):
         """Say how many faces were evaluated."""
         return f"{self.faces} faces in {self.images} images"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        return {name: None if value != value else value for name, value in asdict(self).items()}
-
 
 @dataclass(frozen=True)
 class LandmarkAgreement(Agreement):
@@ -104,8 +101,7 @@ class LandmarkAgreement(Agreement):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        nme = None if self.nme != self.nme else self.nme
-        return {**vars(self), "nme": nme, "errors": None if self.errors is None else self.errors.to_dict()}
+        return {**without_nan(vars(self)), "errors": None if self.errors is None else self.errors.to_dict()}
 
 
 class LandmarksEvaluator(Evaluator):

@@ -16,6 +16,7 @@ from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress, Term
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.label_images import LabelMap, label_files, labeled_images
 from edgehr.opencv import cv2
+from edgehr.plain_data import without_nan
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.segmentation.segmentation import Segmentation
 from edgehr.tasks.segmentation.spec import SegmentationSpec
@@ -78,8 +79,8 @@ class SegmentationMetrics(Metrics):
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
         figures = {"miou": self.miou, "mean_accuracy": self.mean_accuracy, "pixel_accuracy": self.pixel_accuracy}
         return {
-            **{name: _plain(value) for name, value in figures.items()},
-            "iou": {name: _plain(value) for name, value in self.details.items()},
+            **without_nan(figures),
+            "iou": without_nan(self.details),
             "pixels": self.pixels,
             "images": self.images,
         }
@@ -125,7 +126,7 @@ class SegmentationAgreement(Agreement):
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
         relative = None if self.relative is None else self.relative.to_dict()
-        return {"iou": _plain(self.iou), "same": _plain(self.same), "relative": relative, "images": self.images}
+        return {**without_nan(vars(self)), "relative": relative}
 
 
 @dataclass(frozen=True)
@@ -269,7 +270,3 @@ def _confusion(truth: NDArray[Any], found: NDArray[Any], classes: int) -> Counts
         raise EdgehrError(f"class maps of {truth.shape} and {found.shape} pixels cannot be compared")
     pairs = truth.astype(np.int64).ravel() * classes + found.ravel()
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
-
-
-def _plain(value: float) -> float | None:
-    return None if value != value else value

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
+from edgehr.plain_data import without_nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class OutputDifference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        return {name: None if value != value else value for name, value in asdict(self).items()}
+        return without_nan(asdict(self))
 
     def table(self) -> tuple[list[str], list[list[object]]]:
         """Give headers and rows to print; a task adds columns of what its results are apart."""

@@ -6,7 +6,6 @@ the sample model that ships with edgehr. The other tasks have tables and modules
 
 from __future__ import annotations
 
-import csv
 import difflib
 from functools import cache
 from pathlib import Path
@@ -21,18 +20,17 @@ from edgehr.zoo.detectors import detector_cards
 from edgehr.zoo.keypoint_sets import keypoint_set
 from edgehr.zoo.landmarks import landmarks_cards
 from edgehr.zoo.segmenters import segmentation_cards
+from edgehr.zoo.tables import read_table
 
 DEFAULT_MODEL = "litehrnet-18-wider-naive-coco-256x192"
 
-_DATA = Path(__file__).parent / "data"
 _HEATMAPS = OutputSpec("heatmaps", "(N, K, H / 4, W / 4) float: how likely each keypoint is at each place")
 
 
 @cache
 def all_cards() -> tuple[ModelCard, ...]:
     """List every known model: for pose, sorted by name, then the other tasks'."""
-    with (_DATA / "models.tsv").open(newline="", encoding="utf-8") as file:
-        poses = tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+    poses = tuple(_card(row) for row in read_table("models.tsv"))
     return poses + landmarks_cards() + detector_cards() + classifier_cards() + segmentation_cards()
 
 

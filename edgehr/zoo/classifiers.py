@@ -9,28 +9,25 @@ torchvision's, their synsets timm's.
 
 from __future__ import annotations
 
-import csv
 import json
 from functools import cache
-from pathlib import Path
 
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.tasks.classification.spec import ClassificationSpec
+from edgehr.zoo.tables import DATA, read_table
 
-_DATA = Path(__file__).parent / "data"
 _LOGITS = OutputSpec("logits", "(N, C) float: of each class; softmax makes probabilities of them")
 
 
 def classifier_cards() -> tuple[ModelCard, ...]:
     """List every known image classifier, sorted by name."""
-    with (_DATA / "classifiers.tsv").open(newline="", encoding="utf-8") as file:
-        return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+    return tuple(_card(row) for row in read_table("classifiers.tsv"))
 
 
 @cache
 def imagenet_classes() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Read the names and the synsets of ImageNet-1k's classes, in the order in which networks have them."""
-    data = json.loads((_DATA / "classes" / "imagenet1k.json").read_text(encoding="utf-8"))
+    data = json.loads((DATA / "classes" / "imagenet1k.json").read_text(encoding="utf-8"))
     return tuple(data["names"]), tuple(data["synsets"])
 
 

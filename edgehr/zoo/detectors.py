@@ -14,16 +14,14 @@ divides by 32; the card's is the one that the authors evaluate with, and `--size
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from pathlib import Path
 
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.tasks.detection.spec import DetectionSpec
+from edgehr.zoo.tables import read_table
 
 DEFAULT_DETECTOR = "yolox-nano-coco-416x416"
 
-_TABLE = Path(__file__).parent / "data" / "detectors.tsv"
 _MEANINGS = {
     "yolox": {
         "": "(N, A, 5 + C) float, for each of A places: box center and logarithm of its size in units of the place's "
@@ -40,15 +38,13 @@ _MEANINGS = {
 
 def detector_cards() -> tuple[ModelCard, ...]:
     """List every known detector, sorted by name."""
-    with _TABLE.open(newline="", encoding="utf-8") as file:
-        return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+    return tuple(_card(row) for row in read_table("detectors.tsv"))
 
 
 @cache
 def other_exports(name: str) -> tuple[str, ...]:
     """Compute the SHA-256 of files that hold a model's published weights in another graph than the published file's."""
-    with _TABLE.open(newline="", encoding="utf-8") as file:
-        rows = {row["name"]: row["other_exports"] for row in csv.DictReader(file, delimiter="\t")}
+    rows = {row["name"]: row["other_exports"] for row in read_table("detectors.tsv")}
     return tuple(filter(None, rows.get(name, "").split(",")))
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from edgehr.tasks.pose.spec import KeypointSet
-
-_FOLDER = Path(__file__).parent / "data" / "keypoints"
+from edgehr.zoo.tables import DATA
 
 
 @cache
@@ -31,5 +29,5 @@ def normalizer(name: str) -> tuple[int, ...]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    data: dict[str, Any] = json.loads((DATA / "keypoints" / f"{name}.json").read_text(encoding="utf-8"))
     return data

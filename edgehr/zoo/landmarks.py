@@ -8,22 +8,18 @@ Both upsample bilinearly where branches are fused: mmpose's configs for HRNetV2 
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.tasks.landmarks.spec import LandmarksSpec
 from edgehr.tasks.pose.spec import Decoding
 from edgehr.zoo.keypoint_sets import keypoint_set, normalizer
+from edgehr.zoo.tables import read_table
 
-_TABLE = Path(__file__).parent / "data" / "landmarks.tsv"
 _HEATMAPS = OutputSpec("heatmaps", "(N, K, H / 4, W / 4) float: how likely each landmark is at each place")
 
 
 def landmarks_cards() -> tuple[ModelCard, ...]:
     """List every known network for face landmarks, sorted by name."""
-    with _TABLE.open(newline="", encoding="utf-8") as file:
-        return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+    return tuple(_card(row) for row in read_table("landmarks.tsv"))
 
 
 def _card(row: dict[str, str]) -> ModelCard:

@@ -7,32 +7,29 @@ values in label images are from its data sets. The person segmenter ships with e
 
 from __future__ import annotations
 
-import csv
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.tasks.segmentation.spec import LOGITS, SegmentationSpec
+from edgehr.zoo.tables import DATA, read_table
 
 DEFAULT_SEGMENTER = "hrnetv2-w18-small-v1-person-192x192"
 
-_DATA = Path(__file__).parent / "data"
 _MAPS = OutputSpec(LOGITS, "(N, C, H / 4, W / 4) float: logit of each class at each place")
 _HALF = (127.5, 127.5, 127.5)
 
 
 def segmentation_cards() -> tuple[ModelCard, ...]:
     """List every known segmentation model: the one that ships with edgehr, FCN heads, OCR heads, by name."""
-    with (_DATA / "segmenters.tsv").open(newline="", encoding="utf-8") as file:
-        return tuple(_card(row) for row in csv.DictReader(file, delimiter="\t"))
+    return tuple(_card(row) for row in read_table("segmenters.tsv"))
 
 
 @cache
 def class_set(name: str) -> dict[str, Any]:
     """Read classes, palette and values in label images from `data/classes/`, by file stem."""
-    data = json.loads((_DATA / "classes" / f"{name}.json").read_text(encoding="utf-8"))
+    data = json.loads((DATA / "classes" / f"{name}.json").read_text(encoding="utf-8"))
     return {
         "classes": tuple(data["names"]),
         "palette": tuple(map(tuple, data["palette"])),

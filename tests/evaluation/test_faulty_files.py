@@ -15,7 +15,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.boxes import BoxEvaluator
-from edgehr.evaluation.coco_file import warn_once
+from edgehr.notices import warn_once
 from edgehr.runtimes import Runtime, load
 from edgehr.zoo import DEFAULT_DETECTOR, get_card
 

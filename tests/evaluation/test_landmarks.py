@@ -13,8 +13,8 @@ import pytest
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
-from edgehr.evaluation.coco_file import warn_once
 from edgehr.evaluation.landmarks import LandmarksEvaluator
+from edgehr.notices import warn_once
 from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.zoo import get_card
 

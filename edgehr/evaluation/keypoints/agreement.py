@@ -17,6 +17,7 @@ from edgehr.card import ModelCard
 from edgehr.evaluation.base import Agreement
 from edgehr.evaluation.dataset import ImageSample
 from edgehr.evaluation.keypoints.ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
+from edgehr.plain_data import without_nan
 from edgehr.tasks.pose.oks import oks
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import PoseSpec
@@ -66,8 +67,7 @@ class KeypointAgreement(Agreement):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        oks = None if self.oks != self.oks else self.oks
-        return {**vars(self), "oks": oks, "ap": None if self.ap is None else self.ap.to_dict()}
+        return {**without_nan(vars(self)), "ap": None if self.ap is None else self.ap.to_dict()}
 
 
 def similarities(card: ModelCard, image: ImageSample, first: Poses, second: Poses) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,10 +56,6 @@ class KeypointMetrics(Metrics):
     def counted(self) -> str:
         """Say how many people were evaluated."""
         return f"{self.people} people in {self.images} images"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        return {name: None if value != value else value for name, value in asdict(self).items()}
 
 
 def as_results(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Generator
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from edgehr.live.predictors.detectors import Detector, FaceDetector, open_for
 from edgehr.live.sources import Frame, Source
 from edgehr.live.timing import StageTimes
 from edgehr.live.tracking.tracker import Tracker
+from edgehr.notices import warn_once
 from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.image.boxes import as_boxes
@@ -150,12 +149,8 @@ def _extents(landmarks: Landmarks) -> Boxes:
 
 
 def _whole(image: NDArray[np.uint8]) -> Boxes:
-    _tell_whole()
-    return np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)
-
-
-@cache
-def _tell_whole() -> None:
-    logging.getLogger("edgehr").warning(
-        "no face detector is given: the whole picture is taken for one face; name one with detector= or --detector"
+    warn_once(
+        "live",
+        "no face detector is given: the whole picture is taken for one face; name one with detector= or --detector",
     )
+    return np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
+from edgehr.notices import warn_once
 from edgehr.opencv import cv2
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Outputs, Task
@@ -196,7 +195,12 @@ class SegmentationTask(Task):
         height, width = image.shape[:2]
         windows = Windows.of(height, width, self.spec, self.card.input)
         if windows.padded and self.spec.fit == SLIDE and not any(self.spec.scale):
-            _tell_padding(self.card.name, (height, width), windows.size)
+            window = f"{windows.size[1]}x{windows.size[0]}"
+            warn_once(
+                "images",
+                f"{self.card.name} looks through windows of {window}: a picture of {width}x{height} is smaller and is "
+                "padded; fit letterbox enlarges it",
+            )
         if windows.scaled == image.shape[:2]:
             return image, windows
         return cv2.resize(image, windows.scaled[::-1], interpolation=cv2.INTER_LINEAR), windows
@@ -251,15 +255,3 @@ class SegmentationTask(Task):
             return ClassMaps(lambda number: whole.merged(planes[None, number]), len(planes)).most_likely()
 
         return np.stack([most_likely(each) for each in found])
-
-
-@cache
-def _tell_padding(model: str, picture: tuple[int, int], window: tuple[int, int]) -> None:
-    logging.getLogger("edgehr.images").warning(
-        "%s looks through windows of %dx%d: a picture of %dx%d is smaller and is padded; fit letterbox enlarges it",
-        model,
-        window[1],
-        window[0],
-        picture[1],
-        picture[0],
-    )

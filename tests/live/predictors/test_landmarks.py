@@ -13,9 +13,9 @@ import pytest
 import edgehr
 from edgehr.assets import photographs
 from edgehr.errors import EdgehrError, TensorError
-from edgehr.live.predictors import landmarks as module
 from edgehr.live.predictors.landmarks import LandmarkDetector, face_boxes
 from edgehr.live.sources import open_source
+from edgehr.notices import warn_once
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.tasks.pose.spec import KeypointSet
@@ -70,7 +70,7 @@ def test_landmarks_are_found_in_the_faces_of_the_detector(model: Path) -> None:
 def test_without_a_detector_the_picture_is_one_face_and_that_is_said(
     model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module._tell_whole.cache_clear()
+    warn_once.cache_clear()
     with edgehr.predictor(model) as detector:
         assert isinstance(detector, LandmarkDetector)
         for _ in range(2):
