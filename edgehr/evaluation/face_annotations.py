@@ -26,7 +26,7 @@ SCALE_PIXELS = 200  # of mmpose's and HRNet's `scale`
 
 @dataclass(frozen=True)
 class Face:
-    """What is true of a face.
+    """Holds what is true of a face.
 
     Attributes:
         points: (K, 3) x, y in image pixels, and whether the landmark is labeled (above 0).

@@ -47,7 +47,7 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class LabelMap:
-    """What the values of label images mean.
+    """Tells what the values of label images mean.
 
     Attributes:
         table: (65536,) int32: the class of each value, `IGNORED` or `UNKNOWN`.

@@ -152,6 +152,19 @@ class Task(ABC):
 
     # For tasks.
 
+    def _refuse_boxes(self, boxes: ArrayLike | None) -> None:
+        """Raise TensorError where a task that looks at whole images is given boxes."""
+        if boxes is not None:
+            raise TensorError(f"{self.card.name} looks at whole images, not at boxes in them")
+
+    def _scale_and_bias(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what pixels of an input are multiplied by, and what is then taken away, in the card's layout."""
+        shape = (1, 1, 3) if self._channels_last else (3, 1, 1)
+        mean, std = (
+            np.array(values, np.float32).reshape(shape) for values in (self.card.input.mean, self.card.input.std)
+        )
+        return np.reciprocal(std), mean / std
+
     def _output(self, outputs: Outputs) -> NDArray[Any]:
         """Pick the first output; raises TensorError where it is not there."""
         name = self.card.outputs[0].name

@@ -133,15 +133,6 @@ def _reshape(graph: Graph, operator: Operator, values: Values) -> Sequence[Tenso
     return [data.reshape(len(data), *shape[1:])]
 
 
-def _gemm(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
-    attributes = operator.attributes
-    one, other, *rest = (_tensor(graph, name, values) for name in operator.inputs)
-    one = one.T if attributes.get("transA", 0) else one
-    other = other.T if attributes.get("transB", 0) else other
-    product = attributes.get("alpha", 1.0) * (one @ other)
-    return [product + attributes.get("beta", 1.0) * rest[0] if rest else product]
-
-
 def _softmax(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor]:
     return [_tensor(graph, operator.inputs[0], values).softmax(operator.attributes.get("axis", -1))]
 
@@ -183,7 +174,6 @@ _OPERATORS: dict[str, Compute] = {
     "ReduceMean": _mean,
     "Resize": _resize,
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),
-    "Gemm": _gemm,
     "Softmax": _softmax,
     "Transpose": _transpose,
 }

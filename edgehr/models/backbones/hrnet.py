@@ -22,7 +22,7 @@ STEM_CHANNELS = 64
 
 @dataclass(frozen=True)
 class Depth:
-    """How many layers a network has.
+    """Says how many layers a network has.
 
     Attributes:
         bottlenecks: Of stage 1, which has one resolution.
@@ -47,7 +47,7 @@ DEPTHS = {
 
 @dataclass(frozen=True)
 class Resampling:
-    """How the resolution of maps is changed, which the keys of a checkpoint do not tell.
+    """Says how the resolution of maps is changed, which the keys of a checkpoint do not tell.
 
     Attributes:
         upsampling: ``nearest`` (pose, classification, detection) or ``bilinear`` (segmentation, the official face

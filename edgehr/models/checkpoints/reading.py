@@ -33,7 +33,7 @@ _MAX_DEPTH = 100
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint holds.
+    """Holds what was found in a checkpoint.
 
     Attributes:
         path: Its file.

@@ -25,7 +25,7 @@ class RankedClass(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Classification:
-    """What is in one image: the most probable classes, `result[0]` first, and the probability of every class.
+    """Tells what is in one image: the most probable classes, `result[0]` first, and the probability of every class.
 
     Attributes:
         probabilities: (C,) float32 of every class, by its number; they add up to 1.

@@ -82,8 +82,7 @@ class ClassificationTask(Task):
         Raises:
             TensorError: The image has another form, or boxes are given.
         """
-        if boxes is not None:
-            raise TensorError(f"{self.card.name} looks at whole images, not at boxes in them")
+        self._refuse_boxes(boxes)
         spec = self.spec
         crop = resize_and_crop(as_bgr(image), self._side, self._size, spec.interpolation, antialias=spec.antialias)
         pixels = (crop[..., ::-1] if self.card.input.color == "rgb" else crop) * self._scale - self._bias

@@ -118,8 +118,7 @@ class DetectionTask(Task):
         Raises:
             TensorError: The image has another form, or boxes are given.
         """
-        if boxes is not None:
-            raise TensorError(f"{self.card.name} looks at whole images, not at boxes in them")
+        self._refuse_boxes(boxes)
         image, spec = as_bgr(image), self.card.input
         letterbox = Letterbox.of(image, spec.height, spec.width)
         planes = cv2.split(letterbox.resize(image))

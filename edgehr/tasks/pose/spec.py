@@ -1,4 +1,4 @@
-"""What top-down heatmap tasks, pose first of all, have to know of a model, as plain data."""
+"""TopDownSpec and PoseSpec describe top-down heatmap models, as plain data."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ SCORE_THRESHOLD = 0.2  # of keypoints that count where two models are compared
 
 @dataclass(frozen=True)
 class TopDownContext:
-    """Where a batch of crops came from.
+    """Tells where a batch of crops came from.
 
     Attributes:
         boxes: (N, 4) xyxy, image pixels.
@@ -92,9 +92,7 @@ class TopDownTask(Task, Generic[R]):
             raise EdgehrError(
                 f"{card.name}: the warp hrnet_face goes with square inputs, not {spec.width}x{spec.height}"
             )
-        shape = (1, 1, 3) if self._channels_last else (3, 1, 1)
-        mean, std = (np.array(values, np.float32).reshape(shape) for values in (spec.mean, spec.std))
-        self._scale, self._bias = np.reciprocal(std), mean / std
+        self._scale, self._bias = self._scale_and_bias()
 
     def preprocess(
         self, image: NDArray[Any], boxes: ArrayLike | None = None

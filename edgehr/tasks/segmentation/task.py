@@ -74,9 +74,7 @@ class SegmentationTask(Task):
                 f"{card.name}: the output of a segmentation model must be named {', '.join(OUTPUTS)}, by what it is; "
                 f"got {self._kind!r}"
             )
-        inputs, shape = card.input, (1, 1, 3) if self._channels_last else (3, 1, 1)
-        mean, std = (np.array(values, np.float32).reshape(shape) for values in (inputs.mean, inputs.std))
-        self._scale, self._bias = np.reciprocal(std), mean / std
+        self._scale, self._bias = self._scale_and_bias()
 
     def preprocess(self, image: NDArray[Any], boxes: ArrayLike | None = None) -> tuple[Floats, Windows]:
         """Scale a picture, and cut it into windows where the model's input is smaller.
@@ -92,8 +90,7 @@ class SegmentationTask(Task):
         Raises:
             TensorError: The image has another form, or boxes are given.
         """
-        if boxes is not None:
-            raise TensorError(f"{self.card.name} looks at whole images, not at boxes in them")
+        self._refuse_boxes(boxes)
         scaled, windows = self._scaled(image)
         return self._batch(scaled, windows, list(windows.parts())), windows
 
@@ -126,8 +123,7 @@ class SegmentationTask(Task):
         self, runtime: Runtime, image: NDArray[Any], boxes: ArrayLike | None = None, *, flip: bool = False
     ) -> Segmentation:
         """Go the whole way from an image to its classes, with only a few windows at once in the network."""
-        if boxes is not None:
-            raise TensorError(f"{self.card.name} looks at whole images, not at boxes in them")
+        self._refuse_boxes(boxes)
         scaled, windows = self._scaled(image)
         parts = list(windows.parts())
         step = max(PIXELS_AT_ONCE // (windows.size[0] * windows.size[1]), 1)
