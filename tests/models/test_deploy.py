@@ -13,32 +13,25 @@ import torch
 from edgehr.card import ModelCard
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.target import TARGETS, make_target
+from edgehr.models.architectures.networks import lite_hrnet
 from edgehr.models.backbones.layers import ConvModule
 from edgehr.models.build import build, load
-from edgehr.models.checkpoints.loading import load_weights
 from edgehr.models.deploy.channel_layout import find_slices, original_order, sort_by_lifetime
 from edgehr.models.deploy.folded_conv import FoldedConv, join_block_diagonal
 from edgehr.models.deploy.forms import Form
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.zoo import find_weights, get_card
-from tests.models.test_golden import GOLDEN, golden, make
-
-LITE = [name for name in GOLDEN if name.startswith("litehrnet")]
-
+from tests import golden_files
 
 FORMS_TESTED = {name: make_target(name).form() for name in sorted({*TARGETS.names} - {"trt-bundle"})}  # TensorRT's
 FORMS_TESTED["joined stem"] = Form(joined_stem=True)
 
 
 @pytest.mark.parametrize("form", FORMS_TESTED)
-@pytest.mark.parametrize("name", LITE)
-def test_reproduces_the_reference(name: str, form: str, shared: Path, tmp_path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    _, weights, image, expected = golden(shared / "golden", name)
-    save_file(weights, tmp_path / "checkpoint.safetensors")
-    network = make(name, expected.shape[1])
-    load_weights(network, tmp_path / "checkpoint.safetensors")
+@pytest.mark.parametrize("path", golden_files.collect("lite_hrnet"))
+def test_golden_outputs_are_reproduced(path: Path, form: str, tmp_path: Path) -> None:
+    golden = golden_files.read(path)
+    network, image, expected = load(golden.card, golden.save_weights(tmp_path)), golden.image, golden.expected
     rewritten, _ = deploy(network, FORMS_TESTED[form])
     with torch.inference_mode():
         output = rewritten(torch.from_numpy(image)).numpy()
@@ -94,13 +87,13 @@ def test_where_maps_are_broadcast_nothing_is_resized_to_nearest() -> None:
 
 def _traced(form: Form) -> tuple[set[int], set[str]]:
     """Ranks of the tensors and names of the operators of Lite-HRNet-18."""
-    graph = torch.export.export(deploy(make("litehrnet18_coco", 17), form)[0], (torch.zeros(1, 3, 64, 64),)).graph
+    graph = torch.export.export(deploy(lite_hrnet(17, 18).eval(), form)[0], (torch.zeros(1, 3, 64, 64),)).graph
     ranks = {len(node.meta["val"].shape) for node in graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)}
     return ranks, {str(node.target) for node in graph.nodes if node.op == "call_function"}
 
 
 def test_channels_come_in_blocks_where_kernels_want_them() -> None:
-    network = deploy(make("litehrnet18_coco", 17), Form(defer_weights=True, channel_multiple=16))[0]
+    network = deploy(lite_hrnet(17, 18).eval(), Form(defer_weights=True, channel_multiple=16))[0]
     backbone: Any = network.backbone
     narrow = [
         conv for conv in backbone.stages.modules() if isinstance(conv, torch.nn.Conv2d) and conv.out_channels % 16

@@ -1,91 +1,121 @@
-"""The networks against outputs of the reference implementations, through the checkpoint loader that users have."""
+"""The networks against outputs of the reference implementations, the whole way of users: card, checkpoint, runtime."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors.torch import save_file
 
-from edgehr.models import ARCHITECTURES, Network
-from edgehr.models.build import load
+from edgehr.models.build import ARCHITECTURES
 from edgehr.models.checkpoints.loading import load_weights
-from edgehr.zoo import get_card
+from edgehr.models.runtime import TorchRuntime
+from edgehr.zoo import list_models
+from tests import golden_files
 
-# Golden file -> architecture and parameters.
-GOLDEN: dict[str, tuple[str, dict[str, Any]]] = {
-    "litehrnet18_coco": ("lite_hrnet", {"depth": 18}),
-    "litehrnet30_coco": ("lite_hrnet", {"depth": 30}),
-    "litehrnet_wider_naive": ("lite_hrnet", {"depth": 18, "variant": "wider_naive"}),
-    "hrnet_w32_pose_mmpose": ("hrnet", {"width": 32}),
-    "hrnet_w32_pose_official": ("hrnet", {"width": 32}),
-    "hrnetv2_w18_face_mmpose": ("hrnetv2", {"width": 18}),
-    "hrnetv2_w18_face_official": ("hrnetv2", {"width": 18, "upsampling": "bilinear"}),
-    "hrnetv2_w18_seg_mmseg": ("hrnetv2", {"width": 18, "upsampling": "bilinear"}),
-    "hrnetv2_w18_seg_official": ("hrnetv2", {"width": 18, "upsampling": "bilinear"}),
-    "ocrnet_hr18s_mmseg": ("hrnet_ocr", {"width": 18, "depth": "small_v2"}),
-    "hrnet_w18_cls_official": ("hrnet_classifier", {"width": 18}),
+# Of the largest value. Sums in another order move outputs by up to 3e-6.
+TOLERANCE = 2e-5
+DEFAULTS = {
+    "width": 0,
+    "depth": "full",
+    "variant": "lite",
+    "upsampling": "nearest",
+    "padding": "symmetric",
+    "align_corners": False,
 }
 
 
-def golden(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Description, weights, input and output of a golden file."""
-    spec = importlib.util.spec_from_file_location("fill", folder / "fill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    fill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill)
-    with np.load(folder / f"{name}.npz") as data:
-        meta, output = json.loads(str(data["meta"])), data["output0"]
-    weights = {key: np.asarray(value) for key, value in fill.fill(meta["keys"]).items()}
-    return meta, weights, fill.image(meta["input_seed"], meta["input_shape"]), output
+@pytest.mark.parametrize("path", golden_files.collect())
+def test_networks_reproduce_the_reference(path: Path, tmp_path: Path) -> None:
+    golden = golden_files.read(path)
+    with TorchRuntime(golden.card, golden.save_weights(tmp_path)) as runtime:
+        assert golden.difference(runtime.infer_batch(golden.image)) <= TOLERANCE
 
 
-def make(name: str, outputs: int) -> Network:
-    architecture, parameters = GOLDEN[name]
-    return ARCHITECTURES.get(architecture)(outputs, **parameters).eval()
+@pytest.mark.parametrize("path", golden_files.collect())
+def test_published_cards_have_what_no_key_tells(path: Path) -> None:
+    card = golden_files.read(path).card
+    wanted = {**DEFAULTS, **card.parameters}
+    published = [
+        {**DEFAULTS, **known.parameters}
+        for known in list_models()
+        if (known.task, known.architecture) == (card.task, card.architecture)
+    ]
+    same = [
+        known
+        for known in published
+        if all(known[key] == wanted[key] for key in ("width", "depth", "variant", "padding"))
+    ]
+    if not same:
+        pytest.skip(f"no published {card.architecture} of {dict(card.parameters)} has a card")
+    if golden_files.lacks_upsampling(path.stem):
+        wanted["upsampling"] = "bilinear"
+    assert all(known == wanted for known in same)
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-def test_reproduces_the_reference(name: str, shared: Path, tmp_path: Path) -> None:
-    _, weights, image, expected = golden(shared / "golden", name)
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    save_file(weights, checkpoint)
-    network = make(name, expected.shape[1])
-    load_weights(network, checkpoint)
+@pytest.mark.parametrize("path", golden_files.others())
+def test_other_files_are_known(path: Path) -> None:
+    if reason := golden_files.why_not(path):
+        pytest.skip(reason)
+    what = "no .npz file" if path == golden_files.FOLDER else f"no family has the name of {path.name}"
+    pytest.fail(f"{golden_files.FOLDER}: {what}; tests/golden_files.py has the families", pytrace=False)
+
+
+def write_example(name: str, architecture: str, shape: tuple[int, ...], outputs: int, **parameters: Any) -> None:
+    """Write a file as the golden ones are, of what edgehr's own network returns."""
+    folder = golden_files.FOLDER
+    network = ARCHITECTURES.get(architecture)(outputs, **parameters).eval()
+    keys = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
+    if name.endswith("cls_official"):
+        keys = {key.removeprefix("backbone.").replace("head.", ""): shape for key, shape in keys.items()}
+    fill = golden_files.fill(folder / name)
+    weights = {key: torch.as_tensor(value) for key, value in fill.fill(keys).items()}
+    save_file(weights, folder / "weights.safetensors")
+    load_weights(network, folder / "weights.safetensors")
     with torch.inference_mode():
-        output = network(torch.from_numpy(image)).numpy()
-    assert output.shape == expected.shape
-    assert np.abs(output - expected).max() <= 1e-4 * expected.std()
+        output = network(torch.from_numpy(fill.image(7, shape))).numpy()
+    meta = json.dumps({"name": name, "input_seed": 7, "input_shape": shape, "keys": keys})
+    np.savez_compressed(folder / f"{name}.npz", meta=meta, output0=output)
 
 
-@pytest.mark.parametrize(
-    ("name", "card_name", "upsampling"),
-    [
-        # Computed without the `upsample` entry that mmpose's configs for published weights have.
-        ("hrnetv2_w18_face_mmpose", "hrnetv2-w18-wflw-256x256", "nearest"),
-        ("hrnetv2_w18_face_official", "hrnetv2-w18-official-wflw-256x256", "bilinear"),
-    ],
-)
-def test_face_cards_reproduce_the_reference(
-    name: str, card_name: str, upsampling: str, shared: Path, tmp_path: Path
+def test_further_files_are_tried_where_they_lie(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golden_files, "FOLDER", tmp_path)
+    bilinear: dict[str, Any] = {"upsampling": "bilinear"}
+    write_example("fcn_hr20s_mmseg", "hrnetv2", (1, 3, 32, 64), 7, width=20, depth="small_v2", **bilinear)
+    write_example("hrnet_w18_small_v1_cls_official", "hrnet_classifier", (3, 3, 32, 32), 11, width=16, depth="small_v1")
+    write_example("hrnet_w10_64x32_mmpose", "hrnet", (1, 3, 64, 32), 23, width=10)
+    write_example("hrnetv2_w12_face_official", "hrnetv2", (2, 3, 32, 32), 68, width=12, **bilinear)
+    write_example("litehrnet18_naive_mmpose", "lite_hrnet", (1, 3, 32, 32), 5, depth=18, variant="naive")
+    write_example("ocrnet_hr8s_mmseg", "hrnet_ocr", (1, 3, 32, 32), 300, width=8, depth="small_v2")
+    found = golden_files.collect()
+    assert len(found) == len(list(tmp_path.glob("*.npz"))) == 6
+    for parameter in found:
+        test_networks_reproduce_the_reference(*parameter.values, tmp_path)
+    assert [each.id for each in golden_files.collect("hrnetv2", task="landmarks")] == ["hrnetv2_w12_face_official"]
+
+
+def test_files_that_are_not_what_their_names_say_fail_in_one_line(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, weights, image, expected = golden(shared / "golden", name)
-    save_file(weights, tmp_path / "checkpoint.safetensors")
-    card = get_card(card_name)
-    card = replace(card, parameters={**card.parameters, "upsampling": upsampling})
-    with torch.inference_mode():
-        output = load(card, tmp_path / "checkpoint.safetensors")(torch.from_numpy(image)).numpy()
-    assert output.shape == expected.shape
-    assert np.abs(output - expected).max() <= 2e-5 * np.abs(expected).max()
-
-
-def test_every_pose_golden_file_of_v1_and_lite_is_covered(shared: Path) -> None:
-    files = {path.stem for path in (shared / "golden").glob("*.npz")}
-    assert {name for name in files if name.startswith(("litehrnet", "hrnet_w32"))} <= set(GOLDEN)
+    monkeypatch.setattr(golden_files, "FOLDER", tmp_path)
+    write_example("hrnet_w8_mmpose", "hrnet", (1, 3, 64, 64), 3, width=8)
+    right, wrong = tmp_path / "hrnet_w8_mmpose.npz", tmp_path / "hrnet_w32_mmpose.npz"
+    right.rename(wrong)
+    (tmp_path / "hrnet_w9_mmpose.npz").write_bytes(b"PK")
+    (tmp_path / "fcos_hrnetv2p_mmdet.npz").touch()
+    (tmp_path / "segformer_b0.npz").touch()
+    for path, message in (
+        (wrong, "its name says W32, its keys W8"),
+        (tmp_path / "hrnet_w9_mmpose.npz", "not a golden"),
+    ):
+        with pytest.raises(pytest.fail.Exception, match=message):
+            golden_files.read(path)
+    detector, unknown = (parameter.values[0] for parameter in golden_files.others())
+    with pytest.raises(pytest.skip.Exception, match="no HRNet detectors"):
+        test_other_files_are_known(detector)
+    with pytest.raises(pytest.fail.Exception, match=r"no family has the name of segformer_b0\.npz"):
+        test_other_files_are_known(unknown)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from edgehr.card import ModelCard
@@ -24,8 +21,7 @@ from edgehr.tasks.base import Task
 from edgehr.tasks.classification.spec import ClassificationSpec
 from edgehr.zoo import get_card, list_models
 from edgehr.zoo.classifiers import imagenet_classes
-from tests.conftest import SHARED
-from tests.models.test_golden import golden
+from tests import golden_files
 
 
 def cards() -> list[ModelCard]:
@@ -114,29 +110,13 @@ def test_networks_have_as_many_parameters_as_is_published(shared: Path) -> None:
         assert counts[card.parameters["width"], card.parameters["depth"]] == pytest.approx(millions, abs=0.006)
 
 
-def golden_classifiers() -> list[Any]:
-    """Files of the golden folder that hold a classifier: `hrnet_w18_cls_official`, `hrnet_w18_small_v2_cls_timm`."""
-    folder = Path(os.environ.get("EDGEHR_GOLDEN", SHARED / "golden"))
-    found = sorted(folder.glob("hrnet_w*_cls_*.npz"))
-    return found or [pytest.param(folder, marks=pytest.mark.skip(f"there is no golden classifier in {folder}"))]
-
-
-@pytest.mark.parametrize("file", golden_classifiers(), ids=lambda path: path.stem)
-def test_golden_classifiers_by_card_and_loader(file: Path, tmp_path: Path) -> None:
-    """The whole way of users: card, checkpoint as its origin names it, network, task."""
-    meta, weights, image, expected = golden(file.parent, file.stem)
-    save_file(weights, tmp_path / "published.safetensors")
-    kind = re.fullmatch(r"hrnet_w(\d+)(?:_(small(?:_v[12])?))?_cls_\w+", file.stem)
-    assert kind is not None
-    width, depth = int(kind[1]), {None: "full", "small": "small_v1"}.get(kind[2], kind[2])
-    known = get_card("hrnet-w18-ms-imagenet-224x224").with_size(*meta["input_shape"][2:])
-    parameters = {"width": 16 if depth == "small_v1" else width, "depth": depth}
-    names = imagenet_classes()[0] if expected.shape[1] == 1000 else tuple(map(str, range(expected.shape[1])))
-    card = replace(known, parameters=parameters, spec=ClassificationSpec(names))
-    with TorchRuntime(card, tmp_path / "published.safetensors") as runtime:
-        outputs = runtime.infer_batch(image)
-    assert np.abs(outputs["logits"] - expected).max() <= 2e-5 * np.abs(expected).max()
-    results = Task.for_card(card).classifications(outputs)
+@pytest.mark.parametrize("path", golden_files.collect("hrnet_classifier"))
+def test_golden_classifiers_name_what_the_reference_does(path: Path, tmp_path: Path) -> None:
+    """From the checkpoint as its origin names it to classifications."""
+    golden = golden_files.read(path)
+    with TorchRuntime(golden.card, golden.save_weights(tmp_path)) as runtime:
+        results = Task.for_card(golden.card).classifications(runtime.infer_batch(golden.image))
+    names, expected = golden.card.spec.classes, golden.expected
     assert [each.best.class_id for each in results] == expected.argmax(axis=1).tolist()
     assert [each.best.name for each in results] == [names[row.argmax()] for row in expected]
     powers = np.exp(expected[0].astype(np.float64) - expected[0].max())

@@ -5,16 +5,19 @@ import pytest
 
 from edgehr.errors import TensorError
 from edgehr.tasks.image.boxes import Windows, as_boxes
+from tests import golden_files
 
 
-def test_windows_and_warps_agree_with_mmpose(shared: Path) -> None:
-    with np.load(shared / "golden" / "pose_decode.npz") as golden:
+@pytest.mark.parametrize("path", golden_files.decodes())
+def test_golden_windows_and_warps_of_mmpose_are_made(path: Path) -> None:
+    with np.load(path) as golden:
         xywh = golden["boxes_xywh"]
-        windows = Windows.from_boxes(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1), 192 / 256)
+        height, width = (4 * side for side in golden["heatmaps"].shape[2:])
+        windows = Windows.from_boxes(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1), width / height)
         np.testing.assert_allclose(windows.center, golden["center"], atol=1e-3)
         np.testing.assert_allclose(windows.size, golden["scale"], atol=1e-3)
-        np.testing.assert_allclose(windows.matrices(192, 256, "affine"), golden["warp"], atol=1e-3)
-        np.testing.assert_allclose(windows.matrices(192, 256, "udp"), golden["udp_warp"], atol=1e-3)
+        np.testing.assert_allclose(windows.matrices(width, height, "affine"), golden["warp"], atol=1e-3)
+        np.testing.assert_allclose(windows.matrices(width, height, "udp"), golden["udp_warp"], atol=1e-3)
 
 
 @pytest.mark.parametrize("warp", ["affine", "udp"])

@@ -9,19 +9,22 @@ from edgehr.errors import TensorError
 from edgehr.tasks.image.boxes import fraction_of_window
 from edgehr.tasks.pose.heatmaps import average_flipped, decode
 from edgehr.tasks.pose.spec import Decoding
+from tests import golden_files
 from tests.tasks.pose.reference import METHODS
 
 WARP = {"msra": "affine", "dark": "affine", "udp": "udp"}
 TOLERANCE = 0.01  # pixels of the network input
 
 
+@pytest.mark.parametrize("path", golden_files.decodes())
 @pytest.mark.parametrize("method", METHODS)
-def test_agrees_with_mmpose(method: str, shared: Path) -> None:
-    with np.load(shared / "golden" / "pose_decode.npz") as golden:
+def test_golden_keypoints_of_mmpose_are_found(method: str, path: Path) -> None:
+    with np.load(path) as golden:
         heatmaps = golden["heatmaps"]
         expected, expected_scores = golden[f"{method}_keypoints"], golden[f"{method}_scores"]
     keypoints, scores = decode(heatmaps, Decoding(method, 11))
-    pixels = fraction_of_window(keypoints, (48, 64), WARP[method]) * np.array([192, 256], np.float32)
+    sides = heatmaps.shape[:1:-1]  # width, height
+    pixels = fraction_of_window(keypoints, sides, WARP[method]) * 4 * np.array(sides, np.float32)
     defined = np.isfinite(expected).all(axis=-1)
     assert defined.sum() > 100
     assert np.abs(pixels - expected)[defined].max() <= TOLERANCE
