@@ -34,7 +34,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test test-fast test-tflite-runtime test-lowest lint format bench quant-report clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test test-fast test-tflite-runtime test-lowest lint format bench quant-report model-matrix clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
@@ -50,6 +50,7 @@ help:
 	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
 	@echo "make lint       lint and types;  make format rewrites the layout"
 	@echo "make bench      measure what docs/performance.md states"
+	@echo "make model-matrix   convert every network to every target (MODELS= TARGETS= PRECISIONS= WEIGHTS= FRESH=1)"
 	@echo "make quant-report   repeat the table of docs/quantization.md (SHARED=../shared PEOPLE=N FRESH=1)"
 
 $(READY): pyproject.toml
@@ -166,6 +167,11 @@ $(NNCF)/.ready: $(READY)
 	$(BIN)/python -m pip freeze --exclude-editable > $(NNCF)/constraints.txt
 	$(NNCF)/bin/python -m pip install --quiet -c $(NNCF)/constraints.txt nncf==3.4.0
 	touch $@
+
+# What was measured stays in out/model-matrix: a run that was stopped goes on where it was.
+model-matrix: $(READY)
+	$(BIN)/python -m benchmarks.model_matrix $(MODELS) --shared "$(SHARED)" $(if $(TARGETS),--targets $(TARGETS)) \
+		$(if $(PRECISIONS),--precisions $(PRECISIONS)) $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(FRESH),--fresh)
 
 quant-report: $(NNCF)/.ready
 	$(NNCF)/bin/python -m benchmarks.quant_report --shared "$(SHARED)" $(if $(PEOPLE),--people $(PEOPLE)) \

@@ -1,0 +1,155 @@
+"""One conversion of the model matrix: its weights, the conversion, and what is measured of the artifact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from edgehr.calib.dataset.calibration_set import CalibrationSet
+from edgehr.card import ModelCard
+from edgehr.converters.compare import comparison_batch
+from edgehr.converters.convert import convert
+from edgehr.converters.source import ONNX_ARCHITECTURES, open_source
+from edgehr.converters.target import make_target
+from edgehr.errors import EdgehrError
+from edgehr.evaluation.annotations import Annotations
+from edgehr.evaluation.base import Evaluator
+from edgehr.models.build import build
+from edgehr.runtimes import load
+from edgehr.runtimes.formats import format_of
+from edgehr.tasks.base import Task
+from edgehr.zoo import find_weights
+
+CALIBRATION, HELD_OUT = "coco-train2017-people", "coco-val2017-people"
+ANNOTATIONS = "person_keypoints.json"
+CROPS = 32  # for calibration: to see that it is right takes fewer than to make it good
+AGREEMENT_IMAGES = 20
+ROUNDS = 15
+
+
+def checkpoint(card: ModelCard, given: Path | None, folder: Path) -> tuple[Path, str]:
+    """Find a checkpoint of a model or make one.
+
+    Args:
+        card: The model, at any input size.
+        given: Folder of checkpoints that are named as cards, at any size.
+        folder: Where one is made.
+
+    Returns:
+        The file, and where it is from, in a word.
+    """
+    own = sorted(given.glob(f"{card.name.rsplit('-', 1)[0]}-*.*")) if given else []
+    if own:
+        return own[0], "given"
+    try:
+        return find_weights(card), card.weights.origin
+    except EdgehrError:
+        if card.architecture in ONNX_ARCHITECTURES:
+            raise
+    path = folder / "made.safetensors"
+    if not path.is_file():
+        _make_weights(card, path)
+    return path, "made"
+
+
+def _make_weights(card: ModelCard, path: Path) -> None:
+    """Draw convolutions with a fixed seed, and take the statistics of normalization from real pictures.
+
+    Residual branches add little to what goes around them, as in trained networks: others multiply rounding errors.
+    """
+    network = build(card)
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.1, 0.4)
+            torch.nn.init.normal_(module.bias, std=0.05)
+            module.momentum = None  # plain averages
+            module.train()
+    with torch.inference_mode():
+        network(torch.from_numpy(comparison_batch(card)[:4]))
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
+
+
+def measure_conversion(
+    card: ModelCard, weights: Path, target: str, precision: str, folder: Path, shared: Path
+) -> dict[str, Any]:
+    """Convert once, and return what is known of the artifact, which stays where `artifact_of` says."""
+    options: dict[str, Any] = {"precision": precision}
+    if precision == "int8":
+        options["calibration"] = CalibrationSet.of(_calibration(card, shared), max_crops=CROPS)
+    made = make_target(target, **options)
+    path = artifact_of(folder, target, precision)
+    report = convert(card, weights, made, out=path)
+    difference = report.difference
+    figures: dict[str, Any] = {
+        "relative": difference.relative,
+        "relative_mean": difference.relative_mean,
+        "correlation": difference.correlation,
+        "size_bytes": report.size_bytes,
+    }
+    coverage = format_of(path).coverage(path)
+    if coverage is not None and precision == "int8":
+        figures["int8_share"] = coverage.int8_share
+    if target == "tensorrt":  # plans run on NVIDIA's GPUs only
+        _delete(path)
+    elif precision == "int8":
+        figures["agreement"] = _agreement(card, weights, path, shared)
+    return figures
+
+
+def artifact_of(folder: Path, target: str, precision: str) -> Path:
+    """Return where an artifact lies until it was timed."""
+    return folder / f"{target}-{precision}{make_target(target).suffix}"
+
+
+def _calibration(card: ModelCard, shared: Path) -> Path:
+    """Give people to a task that takes boxes, whole pictures to the others."""
+    people = shared / "data" / CALIBRATION / ANNOTATIONS
+    return people if Task.for_card(card).takes_boxes else people.parent / "images"
+
+
+def time_artifact(path: Path) -> float:
+    """Time one inference, and delete the artifact; returns the median of several, in milliseconds."""
+    with load(path) as runtime:
+        spec = runtime.inputs[0]
+        image = np.random.default_rng(0).standard_normal([1, *spec.shape[1:]]).astype(spec.dtype)
+        times = []
+        for _ in range(3 + ROUNDS):
+            start = time.perf_counter()
+            runtime.infer({spec.name: image})
+            times.append(time.perf_counter() - start)
+    _delete(path)
+    return float(1000 * np.median(times[3:]))
+
+
+def _agreement(card: ModelCard, weights: Path, path: Path, shared: Path) -> float | None:
+    """Compute the mean similarity of an artifact's results with those of PyTorch, as `edgehr verify` does."""
+    results = []
+    for runtime in (open_source(card, weights).reference, load(path)):
+        with runtime:
+            evaluator = Evaluator.for_card(runtime.artifact.card if runtime.artifact else card)
+            images = list(_held_out(evaluator, shared))
+            results.append(evaluator.predict(runtime, images))
+    found = np.concatenate([evaluator.similarities(*each) for each in zip(images, *results, strict=True)])
+    return None if np.isnan(found).all() else float(np.nanmean(found))
+
+
+def _held_out(evaluator: Any, shared: Path) -> Iterator[Any]:
+    """List pictures that no model was calibrated on, with their people as boxes where the task takes boxes."""
+    annotations = Annotations.read(shared / "data" / HELD_OUT / ANNOTATIONS)
+    for image in annotations.ground_truth(annotations.images_beside)[:AGREEMENT_IMAGES]:
+        yield image if evaluator.task.takes_boxes else replace(image, boxes=image.boxes[:0])
+
+
+def _delete(path: Path) -> None:
+    for file in format_of(path).files(path):
+        file.unlink()

@@ -1,0 +1,223 @@
+"""Convert every network of the zoo to every target in every precision, and make the table of docs/models.md.
+
+    make model-matrix [MODELS="w18 ocr"] [TARGETS="onnx tflite"] [PRECISIONS="fp32 fp16"] [WEIGHTS=FOLDER]
+                      [SHARED=../shared] [FRESH=1]
+
+One card stands for all cards of a task with the same network and the same origin of weights. Each conversion is
+compared with PyTorch as any is. Inferences are timed after all conversions, and the artifacts deleted. Figures stay in
+out/model-matrix, so that a run that was stopped goes on where it was. Every model is converted in a process of its own,
+so that one that dies ends no other.
+
+Weights are `<card>.*` in the folder of `--weights`, or what `edgehr fetch` downloaded, or else made ones: convolutions
+are drawn with a fixed seed, and normalization has the statistics of real pictures, so that values are as large as in
+trained networks. What a network with made weights returns means nothing, but it is a network of real size whose layers
+work on pictures, and its INT8 can be compared with its float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from edgehr.card import ModelCard
+from edgehr.cli.common.output import progress_bar
+from edgehr.errors import EdgehrError
+from edgehr.files import atomic_write, read_json
+from edgehr.zoo import all_cards
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "out" / "model-matrix"
+TARGETS = {"onnx": "ONNX", "openvino": "OpenVINO", "tensorrt": "TensorRT-RTX", "tflite": "TFLite"}
+PRECISIONS = ("fp32", "fp16", "int8")
+MAX_SIDE = 416  # of inputs; those with a longer one are halved, or INT8 would take hours and much memory
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network, and the card that stands for all of its kind."""
+
+    card: ModelCard
+    origin: str
+    cards: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return height and width of its input here."""
+        height, width = self.card.input.height, self.card.input.width
+        if max(height, width) <= MAX_SIDE:
+            return height, width
+        return height // 64 * 32, width // 64 * 32
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is missing, print the table; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="model-matrix", description="Every network on every target, as a table.")
+    parser.add_argument("words", nargs="*", help="parts of names; all networks that have one of them, by default all")
+    parser.add_argument("--targets", nargs="+", choices=list(TARGETS), default=list(TARGETS))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder of data/")
+    parser.add_argument("--weights", type=Path, help="folder of checkpoints that are named as cards")
+    parser.add_argument("--out", type=Path, default=OUT, help="where figures are kept")
+    parser.add_argument("--fresh", action="store_true", help="measure all anew")
+    parser.add_argument("--no-timing", action="store_true", help="leave that to a later run, on a quiet machine")
+    parser.add_argument("--table", action="store_true", help="print what is there, measure nothing")
+    parser.add_argument("--only", help=argparse.SUPPRESS)  # the card that a child process measures
+    args = parser.parse_args(arguments)
+    try:
+        if args.only:
+            _convert_model(args.only, args)
+            return 0
+        rows = [row for row in networks() if not args.words or any(word in row.card.name for word in args.words)]
+        if not rows:
+            raise EdgehrError(f"no network's name has any of {', '.join(args.words)}: see `edgehr models`")
+        if not args.table:
+            _convert_all(rows, args)
+            if not args.no_timing:
+                _time_all(rows, args)
+        print(markdown(rows, args.out))
+    except EdgehrError as error:
+        print(f"model-matrix: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def networks() -> list[Row]:
+    """List one card for each network and origin of weights, that with the smallest input."""
+    groups: dict[Any, list[ModelCard]] = {}
+    for card in all_cards():
+        network = (card.task, card.architecture, *sorted(card.parameters.items()))
+        groups.setdefault((*network, _origin(card)), []).append(card)
+    smallest = [
+        min(cards, key=lambda card: (card.input.height * card.input.width, card.name)) for cards in groups.values()
+    ]
+    return [Row(card, _origin(card), len(cards)) for card, cards in zip(smallest, groups.values(), strict=True)]
+
+
+def _origin(card: ModelCard) -> str:
+    """Say whose weights they are: the project on OpenMMLab's server, the owner elsewhere."""
+    if not card.weights.url:
+        return {"sample": "edgehr", "user": "your own"}[card.weights.origin]
+    address = urlsplit(card.weights.url)
+    return address.path.split("/")[1]
+
+
+def _convert_all(rows: Sequence[Row], args: argparse.Namespace) -> None:
+    """Run a child process for each model of which something is missing, and show how far all is."""
+    cells = [(row, *cell) for row in rows for cell in _cells(args)]
+    if args.fresh:
+        for row, target, precision in cells:
+            _place(args.out, row.card, target, precision).unlink(missing_ok=True)
+    with progress_bar("model matrix", len(cells)) as progress:
+        for number, row in enumerate(rows):
+            missing = _missing(args, row.card)
+            if missing:
+                command = [sys.executable, "-m", "benchmarks.model_matrix", "--only", row.card.name]
+                command += ["--shared", args.shared, "--out", args.out]
+                command += ["--targets", *args.targets, "--precisions", *args.precisions]
+                command += ["--weights", args.weights] if args.weights else []
+                done = subprocess.run(list(map(str, command)), cwd=ROOT, check=False)
+                for target, precision in _missing(args, row.card):
+                    _keep(args.out, row.card, target, precision, {"error": f"its process ended with {done.returncode}"})
+            progress.update((number + 1) * len(cells) // len(rows))
+
+
+def _time_all(rows: Sequence[Row], args: argparse.Namespace) -> None:
+    """Time the artifacts that are there."""
+    from benchmarks.matrix_cell import artifact_of, time_artifact
+
+    cells = [(row.card, target, precision) for row in rows for target, precision in _cells(args)]
+    with progress_bar("timing", len(cells)) as progress:
+        for card, target, precision in cells:
+            path = artifact_of(args.out / card.name, target, precision)
+            if path.is_file():
+                figures = read_json(_place(args.out, card, target, precision))
+                _keep(args.out, card, target, precision, {**figures, "ms": time_artifact(path)})
+            progress.advance()
+
+
+def _cells(args: argparse.Namespace) -> list[tuple[str, str]]:
+    return [(target, precision) for target in args.targets for precision in args.precisions]
+
+
+def _missing(args: argparse.Namespace, card: ModelCard) -> list[tuple[str, str]]:
+    return [cell for cell in _cells(args) if not _place(args.out, card, *cell).is_file()]
+
+
+def _place(out: Path, card: ModelCard, target: str, precision: str) -> Path:
+    return out / card.name / f"{target}-{precision}.json"
+
+
+def _keep(out: Path, card: ModelCard, target: str, precision: str, figures: dict[str, Any]) -> None:
+    place = _place(out, card, target, precision)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(place) as (temporary,):
+        temporary.write_text(json.dumps(figures, indent=1))
+
+
+def _convert_model(name: str, args: argparse.Namespace) -> None:
+    """Do what is missing of one model; an error of edgehr's is what is kept of that conversion."""
+    from benchmarks.matrix_cell import checkpoint, measure_conversion  # PyTorch is for the child process alone
+
+    row = next(row for row in networks() if row.card.name == name)
+    card = row.card if row.size == (row.card.input.height, row.card.input.width) else row.card.with_size(*row.size)
+    folder = args.out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, precision in _missing(args, row.card):
+        print(f"{card.name}: {TARGETS[target]} {precision}", file=sys.stderr, flush=True)
+        figures: dict[str, Any] = {"size": row.size}
+        start = time.monotonic()
+        try:
+            weights, figures["weights"] = checkpoint(card, args.weights, folder)
+            figures |= measure_conversion(card, weights, target, precision, folder, args.shared)
+        except EdgehrError as error:
+            figures["error"] = str(error)
+        figures["seconds"] = round(time.monotonic() - start)
+        _keep(args.out, row.card, target, precision, figures)
+
+
+def markdown(rows: Sequence[Row], out: Path) -> str:
+    """Make the table of what was measured."""
+    lines = [
+        "| network | input | weights | target | float32 | float16 | INT8 |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        for target, label in TARGETS.items():
+            places = [_place(out, row.card, target, precision) for precision in PRECISIONS]
+            cells = [read_json(place) if place.is_file() else {} for place in places]
+            known = next((cell for cell in cells if "weights" in cell), None)
+            if known:
+                size, name = "x".join(map(str, row.size)), row.card.name.rsplit("-", 1)[0]
+                figures = " | ".join(_figures(cell) for cell in cells)
+                lines.append(
+                    f"| `{name}` ({row.origin}, {row.cards}) | {size} | {known['weights']} | {label} | {figures} |"
+                )
+    return "\n".join(lines)
+
+
+def _figures(cell: dict[str, Any]) -> str:
+    """Say in a cell of the table how near it is to PyTorch, how large and how fast."""
+    if not cell:
+        return ""
+    if "error" in cell:
+        return f"no: {cell['error']}"
+    if "int8_share" in cell or "agreement" in cell:
+        agreement = cell.get("agreement")
+        near = f"r {cell['correlation']:.3f}" + (f", agrees {agreement:.3f}" if agreement is not None else "")
+        near += f", {cell['int8_share']:.0%} INT8" if cell.get("int8_share") else ""
+    else:
+        near = f"{cell['relative']:.0e}"
+    time_taken = f", {cell['ms']:.0f} ms" if "ms" in cell else ""
+    return f"{near}, {cell['size_bytes'] / 1e6:.1f} MB{time_taken}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
