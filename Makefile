@@ -49,9 +49,9 @@ help:
 	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
 	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
 	@echo "make lint       lint and types;  make format rewrites the layout"
-	@echo "make bench      measure what docs/performance.md states"
+	@echo "make bench      measure what docs/performance.md and docs/research/speed.md state"
 	@echo "make model-matrix   convert every network to every target (MODELS= TARGETS= PRECISIONS= WEIGHTS= FRESH=1)"
-	@echo "make quant-report   repeat the table of docs/quantization.md (SHARED=../shared PEOPLE=N FRESH=1)"
+	@echo "make quant-report   repeat the table of docs/research/quantization-experiments.md (SHARED=../shared PEOPLE=N FRESH=1)"
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("this environment needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

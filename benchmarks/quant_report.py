@@ -1,4 +1,4 @@
-"""Make the table of docs/quantization.md: INT8 by edgehr and by the defaults of others on OpenVINO, TFLite, ONNX.
+"""Make the table of docs/research/quantization-experiments.md: INT8 by edgehr and by the defaults of others.
 
     make quant-report [SHARED=../shared] [PEOPLE=N] [FRESH=1]
 

@@ -2,7 +2,7 @@
 
 glibc gives allocations of more than 32 MiB back to the kernel as soon as they are freed, and the kernel clears each
 page that it hands out again. Fitting layers on hundreds of crops takes and frees tensors of hundreds of megabytes all
-the time; what that costs is in docs/performance.md.
+the time; what that costs is in docs/research/quantization-experiments.md.
 """
 
 from __future__ import annotations

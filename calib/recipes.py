@@ -94,8 +94,8 @@ DEFERRED_WEIGHTS, JOINED_STEM = Form(defer_weights=True), Form(joined_stem=True)
 TENTH = 0.099
 
 # (architecture, variant) -> kind -> recipe; "" is any variant that has no recipes of its own. Additions brought nothing
-# beside unsigned tensors and dynamic ranges (docs/quantization.md). Conditional weighting ("lite") passes more rounding
-# on than naive blocks do, which need no more than fixed ranges of 8 bits.
+# beside unsigned tensors and dynamic ranges (docs/research/quantization-experiments.md). Conditional weighting ("lite")
+# passes more rounding on than naive blocks do, which need no more than fixed ranges of 8 bits.
 RECIPES: dict[tuple[str, str], dict[str, Recipe]] = {
     ("lite_hrnet", ""): {
         "unsigned": QDQRecipe("lite_hrnet-unsigned", float_share=TENTH, unsigned=True, form=DEFERRED_WEIGHTS),

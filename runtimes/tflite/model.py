@@ -105,7 +105,8 @@ class InterpreterModel:
 class AcceleratedModel:
     """A model in LiteRT's compiled-model interface, which reaches its accelerators.
 
-    On the CPU it was measured no faster than the interpreter (docs/tflite.md), so only accelerators use it.
+    On the CPU it was measured no faster than the interpreter (docs/research/tflite-writer.md), so only accelerators
+    use it.
     """
 
     def __init__(self, compiled: Any, device: str, inputs: list[Entry], outputs: list[Entry]) -> None:

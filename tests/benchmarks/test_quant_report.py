@@ -1,4 +1,4 @@
-"""The table of docs/quantization.md and what makes it."""
+"""The table of docs/research/quantization-experiments.md and what makes it."""
 
 from __future__ import annotations
 

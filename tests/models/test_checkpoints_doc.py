@@ -1,4 +1,4 @@
-"""The commands that the page on models gives for checkpoints of one's own training work on such checkpoints."""
+"""The commands that the page on checkpoints gives for checkpoints of one's own training work on such checkpoints."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from tests.conftest import ROOT
 from tests.models.little_pose import STATE, Pose
 from tests.models.narrow_hrnet import CARD
 
+FENCE = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^## A checkpoint of your own training\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[list[str]]:
-    section = SECTION.search((ROOT / "docs" / "models.md").read_text(encoding="utf-8"))
+    section = SECTION.search((ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8"))
     assert section
-    return [shlex.split(line) for line in section[1].splitlines() if line.startswith("    ")]
+    return [shlex.split(line) for block in FENCE.findall(section[1]) for line in block.splitlines()]
 
 
 class InLightning(nn.Module):
