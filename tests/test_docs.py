@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from edgehr.cli.main import build_parser
+from edgehr.zoo import get_card
 from tests.conftest import ROOT
 
 MAX_WORDS = 1200
@@ -16,6 +19,7 @@ MADE_TABLE = "## What was tried on every target"  # of docs/models.md; `make mod
 REPOSITORY = "https://github.com/edgehr/edgehr/blob/main/"
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
@@ -71,6 +75,21 @@ def test_the_start_page_lists_every_page(folder: Path) -> None:
     start = folder / "README.md"
     listed = {link.partition("#")[0] for link in LINK.findall(prose(start))}
     assert {page.name for page in folder.glob("*.md")} - {start.name} - listed == set()
+
+
+def commands(page: Path) -> list[str]:
+    """The `edgehr` commands in a page's blocks of shell."""
+    lines = [line for block in SHELL.findall(page.read_text(encoding="utf-8")) for line in block.splitlines()]
+    parts = [part.partition("#")[0].strip() for line in lines for part in re.split(r" && | \| |: (?=edgehr )", line)]
+    return [part for part in parts if part.startswith("edgehr ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_command_of_a_page_is_one_of_the_command_line(page: Path) -> None:
+    for command in commands(page):
+        arguments = build_parser().parse_args(shlex.split(command)[1:])  # a wrong one ends with the usage
+        if arguments.command in ("convert", "fetch") and not re.fullmatch(r".*\.json|[A-Z]+", arguments.model):
+            assert get_card(arguments.model)
 
 
 def test_pointers_in_code_lead_to_pages() -> None:
