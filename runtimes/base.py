@@ -94,6 +94,10 @@ class Runtime(ABC):
         self._under_way = 0
         self._closed = False
 
+    def __repr__(self) -> str:
+        known = (self.path.name if self.path else "", self.device, self.precision)
+        return f"{type(self).__name__}({', '.join(filter(None, known))})"
+
     @property
     def card(self) -> ModelCard:
         """Return the card of the model, which says what it expects and returns; raises as `require_artifact` does."""

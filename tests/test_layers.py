@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     # What a device installs.
     "runtimes": BASE | {"dependencies", "files"},
     "zoo": BASE | {"files", "tasks"},
-    "tasks": BASE | {"opencv", "runtimes"},
+    "tasks": BASE | {"dependencies", "opencv", "runtimes"},
     "evaluation": BASE | {"files", "opencv", "runtimes", "tasks"},
     "live": BASE | {"files", "opencv", "runtimes", "tasks"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the

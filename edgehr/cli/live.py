@@ -53,7 +53,7 @@ def go_through(
                     with run.times.measure("write"):
                         sinks.write(frame, result)
                     if collect:
-                        run.collected.append({"frame": frame.name, **result.to_dict()})
+                        run.collected.append({**result.to_dict(), "frame": frame.name})
                     progress.update(run.frames)
                     if run.frames == max_frames:
                         break

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from edgehr.live.sources import Frame, Source
 from edgehr.live.timing import StageTimes
 from edgehr.tasks.image.reading import Image, drawable
+from edgehr.tasks.result import TaskResult
 
 T = TypeVar("T")
 Found = TypeVar("Found")
@@ -89,11 +90,13 @@ class Mailbox(Generic[T]):
 class _Job(Generic[Found]):
     """A frame on its way, with what was found in it if the detector looked.
 
-    `time_s` is the frame's place in time: of a file, where it stands in it, and not when it was read.
+    `time_s` is the frame's place in time: of a file, where it stands in it, and not when it was read. Results of
+    `independent` pictures do not tell it.
     """
 
     frame: Frame
     time_s: float
+    independent: bool = False
     found: Found | None = None
 
 
@@ -116,7 +119,8 @@ def run_pipeline(
         detect_every: Detect in every so many frames; `predict` gets None for the others.
 
     Yields:
-        Each frame, with its image as BGR that can be drawn into, and its result.
+        Each frame, with its image as BGR that can be drawn into, and its result, which tells the frame's number and
+        time.
 
     Raises:
         EdgehrError: From the source or what was called, after the results of the frames before.
@@ -168,7 +172,7 @@ def _start(name: str, output: Mailbox[Any], work: Callable[[], None]) -> threadi
 
 
 def _capture(source: Source, output: Mailbox[_Job[Found]], times: StageTimes) -> None:
-    frames = iter(source)
+    frames, pictures = iter(source), source.kind == "images"
     while True:
         if source.kind == "live":
             output.wait(taker=True)
@@ -177,7 +181,7 @@ def _capture(source: Source, output: Mailbox[_Job[Found]], times: StageTimes) ->
         if frame is None:
             return
         times.add("capture", 1000 * (time.perf_counter() - started))
-        output.put(_Job(replace(frame, image=drawable(frame.image)), _place_in_time(frame, source)))
+        output.put(_Job(replace(frame, image=drawable(frame.image)), _place_in_time(frame, source), pictures))
 
 
 def _place_in_time(frame: Frame, source: Source) -> float:
@@ -214,4 +218,7 @@ def _predict(
 ) -> None:
     while True:
         job = jobs.get()
-        output.put((job.frame, predict(job.frame.image, job.time_s, job.found)))
+        result = predict(job.frame.image, job.time_s, job.found)
+        if isinstance(result, TaskResult):
+            result = result.at(job.frame.number, None if job.independent else job.time_s)
+        output.put((job.frame, result))

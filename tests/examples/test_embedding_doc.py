@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -98,6 +99,21 @@ def test_the_page_on_other_tasks_runs(folder: Path, capsys: pytest.CaptureFixtur
     assert re.search(r"^1 face with 98 landmarks, nose at \[2[12]\d\. 1[23]\d\.\]$", said, re.MULTILINE)
     assert "(1, 98, 2)\n" in said
     assert "(1, 4) (1, 5, 2) [0.9" in said
+
+
+@pytest.mark.slow
+def test_the_page_on_results_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for package in ("pandas", "supervision"):
+        pytest.importorskip(package, reason=f"needs {package}, which the extra `dev` brings")
+    names = run_page(ROOT / "docs" / "results.md")
+    said = capsys.readouterr().out
+    assert re.search(r"^Poses\(1 person, 17 keypoints, best score 0\.\d\d\)$", said, re.MULTILINE)
+    assert re.search(r"^StreamPoses\(\d people, .*, best score 0\.\d\d, frame 2, 0\.400 s\)$", said, re.MULTILINE)
+    assert "['frame', 'time_s', 'person', 'id', 'keypoint', 'x', 'y', 'score']" in said
+    assert len(names["wrists"]) > 0
+    assert json.loads((folder / "results.json").read_text())[0]["image_id"] == 42
+    assert (names["drawn"] != names["image"]).any()
+    assert names["detections"]["class_name"].tolist() == ["person"]
 
 
 @pytest.mark.slow

@@ -84,7 +84,26 @@ def test_every_frame_of_a_file_comes_in_order() -> None:
     assert [poses.frame.number for poses in results] == list(range(40))
     assert all(len(poses) == 1 and poses.ids[0] == 1 for poses in results)
     assert all((poses.frame.image == poses.frame.number).all() for poses in results)
+    assert [poses.frame_number for poses in results] == list(range(40))
+    assert [poses.time_s for poses in results] == [number / 25 for number in range(40)]
     assert source.closed
+
+
+@pytest.mark.parametrize("detector", [whole, None])
+def test_results_tell_their_frame_and_its_time(detector: Any) -> None:
+    """Of a camera when it was captured; single pictures have no time."""
+    with PoseEstimator(Peaks(), detector=detector) as estimator:
+        for frame, poses in estimator.results(Frames(3, "live")):
+            assert (poses.frame_number, poses.time_s) == (frame.number, frame.time_s)
+            assert poses.to_dict()["frame"] == frame.number
+        pictures = [poses for _, poses in estimator.results(Frames(3, "images"))]
+        assert [(poses.frame_number, poses.time_s) for poses in pictures] == [(0, None), (1, None), (2, None)]
+        image = np.zeros((120, 160, 3), np.uint8)
+        poses = estimator.sequence().step(image, 12.5, detector(image) if detector else None)
+        assert (poses.frame_number, poses.time_s) == (None, 12.5)
+        alone = estimator(image)
+        assert (alone.frame_number, alone.time_s) == (None, None)
+        assert repr(estimator) == "PoseEstimator(litehrnet-18-coco-256x192, Peaks(CPU))"
 
 
 def test_any_function_of_an_image_can_be_what_predicts() -> None:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.evaluation.base import Agreement
 from edgehr.evaluation.dataset import ImageSample
-from edgehr.evaluation.keypoints.ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
+from edgehr.evaluation.keypoints.ap import KeypointMetrics, as_results, keypoint_ap
 from edgehr.plain_data import without_nan
 from edgehr.tasks.pose.oks import oks
-from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.poses import KEYPOINT_THRESHOLD, Poses
 from edgehr.tasks.pose.spec import PoseSpec
 
 _CATEGORY = 1

@@ -18,9 +18,6 @@ from edgehr.tasks.pose.oks import oks_nms
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import PoseSpec
 
-# mmpose's rule for the score of a pose: the box's score times the mean of its keypoint scores above this.
-KEYPOINT_THRESHOLD = 0.2
-
 
 @dataclass(frozen=True)
 class KeypointMetrics(Metrics):
@@ -70,9 +67,7 @@ def as_results(
         category: The category to give them.
         suppress: Drop near-equal poses (for detected boxes, several of which may hold the same person).
     """
-    seen = poses.scores > KEYPOINT_THRESHOLD
-    means = (poses.scores * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    scores: NDArray[np.float32] = means * image.box_scores
+    scores: NDArray[np.float32] = poses.pose_scores * image.box_scores
     kept: Iterable[int] = range(len(poses))
     if suppress:
         spec = card.spec_as(PoseSpec)

@@ -18,8 +18,8 @@ from edgehr.evaluation.base import Evaluator, Terms
 from edgehr.evaluation.coco import coco_library
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.keypoints.agreement import KeypointAgreement, agreement, similarities
-from edgehr.evaluation.keypoints.ap import KEYPOINT_THRESHOLD, KeypointMetrics, as_results, keypoint_ap
-from edgehr.tasks.pose.poses import Poses
+from edgehr.evaluation.keypoints.ap import KeypointMetrics, as_results, keypoint_ap
+from edgehr.tasks.pose.poses import KEYPOINT_THRESHOLD, Poses
 from edgehr.tasks.pose.spec import PoseSpec
 
 _SCORED = f"a score above {KEYPOINT_THRESHOLD:g}"

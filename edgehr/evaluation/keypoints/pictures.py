@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.evaluation.keypoints.ap import KEYPOINT_THRESHOLD
 from edgehr.opencv import cv2
-from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.poses import KEYPOINT_THRESHOLD, Poses
 from edgehr.tasks.pose.spec import KeypointSet
 
 HEIGHT = 384

@@ -134,6 +134,9 @@ class Predictor(ABC, Generic[Task, Result]):
         """Release what was opened here. Closing twice is fine."""
         self._opened.close()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.card.name}, {self.runtime!r})"
+
     def __enter__(self) -> Self:
         return self
 

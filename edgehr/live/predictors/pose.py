@@ -31,7 +31,7 @@ DETECT_EVERY = 5
 MAX_PEOPLE = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StreamPoses(Poses):
     """Poses and the frame they belong to.
 

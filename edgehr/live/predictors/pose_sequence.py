@@ -101,8 +101,9 @@ class PoseSequence:
             self._boxes = boxes[found]
             followed = replace(poses, boxes=np.where(found[:, None], boxes, poses.boxes))
             tracked = self._tracker(followed, time_s)
-        # In single pictures nobody is followed.
-        return replace(tracked, ids=np.full_like(tracked.ids, -1)) if self._independent else tracked
+        if self._independent:  # nobody is followed
+            return replace(tracked, ids=np.full_like(tracked.ids, -1))
+        return tracked.at(None, time_s)
 
     def _candidates(self, detections: Detections | None) -> Boxes:
         """Choose the boxes to look in: detected ones, surest first, and tracked ones that no detected one covers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -33,7 +33,7 @@ class Frame:
     """
 
     name: str
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] = field(repr=False)
     number: int = 0
     time_s: float = 0.0
     position_s: float | None = None

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, TensorError
+from edgehr.tasks.result import TaskResult, supervision_library
+
+if TYPE_CHECKING:
+    import supervision
 
 TOP = 5
 
@@ -24,13 +28,14 @@ class RankedClass(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class Classification:
+class Classification(TaskResult):
     """Tells what is in one image: the most probable classes, `result[0]` first, and the probability of every class.
 
     Attributes:
         probabilities: (C,) float32 of every class, by its number; they add up to 1.
         names: The names of the C classes.
         top: How many classes the result counts and lists, the most probable ones; C at most.
+        frame_number: See `TaskResult`, as for `time_s`.
 
     Raises:
         TensorError: The shapes do not fit each other.
@@ -89,13 +94,34 @@ class Classification:
         return (self[rank] for rank in range(self.top))
 
     def __repr__(self) -> str:
-        return f"Classification({', '.join(f'{each.name} {each.probability:.3f}' for each in self)})"
+        return self._described(*(f"{each.name} {each.probability:.3f}" for each in self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain JSON types: ``{"classes": [{"name": ..., "class_id": ..., "probability": ...}]}``."""
+        """Convert to plain JSON types: ``{"classes": [{"name": ..., "class_id": ..., "probability": ...}]}``.
+
+        Where they are known, ``frame`` and ``time_s`` (seconds) are there too.
+        """
         return {
+            **self._when(),
             "classes": [
                 {"name": each.name, "class_id": each.class_id, "probability": round(each.probability, 4)}
                 for each in self
-            ]
+            ],
         }
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Convert to flat rows, one a class, as ``pandas.DataFrame`` takes them.
+
+        Returns:
+            Rows of the `top` classes: ``frame`` and ``time_s`` (seconds; both only where they are known), ``rank``
+            (from 0), ``name``, ``class_id`` and ``probability``.
+        """
+        return [{**self._when(), "rank": rank, **each} for rank, each in enumerate(self.to_dict()["classes"])]
+
+    def to_supervision(self) -> supervision.Classifications:
+        """Convert to ``supervision.Classifications`` with every class, by number.
+
+        Raises:
+            MissingDependencyError: supervision is not installed.
+        """
+        return supervision_library().Classifications(np.arange(len(self.names)), self.probabilities)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import TensorError
+from edgehr.tasks.coco import category_ids, corner_and_size
+from edgehr.tasks.result import TaskResult, best_score, supervision_library
+
+if TYPE_CHECKING:
+    import supervision
 
 
-@dataclass(frozen=True)
-class Detections:
+@dataclass(frozen=True, repr=False)
+class Detections(TaskResult):
     """N objects found in one image, the most certain first.
 
     Attributes:
@@ -20,15 +27,18 @@ class Detections:
         scores: (N,) float32, 0 to 1 (certain).
         class_ids: (N,) int64, the number of each object's class; all 0 unless given.
         points: (N, P, 2) float32 x, y, image pixels: points of each object, for detectors that find such.
+        classes: Names of the classes, by number; none where nobody said.
+        frame_number: See `TaskResult`, as for `time_s`.
 
     Raises:
-        TensorError: The shapes do not fit each other.
+        TensorError: The shapes do not fit each other, or a class has no name.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     points: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 1 or self.boxes.shape != (len(self.scores), 4):
@@ -48,13 +58,32 @@ class Detections:
             raise TensorError(
                 f"detections of {len(self.scores)} objects need points (N, P, 2), got {self.points.shape}"
             )
+        if self.classes and len(self) and not 0 <= self.class_ids.min() <= self.class_ids.max() < len(self.classes):
+            wrong = self.class_ids[(self.class_ids < 0) | (self.class_ids >= len(self.classes))][0]
+            raise TensorError(f"an object is of class {wrong}, but {len(self.classes)} classes are named")
 
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __repr__(self) -> str:
+        counts = Counter(self.names).most_common()
+        found = [f"{count} {name}" for name, count in counts] or [f"{len(self)} object{'s' * (len(self) != 1)}"]
+        return self._described(*found, *best_score(self.scores))
+
+    @property
+    def names(self) -> list[str]:
+        """List the class of each object by its name; empty where classes have none."""
+        return [self.classes[number] for number in self.class_ids] if self.classes else []
+
     def __getitem__(self, chosen: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Detections:
         """Pick some of the objects."""
-        return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen], self.points[chosen])
+        return replace(
+            self,
+            boxes=self.boxes[chosen],
+            scores=self.scores[chosen],
+            class_ids=self.class_ids[chosen],
+            points=self.points[chosen],
+        )
 
     def surest(self, count: int | None = None) -> Detections:
         """Return the objects in the order of their scores, the most certain first; at most `count` of them."""
@@ -64,16 +93,73 @@ class Detections:
         """Convert to plain JSON types, rounded.
 
         Returns:
-            ``objects``, each with ``box`` (x1, y1, x2, y2), ``score`` and ``class_id``, and ``points`` (x, y each)
-            where the detector finds such.
+            ``objects``, each with ``box`` (x1, y1, x2, y2), ``score``, ``class_id``, ``name`` where classes have one,
+            and ``points`` (x, y each) where the detector finds such; before them, where they are known, ``frame`` and
+            ``time_s`` (seconds).
         """
         columns = {
-            "box": self.boxes.round(2).tolist(),
-            "score": self.scores.round(4).tolist(),
+            "box": self.boxes.astype(float).round(2).tolist(),
+            "score": self.scores.astype(float).round(4).tolist(),
             "class_id": self.class_ids.tolist(),
-            **({"points": self.points.round(2).tolist()} if self.points.shape[1] else {}),
+            **({"name": self.names} if self.classes else {}),
+            **({"points": self.points.astype(float).round(2).tolist()} if self.points.shape[1] else {}),
         }
-        return {"objects": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
+        objects = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return {**self._when(), "objects": objects}
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Convert to flat rows, one an object, as ``pandas.DataFrame`` takes them.
+
+        Returns:
+            Rows of ``frame`` and ``time_s`` (seconds; both only where they are known), ``class_id``, ``name`` (where
+            classes have one), ``score``, ``x1``, ``y1``, ``x2``, ``y2`` (image pixels) and, of each point that the
+            detector finds, ``point0_x``, ``point0_y`` and so on.
+        """
+        rows = []
+        for found in self.to_dict()["objects"]:
+            corners = dict(zip(("x1", "y1", "x2", "y2"), found.pop("box"), strict=True))
+            points = [
+                (f"point{number}_{axis}", value)
+                for number, point in enumerate(found.pop("points", []))
+                for axis, value in zip("xy", point, strict=True)
+            ]
+            rows.append({**self._when(), **found, **corners, **dict(points)})
+        return rows
+
+    def to_coco(self, image_id: int, categories: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
+        """Write as COCO results, one entry an object.
+
+        Args:
+            image_id: The image's id in the COCO file.
+            categories: The category id of each class name there; None for COCO's own (person 1 to toothbrush 90).
+                Classes without one are left out.
+
+        Returns:
+            Entries of ``image_id``, ``category_id``, ``bbox`` (x, y, width, height; image pixels) and ``score``.
+
+        Raises:
+            EdgehrError: The classes have no names, or none has a category.
+        """
+        ids = category_ids(self.classes, categories)
+        columns = zip(self.class_ids.tolist(), corner_and_size(self.boxes).tolist(), self.scores.tolist(), strict=True)
+        return [
+            {"image_id": image_id, "category_id": ids[number], "bbox": box, "score": score}
+            for number, box, score in columns
+            if number in ids
+        ]
+
+    def to_supervision(self) -> supervision.Detections:
+        """Convert to ``supervision.Detections``, with ``class_name`` and ``points`` in ``data`` where there are such.
+
+        Raises:
+            MissingDependencyError: supervision is not installed.
+        """
+        library = supervision_library()
+        named = {"class_name": np.array(self.names, np.str_)} if self.classes else {}
+        points = {"points": self.points} if self.points.shape[1] else {}
+        return library.Detections(
+            xyxy=self.boxes, confidence=self.scores, class_id=self.class_ids, data={**named, **points}
+        )
 
     @classmethod
     def none(cls) -> Detections:

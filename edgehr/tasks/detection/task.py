@@ -151,7 +151,7 @@ class DetectionTask(Task):
         points = self.decoder.points(outputs, 0, found) / np.float32(context.scale)
         # Boxes beside the picture have no area left; comparisons with NaN are false.
         whole: NDArray[np.bool_] = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        detections = Detections(boxes, scores, class_ids, points)[whole]
+        detections = Detections(boxes, scores, class_ids, points, self.spec.classes)[whole]
         kept = [
             np.flatnonzero(detections.class_ids == class_id)[_suppress(of_class, self.threshold, self.nms)]
             for class_id in np.unique(detections.class_ids)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, TensorError
+from edgehr.tasks.coco import category_ids, encoded_mask
+from edgehr.tasks.result import TaskResult, supervision_library
 from edgehr.tasks.segmentation.spec import BACKGROUND, class_id
 
+if TYPE_CHECKING:
+    import supervision
+
 Color = tuple[int, int, int]
+LISTED = 5  # classes, by `repr`
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ class ClassMaps:
         return probability
 
 
-@dataclass(frozen=True)
-class Segmentation:
+@dataclass(frozen=True, repr=False)
+class Segmentation(TaskResult):
     """The class of each pixel of one image.
 
     Attributes:
@@ -67,6 +73,7 @@ class Segmentation:
         classes: Their names, by number.
         palette: Their colors, red, green and blue, 0 to 255.
         maps: What the model says of each class; None for a model that returns nothing but the classes.
+        frame_number: See `TaskResult`, as for `time_s`.
 
     Raises:
         TensorError: The map is of another type or shape, or holds numbers of no class.
@@ -94,8 +101,7 @@ class Segmentation:
     @property
     def present(self) -> tuple[str, ...]:
         """List the classes that are in the image, the largest first, without the background."""
-        order = np.argsort(-self.pixels, kind="stable")
-        return tuple(self.classes[i] for i in order if self.pixels[i] and self.classes[i] != BACKGROUND)
+        return tuple(self.classes[number] for number in self._present_ids())
 
     @property
     def areas(self) -> dict[str, float]:
@@ -106,6 +112,12 @@ class Segmentation:
     def __len__(self) -> int:
         """Count the classes that are in the image, without the background."""
         return len(self.present)
+
+    def __repr__(self) -> str:
+        height, width = self.class_map.shape
+        shares = [f"{name} {share:.0%}" for name, share in self.areas.items()]
+        more = [f"{len(shares) - LISTED} more"] if len(shares) > LISTED else []
+        return self._described(f"{width}x{height} pixels", *shares[:LISTED], *more)
 
     def mask(self, name: str) -> NDArray[np.bool_]:
         """Tell which pixels are of a class: (H, W) bool; raises EdgehrError for a class that the model has not."""
@@ -135,6 +147,8 @@ class Segmentation:
         Args:
             masks: Add the mask of each class as COCO has it: ``{"size": [height, width], "counts": [...]}``, lengths of
                 runs of pixels outside and inside of it in turn, column by column, beginning with one outside.
+
+        Where they are known, ``frame`` and ``time_s`` (seconds) are there too.
         """
         size = list(self.class_map.shape)
         found = [
@@ -145,7 +159,74 @@ class Segmentation:
             }
             for name in self.present
         ]
-        return {"size": size, "classes": found}
+        return {**self._when(), "size": size, "classes": found}
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Convert to flat rows, one a class in the image but the background, as ``pandas.DataFrame`` takes them.
+
+        Returns:
+            Rows of ``frame`` and ``time_s`` (seconds; both only where they are known), ``class_id``, ``name``,
+            ``pixels`` and ``area`` (share of the image, 0 to 1), the largest first.
+        """
+        return [
+            {
+                **self._when(),
+                "class_id": number,
+                "name": self.classes[number],
+                "pixels": int(self.pixels[number]),
+                "area": round(float(self.pixels[number] / self.class_map.size), 6),
+            }
+            for number in self._present_ids()
+        ]
+
+    def to_coco(self, image_id: int, categories: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
+        """Write as COCO results, one entry a class in the image but the background.
+
+        Args:
+            image_id: The image's id in the COCO file.
+            categories: The category id of each class name there; None for COCO's own (person 1 to toothbrush 90).
+                Classes without one are left out.
+
+        Returns:
+            Entries of ``image_id``, ``category_id``, ``segmentation`` (compressed run-length encoding), ``bbox`` (x, y,
+            width, height; pixels) and ``score``: 1, as a class map does not say how certain it is.
+
+        Raises:
+            EdgehrError: None of the classes has a category.
+            MissingDependencyError: faster-coco-eval, which encodes masks, is not installed.
+        """
+        ids = category_ids(self.classes, categories)
+        entries = []
+        for number in filter(ids.__contains__, self._present_ids()):
+            encoded, box = encoded_mask(self.class_map == number)
+            entries.append(
+                {"image_id": image_id, "category_id": ids[number], "segmentation": encoded, "bbox": box, "score": 1.0}
+            )
+        return entries
+
+    def to_supervision(self) -> supervision.Detections:
+        """Convert to ``supervision.Detections`` with a mask for each class in the image but the background.
+
+        ``class_id`` and ``data["class_name"]`` tell which; ``confidence`` is None.
+
+        Raises:
+            MissingDependencyError: supervision is not installed.
+        """
+        library, numbers = supervision_library(), self._present_ids()
+        masks = np.zeros((len(numbers), *self.class_map.shape), np.bool_)
+        for mask, number in zip(masks, numbers, strict=True):
+            np.equal(self.class_map, number, out=mask)
+        return library.Detections(
+            xyxy=library.mask_to_xyxy(masks).astype(np.float32).reshape(-1, 4),
+            mask=masks,
+            class_id=np.array(numbers, np.int64),
+            data={"class_name": np.array(self.present, np.str_)},
+        )
+
+    def _present_ids(self) -> list[int]:
+        """List the numbers of the classes in the image, the largest first, without the background."""
+        order = np.argsort(-self.pixels, kind="stable").tolist()
+        return [number for number in order if self.pixels[number] and self.classes[number] != BACKGROUND]
 
 
 def label_type(classes: int) -> Any:

@@ -1,0 +1,278 @@
+"""What results say of themselves, and convert to: rows, COCO results, supervision."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.errors import EdgehrError, MissingDependencyError, TensorError
+from edgehr.evaluation.coco import run_coco
+from edgehr.live.predictors.pose import StreamPoses
+from edgehr.live.sources import Frame
+from edgehr.tasks.classification.classification import Classification
+from edgehr.tasks.coco import COCO_CATEGORIES
+from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.landmarks.landmarks import Landmarks
+from edgehr.tasks.pose.poses import Poses
+from edgehr.tasks.pose.spec import KeypointSet
+from edgehr.tasks.result import TaskResult
+from edgehr.tasks.segmentation.segmentation import Segmentation
+
+KEYPOINTS = KeypointSet(("nose", "tail"))
+BOXES = np.array([[10, 20, 30, 60], [0, 0, 5, 5]], np.float32)
+POINTS = np.array([[[11, 21], [12, 22]], [[1, 2], [3, 4]]], np.float32)
+POINT_SCORES = np.array([[0.9, 0.1], [0.5, 0.25]], np.float32)
+POSES = Poses(BOXES, POINTS, POINT_SCORES, np.array([7, -1]), KEYPOINTS)
+LANDMARKS = Landmarks(BOXES[:1], POINTS[:1], POINT_SCORES[:1], keypoint_set=KEYPOINTS)
+DETECTIONS = Detections(BOXES, np.array([0.9, 0.5], np.float32), np.array([2, 0]), classes=("person", "rabbit", "dog"))
+FACES = Detections(BOXES[:1], np.array([0.9], np.float32), points=POINTS[:1])
+MAP = np.array([[0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 3]], np.uint8)
+CLASSES = ("background", "person", "cat", "rabbit")
+SEGMENTATION = Segmentation(MAP, CLASSES, ((0, 0, 0),) * 4)
+CLASSIFICATION = Classification(np.array([0.1, 0.7, 0.2], np.float32), ("cat", "dog", "pig"), top=2)
+ALL = (POSES, LANDMARKS, DETECTIONS, FACES, SEGMENTATION, CLASSIFICATION)
+
+
+def test_what_results_look_like_on_a_screen() -> None:
+    assert [repr(result) for result in ALL] == [
+        "Poses(2 people, 2 keypoints, best score 0.90)",
+        "Landmarks(1 face, 2 landmarks, best score 0.90)",
+        "Detections(1 dog, 1 person, best score 0.90)",
+        "Detections(1 object, best score 0.90)",
+        "Segmentation(4x3 pixels, person 50%, background 42%, rabbit 8%)",
+        "Classification(dog 0.700, pig 0.200)",
+    ]
+    assert repr(POSES[:0]) == "Poses(0 people, 2 keypoints)"
+    assert repr(Detections.none()) == "Detections(0 objects)"
+    assert repr(DETECTIONS.at(12, 0.48)) == "Detections(1 dog, 1 person, best score 0.90, frame 12, 0.480 s)"
+    many = Segmentation(np.arange(8, dtype=np.uint8)[None], tuple("abcdefgh"), ((0, 0, 0),) * 8)
+    assert repr(many) == "Segmentation(8x1 pixels, a 12%, b 12%, c 12%, d 12%, e 12%, 3 more)"
+    frame = Frame("film-000003.jpg", np.zeros((9, 9, 3), np.uint8), 3, 1.5)
+    assert repr(frame) == "Frame(name='film-000003.jpg', number=3, time_s=1.5, position_s=None)"
+    streamed = StreamPoses(**vars(POSES.at(3, 1.5)), frame=frame)
+    assert repr(streamed) == "StreamPoses(2 people, 2 keypoints, best score 0.90, frame 3, 1.500 s)"
+
+
+@pytest.mark.parametrize("result", ALL, ids=lambda result: type(result).__name__)
+def test_the_frame_and_its_time_are_told_where_they_are_known(result: Any) -> None:
+    assert isinstance(result, TaskResult)
+    assert not {"frame", "time_s"} & {*result.to_dict(), *result.to_rows()[0]}
+    timed = result.at(12, 0.480004)
+    assert (timed.frame_number, timed.time_s) == (12, 0.480004)
+    assert (result.frame_number, result.time_s) == (None, None)
+    for record in (timed.to_dict(), *timed.to_rows()):
+        json.dumps(record, allow_nan=False)
+        assert (record["frame"], record["time_s"]) == (12, 0.48)
+    assert {"time_s"} == {*result.at(None, 2.0).to_dict()} - {*result.to_dict()}
+
+
+def test_some_of_a_result_are_of_the_same_frame() -> None:
+    for some in (POSES.at(12, 0.48)[:1], DETECTIONS.at(12, 0.48)[:1], DETECTIONS.at(12, 0.48).surest(1)):
+        assert len(some) == 1
+        assert (some.frame_number, some.time_s) == (12, 0.48)
+    assert DETECTIONS[1:].names == ["person"]
+
+
+def test_rows_are_flat() -> None:
+    assert POSES.to_rows() == [
+        {"person": 0, "id": 7, "keypoint": "nose", "x": 11.0, "y": 21.0, "score": 0.9},
+        {"person": 0, "id": 7, "keypoint": "tail", "x": 12.0, "y": 22.0, "score": 0.1},
+        {"person": 1, "id": None, "keypoint": "nose", "x": 1.0, "y": 2.0, "score": 0.5},
+        {"person": 1, "id": None, "keypoint": "tail", "x": 3.0, "y": 4.0, "score": 0.25},
+    ]
+    nameless = Poses(BOXES, POINTS, POINT_SCORES)
+    assert [row["keypoint"] for row in nameless.to_rows()] == ["0", "1"] * 2
+    assert LANDMARKS.to_rows()[1] == {"face": 0, "id": None, "landmark": "tail", "x": 12.0, "y": 22.0, "score": 0.1}
+    corners = {"x1": 10.0, "y1": 20.0, "x2": 30.0, "y2": 60.0}
+    assert DETECTIONS.to_rows()[0] == {"score": 0.9, "class_id": 2, "name": "dog", **corners}
+    points = {"point0_x": 11.0, "point0_y": 21.0, "point1_x": 12.0, "point1_y": 22.0}
+    assert FACES.to_rows() == [{"score": 0.9, "class_id": 0, **corners, **points}]
+    assert SEGMENTATION.to_rows() == [
+        {"class_id": 1, "name": "person", "pixels": 6, "area": 0.5},
+        {"class_id": 3, "name": "rabbit", "pixels": 1, "area": 0.083333},
+    ]
+    assert CLASSIFICATION.to_rows() == [
+        {"rank": 0, "name": "dog", "class_id": 1, "probability": 0.7},
+        {"rank": 1, "name": "pig", "class_id": 2, "probability": 0.2},
+    ]
+    assert POSES[:0].to_rows() == Detections.none().to_rows() == []
+
+
+def test_rows_make_a_table() -> None:
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    frames = [POSES.at(0, 0.0), POSES[:0].at(1, 0.04), POSES[:1].at(2, 0.08)]
+    table = pandas.DataFrame([row for poses in frames for row in poses.to_rows()])
+    assert list(table.columns) == ["frame", "time_s", "person", "id", "keypoint", "x", "y", "score"]
+    assert table.groupby("frame").person.nunique().to_dict() == {0: 2, 2: 1}
+    noses = table[table.keypoint == "nose"].pivot(index="time_s", columns="person", values="x")
+    assert noses.loc[0.08].tolist()[0] == 11
+    for result in ALL:
+        assert len(pandas.DataFrame(result.to_rows())) == len(result.to_rows()) > 0
+
+
+def test_classes_are_named_or_not() -> None:
+    with pytest.raises(TensorError, match="an object is of class 2, but 2 classes are named"):
+        Detections(DETECTIONS.boxes, DETECTIONS.scores, DETECTIONS.class_ids, classes=("person", "rabbit"))
+    assert FACES.names == []
+    assert "name" not in FACES.to_dict()["objects"][0]
+    assert DETECTIONS.to_dict()["objects"][1]["name"] == "person"
+
+
+def test_the_ids_of_coco_are_its_own(shared: Path) -> None:
+    assert len(COCO_CATEGORIES) == 80
+    truth = json.loads((shared / "data" / "coco-val2017-people" / "person_keypoints.json").read_text())
+    assert {each["name"]: each["id"] for each in truth["categories"]} == {"person": COCO_CATEGORIES["person"]}
+    for name, number in {"stop sign": 13, "backpack": 27, "wine glass": 46, "tv": 72, "toothbrush": 90}.items():
+        assert COCO_CATEGORIES[name] == number  # as in COCO's instances_val2017.json
+
+
+def test_poses_as_coco_results() -> None:
+    first, second = POSES.to_coco(42)
+    assert first == {
+        "image_id": 42,
+        "category_id": 1,
+        "keypoints": pytest.approx([11, 21, 0.9, 12, 22, 0.1]),
+        "score": pytest.approx(0.9),  # the other keypoint does not count
+        "bbox": [10, 20, 20, 40],
+    }
+    assert second["score"] == pytest.approx(0.375)
+    json.dumps([first, second], allow_nan=False)
+    assert [each["category_id"] for each in LANDMARKS.to_coco(42, category_id=3)] == [3]
+    assert POSES[:0].to_coco(42) == []
+    assert POSES.to_coco(42)[0] == POSES[:1].to_coco(42)[0]
+
+
+def test_coco_finds_its_own_people_again(shared: Path) -> None:
+    """People as they are annotated, through `Poses` and back, have COCO's best figures, and moved ones have not."""
+    pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval")
+    truth = json.loads((shared / "data" / "coco-val2017-people" / "person_keypoints.json").read_text())
+    moved = {0: [], 0.2: []}
+    for image in truth["images"]:
+        people = [each for each in truth["annotations"] if each["image_id"] == image["id"] and each["num_keypoints"]]
+        points = np.array([each["keypoints"] for each in people], np.float32).reshape(len(people), -1, 3)
+        boxes = np.array([each["bbox"] for each in people], np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        scores = np.ones(points.shape[:2], np.float32)
+        for far, results in moved.items():
+            shift = far * (boxes[:, None, 2:] - boxes[:, None, :2])
+            results += Poses(boxes, points[..., :2] + shift, scores).to_coco(image["id"])
+    exact, shifted = (run_coco(truth, results, "keypoints", [20])[0] for results in moved.values())
+    assert exact == pytest.approx(1)
+    assert shifted < 0.2
+
+
+def test_detections_as_coco_results() -> None:
+    dog, person = DETECTIONS.to_coco(42)
+    assert dog == {"image_id": 42, "category_id": 18, "bbox": [10, 20, 20, 40], "score": pytest.approx(0.9)}
+    assert person["category_id"] == 1
+    mine = {"rabbit": 5, "dog": 0, "horse": 8}
+    assert [each["category_id"] for each in DETECTIONS.to_coco(42, mine)] == [0]  # the person has no category
+    json.dumps(DETECTIONS.to_coco(42), allow_nan=False)
+    assert Detections(BOXES[:0], np.zeros(0, np.float32), classes=("dog",)).to_coco(42) == []
+
+
+def test_categories_that_would_drop_everything_are_refused() -> None:
+    with pytest.raises(EdgehrError, match="the classes of these results have no names"):
+        FACES.to_coco(42)
+    face = Detections(FACES.boxes, FACES.scores, classes=("face",))
+    with pytest.raises(EdgehrError, match=r"none of the classes is among COCO's categories: .*categories=\{'face': "):
+        face.to_coco(42)
+    with pytest.raises(EdgehrError, match="none of the classes is among the categories given"):
+        DETECTIONS.to_coco(42, {"Person": 1})
+    with pytest.raises(EdgehrError, match="none of the classes is among the categories given"):
+        SEGMENTATION.to_coco(42, {"Person": 1})
+
+
+def test_segmentations_as_coco_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval")
+    (person,) = SEGMENTATION.to_coco(42)  # COCO knows no rabbits
+    assert (person["image_id"], person["category_id"], person["bbox"]) == (42, 1, [1, 0, 3, 2])
+    both = SEGMENTATION.to_coco(42, {"person": 1, "rabbit": 2})
+    json.dumps(both, allow_nan=False)
+    np.testing.assert_array_equal(library.mask.decode(person["segmentation"]), MAP == 1)
+    truth = {
+        "images": [{"id": 42, "height": 3, "width": 4}],
+        "categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "rabbit"}],
+        "annotations": [
+            {"id": number, "iscrowd": 0, "area": int(np.count_nonzero(label == MAP)), **entry}
+            for number, (label, entry) in enumerate(zip((1, 3), both, strict=True), 1)
+        ],
+    }
+    assert run_coco(truth, both, "segm", [1, 10, 100])[0] == pytest.approx(1)
+    monkeypatch.setitem(__import__("sys").modules, "faster_coco_eval.core", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'edgehr\[eval\]'"):
+        SEGMENTATION.to_coco(42)
+
+
+def test_without_supervision_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for result in ALL:
+        with pytest.raises(MissingDependencyError, match=r"needs supervision: pip install 'edgehr\[supervision\]'"):
+            result.to_supervision()
+
+
+@pytest.fixture(scope="module")
+def sv() -> Any:
+    return pytest.importorskip("supervision", reason="needs supervision, which the extra `dev` brings")
+
+
+def test_poses_in_supervision(sv: Any) -> None:
+    found = POSES.to_supervision()
+    assert isinstance(found, sv.KeyPoints)
+    np.testing.assert_array_equal(found.xy, POINTS)
+    np.testing.assert_array_equal(found.keypoint_confidence, POINT_SCORES)
+    assert found[1].xy.tolist() == POINTS[1:].tolist()
+    assert found.data["tracker_id"].tolist() == [7, -1]
+    assert found.as_detections().xyxy.tolist() == [[11, 21, 12, 22], [1, 2, 3, 4]]
+    assert isinstance(LANDMARKS.to_supervision(), sv.KeyPoints)
+    assert "tracker_id" not in LANDMARKS.to_supervision().data
+    assert len(POSES[:0].to_supervision()) == 0
+
+
+def test_supervision_draws_poses(sv: Any) -> None:
+    black = np.zeros((80, 60, 3), np.uint8)
+    found = POSES.to_supervision()
+    drawn = sv.EdgeAnnotator(sv.Color.WHITE, 1, edges=[(1, 2)]).annotate(black.copy(), found)
+    assert drawn[21, 11].tolist() == drawn[22, 12].tolist() == drawn[3, 2].tolist() == [255] * 3
+    found.visible = found.keypoint_confidence > 0.3
+    drawn = sv.VertexAnnotator(sv.Color.WHITE, 1).annotate(black.copy(), found)
+    assert drawn[21, 11].any()
+    assert not drawn[4, 3].any()
+    drawn = sv.VertexAnnotator().annotate(black.copy(), POSES[:0].to_supervision())
+    assert not drawn.any()
+
+
+def test_detections_in_supervision(sv: Any) -> None:
+    found = DETECTIONS.to_supervision()
+    assert isinstance(found, sv.Detections)
+    assert found.xyxy.tolist() == BOXES.tolist()
+    assert found.class_id.tolist() == [2, 0]
+    assert found[found.confidence > 0.6]["class_name"].tolist() == ["dog"]
+    assert FACES.to_supervision().data["points"].shape == (1, 2, 2)
+    for nothing in (DETECTIONS[:0], Detections.none()):
+        assert len(nothing.to_supervision()) == 0
+        sv.BoxAnnotator().annotate(np.zeros((80, 60, 3), np.uint8), nothing.to_supervision())
+
+
+def test_segmentations_in_supervision(sv: Any) -> None:
+    found = SEGMENTATION.to_supervision()
+    assert found["class_name"].tolist() == ["person", "rabbit"]
+    assert found.class_id.tolist() == [1, 3]
+    np.testing.assert_array_equal(found.mask, [MAP == 1, MAP == 3])
+    assert found.area.tolist() == [6, 1]
+    assert found.xyxy[0].tolist() == [1, 0, 3, 1]  # supervision's boxes of masks end on their last pixels
+    empty = Segmentation(np.zeros((3, 4), np.uint8), CLASSES, ((0, 0, 0),) * 4).to_supervision()
+    for each in (found, empty):
+        sv.MaskAnnotator().annotate(np.zeros((3, 4, 3), np.uint8), each)
+    assert len(empty) == 0
+
+
+def test_classifications_in_supervision(sv: Any) -> None:
+    found = CLASSIFICATION.to_supervision()
+    assert isinstance(found, sv.Classifications)
+    numbers, probabilities = found.get_top_k(2)
+    assert (numbers.tolist(), probabilities.tolist()) == ([1, 2], pytest.approx([0.7, 0.2]))
