@@ -144,6 +144,13 @@ def test_every_module_for_devices_imports_without_torch(device_python: Path, tmp
     assert_device_imports(device_python, tmp_path, "onnx", "openvino")
 
 
+def test_a_strict_type_checker_knows_what_users_import(device_python: Path, tmp_path: Path) -> None:
+    program = shutil.copy(ROOT / "tests" / "typed_program.py", tmp_path)
+    options = ("--strict", "--python-executable", str(device_python), "--cache-dir", str(tmp_path / "cache"))
+    done = run(Path(sys.executable), "-m", "mypy", *options, str(program), cwd=tmp_path)
+    assert done.stdout.startswith("Success"), done.stdout
+
+
 def test_the_same_with_openvino(wheel: Path, tmp_path: Path, sample_ir: Path) -> None:
     python = make_device(wheel, tmp_path / "device", "openvino")
     assert_device_imports(python, tmp_path, "openvino", "onnx")
