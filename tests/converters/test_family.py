@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +19,18 @@ from edgehr.calib.quantizer.passes import equalization
 from edgehr.calib.recipes import RECIPES
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.convert import convert
+from edgehr.converters.onnx.float16 import to_fp16
 from edgehr.converters.onnx.qdq_writer import write_qdq
+from edgehr.converters.tensorrt.graph import fold_integer_biases
 from edgehr.converters.tflite.writer import write_float, write_int8
 from edgehr.errors import EdgehrError
 from edgehr.models.architectures.networks import hrnet_classifier, hrnet_ocr, hrnetv2
 from edgehr.models.heads import classification, ocr
 from edgehr.models.heads.labels import ToLabels
 from edgehr.models.network import Network
+from edgehr.runtimes.tensorrt.build import build_plan
+from edgehr.runtimes.tensorrt.library import Library, import_library
+from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.tasks.image.reading import read_image
 from edgehr.tasks.segmentation.spec import with_labels
 from edgehr.zoo import DEFAULT_SEGMENTER, find_weights, get_card
@@ -115,11 +121,53 @@ def test_int8_is_what_was_simulated(
     assert np.abs(found - simulated).mean() < 0.02 * simulated.std()
 
 
-def test_labels_are_made_in_the_graph(kept_exports: KeptExports, images: np.ndarray) -> None:
+@pytest.fixture(scope="module")
+def rtx() -> Library:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (no build for this platform)")
+    return import_library("tensorrt_rtx")
+
+
+def built(model: Any, rtx: Library) -> dict[str, int]:
+    """How many convolutions and matrix products TensorRT takes in which precision."""
+    return build_plan(model.SerializeToString(), rtx, BuildSettings()).precisions
+
+
+def test_tensorrt_builds_them_in_every_precision(
+    model: tuple[str, Network, Graph], images: np.ndarray, rtx: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(equalization, "STEPS", 5)
+    name, _, graph = model
+    count = sum(node.op_type in ("Conv", "Gemm", "MatMul") for node in graph.model.graph.node)
+    assert built(graph.model, rtx) == {"fp32": count}
+    half, kept = to_fp16(graph.model, [{"image": images[:2]}])
+    assert not kept
+    assert built(half, rtx) == {"fp16": count}
+    quantized = write_qdq(quantize_on(graph, images[:4], RECIPES[name, ""]["symmetric"], lambda what: None))
+    fold_integer_biases(quantized)
+    precisions = built(quantized, rtx)
+    assert precisions["int8"] > 0.9 * len(graph.convolutions)
+    assert sum(precisions.values()) == count
+
+
+@pytest.fixture(scope="module")
+def labeling(kept_exports: KeptExports) -> tuple[Network, Graph]:
+    """A network that returns the number of each pixel's class."""
     network = random_network("hrnetv2")
     labels = Network(network.backbone, network.head, ToLabels())
-    exported, _ = kept_exports.simplified(labels, CARD, 1)
-    graph = Graph(exported)
+    return labels, Graph(kept_exports.simplified(labels, CARD, 1)[0])
+
+
+def test_tensorrt_builds_networks_that_return_labels(
+    labeling: tuple[Network, Graph], images: np.ndarray, rtx: Library
+) -> None:
+    _, graph = labeling
+    count = len(graph.convolutions)
+    assert built(graph.model, rtx) == {"fp32": count}
+    assert built(to_fp16(graph.model, [{"image": images[:2]}])[0], rtx) == {"fp16": count}
+
+
+def test_labels_are_made_in_the_graph(labeling: tuple[Network, Graph], images: np.ndarray) -> None:
+    labels, graph = labeling
     assert [operator.kind for operator in graph.tail] == ["Resize", "ArgMax", "Cast"]
     expected = labels(torch.from_numpy(images[:1])).numpy()
     assert expected.shape == (1, 64, 64)
