@@ -62,7 +62,21 @@ FAMILIES = (
     Family(HRNET.format("") + r".*", "hrnet", "pose"),
 )
 DECODES = r"pose_decode.*"
-NOT_YET = {r"(faster|fcos|mask|cascade)_.*|hrnetv2p_.*|(roi_align|preprocess)_.*": "edgehr has no HRNet detectors yet"}
+# Of detectors, whose files hold steps of what they do as well as networks; tests take them by `matching`.
+DETECTION = (
+    r"fcos_post_.*",
+    r"fcos_hrnetv2p_.*",
+    r"faster_rpn_post_.*",
+    r"faster_rpn_hrnetv2p_.*",
+    r"faster_box_post_.*",
+    r"(faster_roi|mask)_hrnetv2p_.*",
+    r"cascade_(mask_)?hrnetv2p_.*",
+    r"hrnetv2p_w\d+_neck_.*",
+    r"mask_paste_.*",
+    r"roi_align_.*",
+    r"preprocess_.*",
+)
+NOT_YET: dict[str, str] = {}
 
 DEPTHS = {4: "full", 2: "small_v2", 1: "small_v1"}  # by the bottlenecks of stage 1
 NAMES_OF_DEPTHS = {None: "full", "": "full", "small": "small_v1", "s": "small_v2"}
@@ -84,13 +98,37 @@ def collect(*architectures: str, task: str = "") -> list[Any]:
 
 def decodes() -> list[Any]:
     """The files of heatmaps and what a reference reads from them, to parametrize a test with."""
-    found = [path for path in files() if re.fullmatch(DECODES, path.stem)]
-    return parameters(found, f"there is no golden file of decoded heatmaps in {FOLDER}")
+    return matching(DECODES)
+
+
+def matching(pattern: str) -> list[Any]:
+    """The files of one of the patterns in `DETECTION`, or of decoded heatmaps, to parametrize a test with."""
+    found = [path for path in files() if re.fullmatch(pattern, path.stem)]
+    return parameters(found, f"there is no golden file {pattern} in {FOLDER} (EDGEHR_GOLDEN or EDGEHR_SHARED)")
+
+
+def load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file says of itself, and its arrays."""
+    with np.load(path) as data:
+        return json.loads(str(data["meta"])), {name: data[name] for name in data.files if name != "meta"}
+
+
+def save_tensors(path: Path, meta: Mapping[str, Any], folder: Path) -> Path:
+    """Write the checkpoint of a file, with keys as its origin names them."""
+    tensors = {key: np.asarray(value) for key, value in fill(path).fill(meta["keys"]).items()}
+    for key, factor in meta.get("scale", {}).items():
+        tensors[key] = np.asarray(tensors[key] * np.float32(factor))
+    checkpoint = folder / f"{path.stem}.safetensors"
+    save_file(tensors, checkpoint)
+    return checkpoint
 
 
 def others() -> list[Any]:
     """The files that neither `collect` nor `decodes` gives, to parametrize a test with."""
-    found = [path for path in files() if not family_of(path.stem) and not re.fullmatch(DECODES, path.stem)]
+    tried = (DECODES, *DETECTION)
+    found = [
+        path for path in files() if not family_of(path.stem) and not any(re.fullmatch(p, path.stem) for p in tried)
+    ]
     return parameters(found, f"all golden files in {FOLDER} are tried") if files() or not NAMED else [FOLDER]
 
 
@@ -137,12 +175,7 @@ class GoldenFile:
 
     def save_weights(self, folder: Path) -> Path:
         """Write the checkpoint, with keys as its origin names them."""
-        tensors = {key: np.asarray(value) for key, value in fill(self.path).fill(self.meta["keys"]).items()}
-        for key, factor in self.meta.get("scale", {}).items():
-            tensors[key] = np.asarray(tensors[key] * np.float32(factor))
-        checkpoint = folder / f"{self.path.stem}.safetensors"
-        save_file(tensors, checkpoint)
-        return checkpoint
+        return save_tensors(self.path, self.meta, folder)
 
     def difference(self, outputs: Mapping[str, np.ndarray]) -> float:
         """The largest difference of what a runtime returned, as a share of the largest value."""

@@ -26,7 +26,7 @@ def export_onnx(network: nn.Module, card: ModelCard, batch: int | None) -> Any:
         batch: Images per inference, or None for any number.
 
     Returns:
-        An `onnx.ModelProto` of one input and one output, named as the card says.
+        An `onnx.ModelProto` whose input and outputs are named as the card says.
 
     Raises:
         EdgehrError: The exporter or the checker refuses.
@@ -44,7 +44,7 @@ def export_onnx(network: nn.Module, card: ModelCard, batch: int | None) -> Any:
                 dynamo=True,
                 dynamic_shapes=dynamic,
                 input_names=[card.input.name],
-                output_names=[card.outputs[0].name],
+                output_names=[output.name for output in card.outputs],
                 opset_version=OPSET,
                 verbose=False,
             )

@@ -19,6 +19,8 @@ ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
         "hrnet": "edgehr.models.architectures.networks:hrnet",
         "hrnetv2": "edgehr.models.architectures.networks:hrnetv2",
         "hrnet_ocr": "edgehr.models.architectures.networks:hrnet_ocr",
+        "hrnet_fcos": "edgehr.models.architectures.networks:hrnet_fcos",
+        "hrnet_rcnn": "edgehr.models.architectures.networks:hrnet_rcnn",
         "hrnet_classifier": "edgehr.models.architectures.networks:hrnet_classifier",
         "lite_hrnet": "edgehr.models.architectures.networks:lite_hrnet",
     },

@@ -20,13 +20,21 @@ class Network(nn.Module):
         backbone: Maps images (N, 3, H, W) to features of one or several resolutions.
         head: Maps these to what the network returns.
         finish: Is applied to that in the end; it has no weights.
+        parts: Further networks by name, which the task runs on what it makes of this one's outputs.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, finish: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        finish: nn.Module | None = None,
+        parts: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.finish = finish or nn.Identity()
+        self.parts = nn.ModuleDict(dict(parts or {}))
 
     def forward(self, image: Tensor) -> Any:
         """Map normalized images (N, 3, H, W), H and W divisible by 32, to `Outputs`."""

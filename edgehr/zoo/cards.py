@@ -17,6 +17,7 @@ from edgehr.files import read_json
 from edgehr.tasks.pose.spec import Decoding, PoseSpec
 from edgehr.zoo.classifiers import classifier_cards
 from edgehr.zoo.detectors import detector_cards
+from edgehr.zoo.hrnet_detectors import hrnet_detector_cards
 from edgehr.zoo.keypoint_sets import keypoint_set
 from edgehr.zoo.landmarks import landmarks_cards
 from edgehr.zoo.segmenters import segmentation_cards
@@ -31,7 +32,14 @@ _HEATMAPS = OutputSpec("heatmaps", "(N, K, H / 4, W / 4) float: how likely each 
 def all_cards() -> tuple[ModelCard, ...]:
     """List every known model: for pose, sorted by name, then the other tasks'."""
     poses = tuple(_card(row) for row in read_table("models.tsv"))
-    return poses + landmarks_cards() + detector_cards() + classifier_cards() + segmentation_cards()
+    return (
+        poses
+        + landmarks_cards()
+        + detector_cards()
+        + hrnet_detector_cards()
+        + classifier_cards()
+        + segmentation_cards()
+    )
 
 
 def get_card(name: str) -> ModelCard:

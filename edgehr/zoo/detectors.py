@@ -20,7 +20,8 @@ from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.zoo.tables import read_table
 
-DEFAULT_DETECTOR = "yolox-nano-coco-416x416"
+YOLOX = "yolox-nano-coco-416x416"
+DEFAULT_DETECTOR = YOLOX
 
 _MEANINGS = {
     "yolox": {
@@ -39,6 +40,12 @@ _MEANINGS = {
 def detector_cards() -> tuple[ModelCard, ...]:
     """List every known detector, sorted by name."""
     return tuple(_card(row) for row in read_table("detectors.tsv"))
+
+
+@cache
+def coco_classes() -> tuple[str, ...]:
+    """List the 80 classes of COCO, in the order of its detectors."""
+    return next(card.spec_as(DetectionSpec).classes for card in detector_cards() if card.name == YOLOX)
 
 
 @cache

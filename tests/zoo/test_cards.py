@@ -43,7 +43,12 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
     assert len(set(names)) == len(names) > 60
     for card in all_cards():
         assert card.name.endswith(f"-{card.input.height}x{card.input.width}")
-        begins = {"lite_hrnet": "litehrnet-", "hrnet_classifier": "hrnet-", "hrnet_ocr": "hrnet-ocr-"}
+        begins = {
+            "lite_hrnet": "litehrnet-",
+            "hrnet_classifier": "hrnet-",
+            "hrnet_ocr": "hrnet-ocr-",
+            "hrnet_fcos": "fcos-hrnetv2p-",
+        }
         assert card.name.startswith(begins.get(card.architecture, f"{card.architecture}-"))
         check_size(card.input.height, card.input.width)
 

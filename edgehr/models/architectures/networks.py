@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from edgehr.models.backbones.hrnet import HRNet, Resampling
 from edgehr.models.backbones.lite_hrnet import LiteHRNet
 from edgehr.models.heads.classification import ClassificationHead
 from edgehr.models.heads.dense import ConcatHead, SingleBranchHead
+from edgehr.models.heads.fcos import FCOSHead
 from edgehr.models.heads.labels import ToLabels
 from edgehr.models.heads.ocr import OCRHead
+from edgehr.models.heads.roi import BoxHead, MaskHead, MaskProbabilities
+from edgehr.models.heads.rpn import PyramidAndProposals, RPNHead
+from edgehr.models.necks.hrfpn import CHANNELS, HRFPN
 from edgehr.models.network import Network
 
 
@@ -54,3 +60,31 @@ def lite_hrnet(num_outputs: int, depth: int, variant: str = "lite") -> Network:
     """Build Lite-HRNet."""
     backbone = LiteHRNet(depth, variant)
     return Network(backbone, SingleBranchHead(backbone.channels, num_outputs))
+
+
+LEVELS = 5  # of the pyramid, HRNetV2p
+ANCHORS = 3  # at each place, one a ratio
+
+
+def hrnet_fcos(num_outputs: int, width: int) -> Network:
+    """Build FCOS on HRNetV2p."""
+    backbone = HRNet(width, True)
+    head = FCOSHead(num_outputs, LEVELS, CHANNELS)
+    return Network(backbone, nn.Sequential(HRFPN(backbone.channels, LEVELS, stride=2), head))
+
+
+def hrnet_rcnn(num_outputs: int, width: int, stages: int = 1, masks: bool = False) -> Network:
+    """Build Faster R-CNN on HRNetV2p, Cascade R-CNN with several `stages`, and either with `masks`.
+
+    Box heads and the mask head are parts: they look at regions, which are chosen outside of the network.
+    """
+    backbone = HRNet(width, True)
+    cascade = stages > 1
+    parts: dict[str, nn.Module] = {
+        f"box_head{number}" if cascade else "box_head": BoxHead(CHANNELS, num_outputs, class_agnostic=cascade)
+        for number in range(stages)
+    }
+    if masks:
+        parts["mask_head"] = MaskProbabilities([MaskHead(CHANNELS, num_outputs) for _ in range(stages)])
+    head = PyramidAndProposals(HRFPN(backbone.channels, LEVELS), RPNHead(CHANNELS, ANCHORS))
+    return Network(backbone, head, parts=parts)

@@ -43,6 +43,26 @@ KEY_MAPPINGS = (
         ),
     ),
     KeyMapping(
+        "mmdet: FCOS",
+        (
+            (r"^neck\.", "head.0."),
+            # Early versions; the newer names of the tensors are those of later ones.
+            (r"^bbox_head\.fcos_(cls|reg|centerness)\.", r"bbox_head.conv_\1."),
+            (r"^bbox_head\.", "head.1."),
+        ),
+    ),
+    KeyMapping(
+        "mmdet: Faster, Mask and Cascade R-CNN",
+        (
+            (r"^neck\.", "head.neck."),
+            (r"^rpn_head\.", "head.rpn."),
+            (r"^roi_head\.bbox_head\.(\d)\.", r"parts.box_head\1."),
+            (r"^roi_head\.bbox_head\.", "parts.box_head."),
+            (r"^roi_head\.mask_head\.(\d)\.", r"parts.mask_head.heads.\1."),
+            (r"^roi_head\.mask_head\.", "parts.mask_head.heads.0."),
+        ),
+    ),
+    KeyMapping(
         "mmpretrain: classification",
         (
             (r"^neck\.increase_layers\.", "head.incre_modules."),

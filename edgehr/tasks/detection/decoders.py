@@ -29,23 +29,29 @@ class Decoder(ABC):
         nms: Likewise the intersection over union above which the less certain of two boxes is dropped.
         evaluation_threshold: The threshold with which the authors evaluate.
         evaluation_nms: Likewise.
+        max_detections: How many objects of a picture are returned, the surest; None for all.
     """
 
     threshold: ClassVar[float]
     nms: ClassVar[float]
     evaluation_threshold: ClassVar[float]
     evaluation_nms: ClassVar[float]
+    max_detections: ClassVar[int | None] = None
 
     def __init__(self, card: ModelCard) -> None:
         self.spec = card.spec_as(DetectionSpec)
         self.names = [output.name for output in card.outputs]
         grids = []
         for stride in self.spec.strides:
-            rows, columns = card.input.height // stride, card.input.width // stride
+            rows, columns = self.cells(card.input.height, stride), self.cells(card.input.width, stride)
             y, x = np.divmod(np.arange(rows * columns), columns)
             grids.append(np.stack([x, y, np.full_like(x, stride)], axis=1))
         table = np.concatenate(grids).astype(np.float32)
         self.places, self.strides = table[:, :2].copy(), table[:, 2:].copy()
+
+    def cells(self, side: int, stride: int) -> int:
+        """Count the places along a side of the input, in pixels, of the grid of a stride."""
+        return side // stride
 
     @abstractmethod
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -54,6 +60,22 @@ class Decoder(ABC):
     @abstractmethod
     def scores(self, outputs: Outputs) -> Floats:
         """Score objects of each class at each place, (N, A, C) float32, 0 to 1."""
+
+    def candidates(self, outputs: Outputs, threshold: float) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+        """Find what may be an object in the one picture, before suppression.
+
+        A place may hold an object of every class that it scores high enough.
+
+        Args:
+            outputs: What the network returned.
+            threshold: Smallest score.
+
+        Returns:
+            Places (n,), class ids (n,) and scores (n,).
+        """
+        scores = self.scores(outputs)[0]
+        places, classes = np.nonzero(scores >= threshold)
+        return places, classes, scores[places, classes]
 
     @abstractmethod
     def boxes(self, outputs: Outputs, picture: int, index: NDArray[np.intp]) -> Floats:
@@ -83,5 +105,6 @@ DECODERS: Registry[type[Decoder]] = Registry(
     {
         "yolox": "edgehr.tasks.detection.yolox:YoloxDecoder",
         "yunet": "edgehr.tasks.detection.yunet:YunetDecoder",
+        "hrnet_fcos": "edgehr.tasks.detection.fcos:FCOSDecoder",
     },
 )

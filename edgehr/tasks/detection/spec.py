@@ -20,12 +20,18 @@ class DetectionSpec(TaskSpec):
         strides: Pixels between the places at which each of the network's grids looks for objects, finest grid first.
         letterbox: Gray level (0-255) right of and below a picture that does not fill the input.
         points: Names of the points that it finds of each object; none for most.
+        pad_normalized: Pad with 0 after normalization, which is the mean color, in place of gray before it.
+        round_size: Round the size of the scaled picture, in place of cutting it off.
+        scale: The most pixels of a picture's long and of its short side in the input; 0, 0 for what it holds.
     """
 
     classes: tuple[str, ...]
     strides: tuple[int, ...] = (8, 16, 32)
     letterbox: int = 114
     points: tuple[str, ...] = ()
+    pad_normalized: bool = False
+    round_size: bool = False
+    scale: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -36,11 +42,13 @@ class DetectionSpec(TaskSpec):
             raise EdgehrError(f"strides must be positive whole numbers, got {self.strides}")
         if not 0 <= self.letterbox <= 255:
             raise EdgehrError(f"letterbox must be a gray level of 0 to 255, got {self.letterbox}")
+        if min(self.scale) < 0 or (0 in self.scale and any(self.scale)) or self.scale[0] < self.scale[1]:
+            raise EdgehrError(f"scale must be the long and the short side in pixels, or 0 and 0, got {self.scale}")
 
     @property
     def num_outputs(self) -> int:
-        """Count the values of one candidate: four of its box, one for an object, one a class, two a point."""
-        return 5 + len(self.classes) + 2 * len(self.points)
+        """Count the classes."""
+        return len(self.classes)
 
     @property
     def finds(self) -> str:
@@ -61,7 +69,10 @@ class DetectionSpec(TaskSpec):
     def lines(self, card: ModelCard) -> list[tuple[str, str]]:
         """Give labels and values for `edgehr inspect`."""
         return [
-            ("letterbox", f"upper left, padded with gray {self.letterbox}"),
+            (
+                "letterbox",
+                f"upper left, padded with {'the mean color' if self.pad_normalized else f'gray {self.letterbox}'}",
+            ),
             ("boxes", f"strides {', '.join(map(str, self.strides))}"),
             ("classes", f"{len(self.classes)}: {', '.join(self.classes)}"),
             *([("points", f"{len(self.points)}: {', '.join(self.points)}")] if self.points else []),

@@ -20,6 +20,7 @@ from edgehr.tasks.base import Outputs, Task
 from edgehr.tasks.detection.decoders import DECODERS
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
+from edgehr.tasks.detection.two_stage.boxes import suppress_by_group
 from edgehr.tasks.difference import OutputDifference, output_difference
 from edgehr.tasks.image.letterbox import Letterbox
 from edgehr.tasks.image.reading import as_bgr
@@ -120,15 +121,18 @@ class DetectionTask(Task):
         """
         self._refuse_boxes(boxes)
         image, spec = as_bgr(image), self.card.input
-        letterbox = Letterbox.of(image, spec.height, spec.width)
+        letterbox = Letterbox.of(image, spec.height, spec.width, within=self.spec.scale, rounded=self.spec.round_size)
         planes = cv2.split(letterbox.resize(image))
-        rows, columns = planes[0].shape
+        columns, rows = letterbox.resized
         batch = np.full((1, 3, spec.height, spec.width), self.spec.letterbox, np.float32)
         for plane, part in zip(batch[0], planes if spec.color == "bgr" else planes[::-1], strict=True):
             plane[:rows, :columns] = part
         if self._normalization:
             mean, std = self._normalization
             batch = (batch - mean) / std
+        if self.spec.pad_normalized:
+            batch[:, :, rows:] = 0
+            batch[:, :, :, columns:] = 0
         return batch, letterbox
 
     def postprocess(self, outputs: Outputs, context: Letterbox) -> Detections:
@@ -144,21 +148,20 @@ class DetectionTask(Task):
             TensorError: An output is missing or of another form.
         """
         self._check(outputs, pictures=1)
-        all_scores = self.decoder.scores(outputs)[0][:, self.class_ids]
-        found, columns = np.nonzero(all_scores >= self.threshold)
-        class_ids, scores = self.class_ids[columns], all_scores[found, columns]
-        boxes = context.to_image(self.decoder.boxes(outputs, 0, found))
-        points = self.decoder.points(outputs, 0, found) / np.float32(context.scale)
+        places, class_ids, scores = self.decoder.candidates(outputs, self.threshold)
+        wanted = np.isin(class_ids, self.class_ids)
+        places, class_ids, scores = places[wanted], class_ids[wanted], scores[wanted]
+        boxes = context.to_image(self.decoder.boxes(outputs, 0, places))
+        scale: Floats = np.array(context.scale, np.float32)
+        points = np.divide(self.decoder.points(outputs, 0, places), scale, dtype=np.float32)
         # Boxes beside the picture have no area left; comparisons with NaN are false.
         whole: NDArray[np.bool_] = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         detections = Detections(boxes, scores, class_ids, points, self.spec.classes)[whole]
-        kept = [
-            np.flatnonzero(detections.class_ids == class_id)[_suppress(of_class, self.threshold, self.nms)]
-            for class_id in np.unique(detections.class_ids)
-            if len(of_class := detections[detections.class_ids == class_id])
+        return detections[
+            suppress_by_group(
+                detections.boxes, detections.scores, detections.class_ids, self.nms, self.decoder.max_detections
+            )
         ]
-        order = np.concatenate([*kept, np.zeros(0, np.intp)])
-        return detections[order].surest()
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each output for one picture."""
@@ -204,11 +207,3 @@ class DetectionTask(Task):
         places = np.arange(len(self.decoder.places))
         pictures = len(outputs[self.card.outputs[0].name])
         return np.stack([self.decoder.boxes(outputs, picture, places) for picture in range(pictures)])
-
-
-def _suppress(detections: Detections, threshold: float, overlap: float) -> NDArray[np.intp]:
-    """Suppress what is not the maximum of its surroundings: indices of the boxes that stay, the most certain first."""
-    boxes, scores = detections.boxes, detections.scores
-    corner_and_size: Any = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    values: Any = scores  # OpenCV's type hints ask for lists, where arrays do and are faster
-    return np.asarray(cv2.dnn.NMSBoxes(corner_and_size, values, threshold, overlap), np.intp).ravel()

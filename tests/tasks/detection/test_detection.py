@@ -101,7 +101,7 @@ def test_the_picture_lies_in_the_upper_left_of_a_gray_input() -> None:
     expected = np.full((416, 416, 3), 114, np.uint8)
     expected[:, :208] = cv2.resize(image, (208, 416), interpolation=cv2.INTER_LINEAR)
     assert (batch[0].transpose(1, 2, 0) == expected).all()
-    assert (context.width, context.height, context.scale) == (104, 208, 2.0)
+    assert (context.width, context.height, context.scale) == (104, 208, (2.0, 2.0))
 
 
 def test_color_order_and_normalization_are_the_card_s() -> None:
@@ -164,7 +164,9 @@ def test_wrong_outputs_and_settings_are_refused() -> None:
     assert isinstance(Task.for_card(CARD), DetectionTask)
     with pytest.raises(TensorError, match="looks at whole images"):
         task.preprocess(np.zeros((50, 50, 3), np.uint8), [0, 0, 10, 10])
-    with pytest.raises(EdgehrError, match="unknown detector architecture 'ssd': expected one of yolox, yunet"):
+    with pytest.raises(
+        EdgehrError, match="unknown detector architecture 'ssd': expected one of yolox, yunet, hrnet_fcos"
+    ):
         DetectionTask(replace(CARD, architecture="ssd"))
     with pytest.raises(TensorError, match="detections need"):
         Detections(np.zeros((2, 4), np.float32), np.zeros(3, np.float32))
