@@ -34,7 +34,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test test-fast test-tflite-runtime test-lowest lint format bench quant-report model-matrix clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test test-fast test-tflite-runtime test-lowest lint format bench quant-report model-matrix docs docs-serve clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
@@ -49,6 +49,7 @@ help:
 	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
 	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
 	@echo "make lint       lint and types;  make format rewrites the layout"
+	@echo "make docs       the documentation site, to build/site;  make docs-serve shows it while you write"
 	@echo "make bench      measure what docs/performance.md and docs/research/speed.md state"
 	@echo "make model-matrix   convert every network to every target (MODELS= TARGETS= PRECISIONS= WEIGHTS= FRESH=1)"
 	@echo "make quant-report   repeat the table of docs/research/quantization-experiments.md (SHARED=../shared PEOPLE=N FRESH=1)"
@@ -154,6 +155,14 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# MkDocs 1 and its theme are pinned; what they say of their successors is no news to whoever builds this.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+docs: $(READY)
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(READY)
+	$(BIN)/mkdocs serve
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,102 @@
+"""Hooks of MkDocs: what the site has beyond the pages in docs/.
+
+- The navigation is that of docs/README.md: a tab for each heading, with the pages that are linked below it. A folder
+  whose README.md is linked is a section with the pages that are linked there.
+- The API reference is made of api.toml, which must name all that `edgehr.__all__` does.
+
+A page, link, anchor or name that leads nowhere is a warning of MkDocs, and ends a strict build.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tomllib
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PACKAGE = ROOT / "build" / "site-package" / "edgehr"
+BESIDE = ("calib", "converters", "runtimes")  # folders of the repository that install inside the package
+PAGE = re.compile(r"\]\((?!https?:)([\w./-]+\.md)\)")
+
+
+@event_priority(100)  # before mkdocstrings looks for the package
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Set the navigation, and lay the package out as it installs: its modules are found by their names."""
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    only_modules = shutil.ignore_patterns("*.[!p]*", "*.p[!y]*", "__pycache__")
+    shutil.copytree(ROOT / "edgehr", PACKAGE, ignore=only_modules)
+    for name in BESIDE:
+        shutil.copytree(ROOT / name, PACKAGE / name, ignore=only_modules)
+    groups = re.split(r"^## ", (DOCS / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    config.nav = [
+        {"Home": "README.md"},
+        *({title.strip(): _pages(links)} for title, _, links in (group.partition("\n") for group in groups)),
+        {"API": ["api/README.md", *(f"api/{page['file']}.md" for page in _api_pages())]},
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of the API reference."""
+    pages = _api_pages()
+    missing = _public_names() - {name for page in pages for name in page.get("public", [])}
+    if missing:
+        raise PluginError(f"docs/site/api.toml lacks {', '.join(sorted(missing))}")
+    files.append(File.generated(config, "api/README.md", content=_api_overview(pages)))
+    for page in pages:
+        files.append(File.generated(config, f"api/{page['file']}.md", content=_api_page(page)))
+    return files
+
+
+def _pages(links: str, folder: str = "") -> list[Any]:
+    """List the pages that a text links, in its order, for the navigation."""
+    pages: list[Any] = []
+    for name in dict.fromkeys(PAGE.findall(links)):
+        start = DOCS / folder / name
+        if start.name == "README.md" and not folder:
+            text = start.read_text(encoding="utf-8")
+            pages.append({text.partition("\n")[0].lstrip("# "): [name, *_pages(text, f"{name.rpartition('/')[0]}/")]})
+        else:
+            pages.append(folder + name)
+    return pages
+
+
+def _api_pages() -> list[dict[str, Any]]:
+    pages: list[dict[str, Any]] = tomllib.loads((DOCS / "site" / "api.toml").read_text(encoding="utf-8"))["page"]
+    return pages
+
+
+def _public_names() -> set[str]:
+    """Read `edgehr.__all__` without importing anything."""
+    for node in ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value)) - {"__version__"}
+    raise PluginError("edgehr/__init__.py has no __all__")
+
+
+def _full_names(page: dict[str, Any]) -> list[str]:
+    return [f"edgehr.{name}" for name in (*page.get("public", []), *page.get("inner", []))]
+
+
+def _api_page(page: dict[str, Any]) -> str:
+    return f"# {page['title']}\n\n{page['text']}\n\n" + "".join(f"::: {name}\n\n" for name in _full_names(page))
+
+
+def _api_overview(pages: list[dict[str, Any]]) -> str:
+    text = (
+        "# API reference\n\nApplications import everything from the top level: `edgehr.PoseEstimator`. The pages "
+        "called *Extend* are for adding [a model, task, target or runtime](../architecture.md).\n"
+    )
+    for page in pages:
+        names = ", ".join(f"[`{name.rpartition('.')[2]}`][{name}]" for name in _full_names(page))
+        text += f"\n## [{page['title']}]({page['file']}.md)\n\n{page['text']}\n\n{names}\n"
+    return text
