@@ -22,6 +22,9 @@ FRESH ?=
 PYTHON ?= python3
 WORKERS ?= 2
 
+# pip speaks only of what was asked of it.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 BIN := .venv/bin
 OLD := .venv-tflite-runtime
 LOWEST := .venv-lowest
@@ -34,7 +37,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test test-fast test-tflite-runtime test-lowest lint format bench quant-report model-matrix docs docs-serve clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix docs docs-serve clean
 
 help:
 	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
@@ -137,16 +140,23 @@ lowest-env: $(LOWEST)/.ready
 test-lowest: $(READY) lowest-env
 	$(BIN)/python -m pytest tests/runtimes/test_lowest.py
 
-test: lint tflite-runtime-env lowest-env
+test: say-how-long lint tflite-runtime-env lowest-env
 	$(test)
+
+say-how-long:
+	@echo "Lint, types, then all tests: 12 minutes or less with two processors, besides what has to be installed."
+	@echo "'make test-fast' leaves the slow tests out. WORKERS=N takes N processors."
 
 test-fast: lint
 	$(test) -m "not slow"
 
-# Type checkers do not follow the package-dir mapping of pyproject.toml, so they get the package as links.
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory types
+
+# Type checkers do not follow the package-dir mapping of pyproject.toml, so they get the package as links.
+types: $(READY)
 	rm -rf build/typing && mkdir -p build/typing/edgehr
 	ln -s $(CURDIR)/edgehr/* $(CURDIR)/calib $(CURDIR)/converters $(CURDIR)/runtimes build/typing/edgehr/
 	MYPYPATH=build/typing $(BIN)/mypy -p edgehr
