@@ -69,7 +69,7 @@ def convert(
         card = card.with_size(*size)
     if labels:
         card = with_labels(card)
-    check_source(card, made.name, needs_network=made.needs_network, plain=made.plain)
+    check_source(card, made.name, made.precision, needs_network=made.needs_network, plain=made.plain)
     if calibration is not None and not isinstance(calibration, CalibrationSet):
         calibration = CalibrationSet.of(Path(calibration))
     made = replace(made, calibration=calibration or made.calibration)

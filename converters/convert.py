@@ -25,7 +25,7 @@ from edgehr.models.checkpoints.reading import check_is_file
 from edgehr.runtimes.artifact import Artifact, Part
 from edgehr.runtimes.base import Runtime, Tensors
 from edgehr.tasks.difference import OutputDifference
-from edgehr.zoo import is_published
+from edgehr.zoo import is_packaged, is_published
 
 # Mean difference to the source, in standard deviations of its output, beyond which something is wrong. The largest is
 # only reported: rounding alone takes single pixels far (PP-TinyPose's weights: PyTorch's float32 up to 2e-3 from its
@@ -62,7 +62,7 @@ def convert(
     """
     target = make_target(target, **options)
     target.check()
-    check_source(card, target.name, needs_network=target.needs_network, plain=target.plain)
+    check_source(card, target.name, target.precision, needs_network=target.needs_network, plain=target.plain)
     path = _artifact_path(card, target, out)
     card = card.with_layout("nchw").with_weights(_weights_info(card, weights))
     return _convert(card, lambda: open_source(card, weights), target, path, images, Progress(listener))
@@ -207,7 +207,7 @@ def _weights_info(card: ModelCard, weights: Path) -> WeightsInfo:
     digest = sha256_file(weights)
     known = card.weights
     if is_published(card, digest):
-        return WeightsInfo(known.origin, known.file, known.url, digest, known.license, known.metric)
+        return known if is_packaged(card, digest) else replace(known, sha256=digest)
     return WeightsInfo("user", weights.name, sha256=digest)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from torch import nn
 from edgehr.card import ModelCard
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.graph import check_onnx, load_onnx, strip_traces
+from edgehr.converters.onnx.half_weights import widen_weights
+from edgehr.converters.onnx.rtmdet import cut_at_heads
 from edgehr.errors import CheckpointError, EdgehrError
 from edgehr.models import Network
 from edgehr.models.runtime import TorchRuntime
@@ -21,7 +24,7 @@ from edgehr.runtimes.onnx.runtime import OnnxRuntime
 from edgehr.tasks.base import Task
 
 # Published as graphs; there is no network of these in edgehr.models.
-ONNX_ARCHITECTURES = ("yolox", "yunet")
+ONNX_ARCHITECTURES = ("rtmdet", "yolox", "yunet")
 
 
 class Source(ABC):
@@ -84,6 +87,8 @@ class TorchSource(Source):
 class OnnxSource(Source):
     """ONNX files whose input and outputs are as their card says; one for any input size gets the card's.
 
+    RTMDet's are cut where their heads end, unless they were.
+
     Args:
         card: The model.
         weights: The graph, or the first of several.
@@ -104,43 +109,61 @@ class OnnxSource(Source):
             self._model = load_onnx(weights)
         except EdgehrError as error:
             raise CheckpointError(str(error)) from None
+        self._model = widen_weights(self._model)
         if not is_part:
+            cut = card.architecture == "rtmdet" and [output.name for output in self._model.graph.output] != _names(card)
+            self._model = cut_at_heads(self._model, card.outputs[0].name) if cut else self._model
             self._fix_size()
-        if not is_part:
             self._check(with_outputs=not parts)  # of several graphs, the last one returns what the card says
-        self.reference = OnnxRuntime(weights)
+            self.reference = self._run_cut() if cut else OnnxRuntime(weights)
+        else:
+            self.reference = OnnxRuntime(weights)
         self.parts = {name: OnnxSource(card, path, is_part=True) for name, path in (parts or {}).items()}
         self.reference.parts.update({name: part.reference for name, part in self.parts.items()})
 
     def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
         """Check it; there is no network to rewrite."""
         given = _shape(self._model.graph.input[0])[0]
-        if given != batch and not self._is_part:  # what parts take is not images
+        # One for any number of images can have a fixed one; what parts take is not images.
+        if given is not None and given != batch and not self._is_part:
             raise EdgehrError(
                 f"{self._path}: the number of images is part of the graph: convert it with --batch {given or 'dynamic'}"
             )
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         model.graph.name = self.card.name
+        if given is None and batch is not None and not self._is_part:
+            model = self._with_sizes(model, {0: batch})
         strip_traces(model)
         check_onnx(model)
         return model
 
+    def _run_cut(self) -> OnnxRuntime:
+        """Open the graph as it was cut, which is in no file."""
+        with tempfile.TemporaryDirectory(prefix="edgehr-") as folder:
+            path = Path(folder, self._path.name)
+            onnx.save(self._model, path)
+            return OnnxRuntime(path)  # reads all of it now
+
     def _fix_size(self) -> None:
         """Give the graph the card's input size, where it would take any, and its outputs the sizes that follow."""
         sides = [size for entry in self._model.graph.input[:1] for size in entry.type.tensor_type.shape.dim][2:]
-        if not any(side.HasField("dim_param") for side in sides):
-            return
-        for side, pixels in zip(sides, (self.card.input.height, self.card.input.width), strict=True):
-            if side.HasField("dim_param"):
-                side.dim_value = pixels
-        del self._model.graph.value_info[:]
-        for entry in self._model.graph.output:
-            for place, size in enumerate(entry.type.tensor_type.shape.dim):
-                if place and size.HasField("dim_param"):
-                    size.Clear()
+        if any(side.HasField("dim_param") for side in sides):
+            self._model = self._with_sizes(self._model, {2: self.card.input.height, 3: self.card.input.width})
+
+    def _with_sizes(self, model: Any, sizes: Mapping[int, int]) -> Any:
+        """Return a model whose input has these sizes, by dimension, where it would take any; inferred anew."""
+        for axis, size in sizes.items():
+            side = model.graph.input[0].type.tensor_type.shape.dim[axis]
+            if not side.HasField("dim_value"):
+                side.dim_value = size
+        del model.graph.value_info[:]
+        for entry in model.graph.output:
+            for place, side in enumerate(entry.type.tensor_type.shape.dim):
+                if (place or 0 in sizes) and side.HasField("dim_param"):
+                    side.Clear()
         try:
-            self._model = onnx.shape_inference.infer_shapes(self._model, strict_mode=True)
+            return onnx.shape_inference.infer_shapes(model, strict_mode=True)
         except Exception as error:  # the checker's errors share no public base class
             reason = str(error).strip().splitlines()[-1][:200]
             raise CheckpointError(f"{self._path}: cannot be fixed to the size of {self.card.name} ({reason})") from None
@@ -168,16 +191,17 @@ class OnnxSource(Source):
             )
 
 
-def check_source(card: ModelCard, target: str, *, needs_network: bool, plain: bool = False) -> None:
+def check_source(card: ModelCard, target: str, precision: str, *, needs_network: bool, plain: bool = False) -> None:
     """Raise EdgehrError where a model is published as a graph and what is asked for starts from a network."""
     if card.architecture not in ONNX_ARCHITECTURES:
         return
     if plain:
         raise EdgehrError(f"{card.name} comes as ONNX and is not rewritten: leave --plain out")
     if needs_network:
+        raise EdgehrError(f"{card.name} comes as ONNX, without a PyTorch network, which {target} would start from")
+    if precision == "int8":
         raise EdgehrError(
-            f"{card.name} comes as ONNX, without a PyTorch network, which {target} would start from: convert it to "
-            "onnx, openvino, tensorrt or trt-bundle"
+            f"{card.name} comes as ONNX, without a PyTorch network, which int8 would start from: use --precision fp16"
         )
 
 
@@ -188,6 +212,10 @@ def open_source(card: ModelCard, weights: Path) -> Source:
         CheckpointError: The file cannot be read or does not fit the card.
     """
     return OnnxSource(card, weights) if card.architecture in ONNX_ARCHITECTURES else TorchSource(card, weights)
+
+
+def _names(card: ModelCard) -> list[str]:
+    return [output.name for output in card.outputs]
 
 
 def _shape(entry: Any) -> list[int | None]:

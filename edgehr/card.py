@@ -130,7 +130,7 @@ class ModelCard:
         name: ``<architecture>-<dataset>-<height>x<width>``.
         task: A name of `edgehr.registry.TASKS`: ``pose``, ``landmarks``, ``detection``, ``classification``.
         architecture: What `edgehr.models` builds (``hrnet``, ``hrnetv2``, ``lite_hrnet``), or what comes as ONNX
-            (``yolox``, ``yunet``).
+            (``rtmdet``, ``yolox``, ``yunet``).
         parameters: What that builder takes besides the number of outputs.
         category: What the task is done on: ``body``, ``wholebody``, ``hand``, ``animal``, ``fashion``, ``face``,
             ``person``, ``image`` (the whole of it).

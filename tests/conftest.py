@@ -203,7 +203,7 @@ def yunet_ir(converted: Callable[..., Path], shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def detector_ir(converted: Callable[..., Path], shared: Path) -> Path:
     """The person detector as OpenVINO IR. Tests that use it are slow."""
-    from edgehr.zoo import DEFAULT_DETECTOR, get_card
+    from edgehr.zoo import get_card
 
     weights = shared / "detectors" / "yolox_nano_416.onnx"
-    return converted("detector.xml", get_card(DEFAULT_DETECTOR), weights, "openvino")
+    return converted("detector.xml", get_card("yolox-nano-coco-416x416"), weights, "openvino")

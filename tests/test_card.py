@@ -7,7 +7,7 @@ from edgehr.card import InputSpec, ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.tasks.pose.spec import Decoding, KeypointSet, PoseSpec, with_decoding
-from edgehr.zoo import DEFAULT_DETECTOR, all_cards, get_card
+from edgehr.zoo import all_cards, get_card
 
 
 def test_every_card_survives_json() -> None:
@@ -78,7 +78,7 @@ def test_damaged_cards_are_refused(change: dict[str, object], message: str) -> N
     ],
 )
 def test_damaged_detection_cards_are_refused(change: dict[str, object], message: str) -> None:
-    data = get_card(DEFAULT_DETECTOR).to_dict()
+    data = get_card("yolox-nano-coco-416x416").to_dict()
     with pytest.raises(EdgehrError, match=message):
         ModelCard.from_dict({**data, "spec": {**data["spec"], **change}})
 
@@ -113,9 +113,9 @@ def test_cards_of_the_first_schema_are_read() -> None:
 
 def test_a_part_of_another_task_is_refused() -> None:
     with pytest.raises(EdgehrError, match="is a model for detection, not for pose"):
-        get_card(DEFAULT_DETECTOR).spec_as(PoseSpec)
+        get_card("yolox-nano-coco-416x416").spec_as(PoseSpec)
     with pytest.raises(EdgehrError, match="returns no heatmaps"):
-        with_decoding(get_card(DEFAULT_DETECTOR), "udp")
+        with_decoding(get_card("yolox-nano-coco-416x416"), "udp")
 
 
 def test_text_that_is_no_card_is_refused() -> None:

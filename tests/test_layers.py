@@ -26,10 +26,10 @@ ALLOWED: dict[str, set[str]] = {
     "assets": set(),
     # What a device installs.
     "runtimes": BASE | {"dependencies", "files"},
-    "zoo": BASE | {"files", "tasks"},
+    "zoo": BASE | {"assets", "files", "tasks"},
     "tasks": BASE | {"dependencies", "opencv", "runtimes"},
     "evaluation": BASE | {"files", "opencv", "runtimes", "tasks"},
-    "live": BASE | {"files", "opencv", "runtimes", "tasks"},
+    "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "zoo"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes", "tasks"},

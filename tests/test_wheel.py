@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edgehr.assets import packaged_models
 from tests.conftest import ROOT
 from tests.test_layers import modules
 
@@ -81,11 +82,13 @@ def test_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
         "edgehr/zoo/data/keypoints/coco.json",
         "edgehr/zoo/sample/litehrnet_18_wider_naive_sample.safetensors",
         "edgehr/assets/astronaut.jpg",
+        "edgehr/assets/people/people.jpg",
+        *(f"edgehr/assets/models/{name}{suffix}" for name in packaged_models() for suffix in (".onnx", ".tflite")),
     ):
         assert needed in names
     for notice in ("LICENSE", "NOTICE"):
         assert any(name.endswith(f"licenses/{notice}") for name in names)
-    assert wheel.stat().st_size < 6e6
+    assert wheel.stat().st_size < 20e6
 
 
 def test_a_device_installs_numpy_opencv_and_one_runtime(device_python: Path, tmp_path: Path) -> None:
@@ -179,6 +182,23 @@ def test_a_device_runs_the_demo_and_says_what_it_cannot(
     inspected = subprocess.run([command, "inspect", str(sample_onnx)], capture_output=True, text=True, check=False)
     assert inspected.returncode == 0, inspected.stderr
     assert "litehrnet-18-wider-naive" in inspected.stdout
+
+
+THREE_LINES = """
+import cv2, edgehr, edgehr.assets, sys
+poses = edgehr.PoseEstimator()(cv2.imread(str(edgehr.assets.group_picture())))
+print(len(poses), "torch" in sys.modules)
+"""
+
+
+def test_three_lines_find_several_people(device_python: Path, tmp_path: Path) -> None:
+    done = run(device_python, "-c", THREE_LINES, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["3", "False"]
+    demo = run(device_python, "-m", "edgehr.cli.main", "demo", "--source", "clip", "--frames", "3", cwd=tmp_path)
+    assert demo.returncode == 0, demo.stderr
+    assert "people in 3 of 3 frames of clip" in demo.stdout
+    assert (tmp_path / "out" / "clip.mp4").is_file()
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ class TFLiteTarget(Target):
     packages: ClassVar[tuple[str, ...]] = ("ai_edge_litert", "ai_edge_quantizer")
     extra: ClassVar[str] = "convert-tflite"
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "dynamic-int8", "int8")
+    needs_network: ClassVar[bool] = False
     recipe_kind: ClassVar[str] = "kernels"
 
     layout: str = "nhwc"
@@ -90,7 +91,8 @@ class TFLiteTarget(Target):
         card, batch = self.described(source.card), self.batch or 1
         if self.precision == "int8" and not self.native_io:
             return build_int8(self, source, progress, lambda network: write_int8(network, card, batch))
-        graph = simplified_graph(source, self.network(source, progress), batch, progress)
+        network = self.network(source, progress) if source.has_network else None
+        graph = simplified_graph(source, network, batch, progress)
         notes = [f"kept the unsimplified graph: {graph.failure}"] if graph.failure else []
         with progress.stage("write the operators of TFLite") as stage:
             content = write_float(Graph(graph.model), card, "fp32" if self.native_io else self.precision)

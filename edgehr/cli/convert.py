@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> None:
         card = with_labels(card)
     _refuse_stray(args)
     target = kind.from_options(args)
-    check_source(card, target.name, needs_network=target.needs_network, plain=target.plain)
+    check_source(card, target.name, target.precision, needs_network=target.needs_network, plain=target.plain)
     calibration = open_calibration(args, card) if args.calib else None
     target = replace(target, calibration=calibration)
     target.check()  # what is missing is said now, not after a download

@@ -2,7 +2,7 @@
 
 from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, find_card, get_card, list_models
 from edgehr.zoo.detectors import DEFAULT_DETECTOR
-from edgehr.zoo.fetch import cached_path, fetch, find_weights, is_published
+from edgehr.zoo.fetch import cached_path, fetch, find_weights, is_packaged, is_published
 from edgehr.zoo.segmenters import DEFAULT_SEGMENTER
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "find_card",
     "find_weights",
     "get_card",
+    "is_packaged",
     "is_published",
     "list_models",
 ]

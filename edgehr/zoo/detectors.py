@@ -7,6 +7,11 @@ the table is of the release's file (3,659,407 bytes) as independent public proje
 same weights, with the same answers, goes around under other names; the table knows it too. What is neither converts
 (`--weights`) as weights of the user's.
 
+The facts on RTMDet are from mmpose's projects/rtmpose (Apache-2.0), which published the weights
+(`rtmdet_nano_8xb32-100e_coco-obj365-person-05d8511e.pth`), and from the pipeline that lies beside its ONNX export:
+input size, colors, mean and standard deviation. Its weights ship with edgehr, in half precision, as a model that runs
+as it is; the hash in the table is the export's.
+
 The facts on YuNet are from OpenCV Zoo (`models/face_detection_yunet`, MIT) and from how OpenCV's FaceDetectorYN feeds
 and reads it. The address is of the commit at which public projects record the file of this hash. It takes any size that
 divides by 32; the card's is the one that the authors evaluate with, and `--size` sets another.
@@ -21,9 +26,13 @@ from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.zoo.tables import read_table
 
 YOLOX = "yolox-nano-coco-416x416"
-DEFAULT_DETECTOR = YOLOX
+DEFAULT_DETECTOR = "rtmdet-nano-person-320x320"
 
 _MEANINGS = {
+    "rtmdet": {
+        "": "(N, A, 4 + C) float, for each of A places: distances to the left, upper, right and lower side of a box in "
+        "units of the place's stride, logit of each class"
+    },
     "yolox": {
         "": "(N, A, 5 + C) float, for each of A places: box center and logarithm of its size in units of the place's "
         "stride, probability of an object, probability of each class"
@@ -71,7 +80,14 @@ def _card(row: dict[str, str]) -> ModelCard:
             letterbox=int(row["letterbox"]),
             points=tuple(filter(None, row["points"].split(","))),
         ),
-        weights=WeightsInfo("published", row["file"], row["url"], row["sha256"], row["license"], row["metric"]),
+        weights=WeightsInfo(
+            "published" if row["url"] else "sample",
+            row["file"],
+            row["url"],
+            row["sha256"],
+            row["license"],
+            row["metric"],
+        ),
         category=row["category"],
     )
 

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from edgehr.assets import packaged_model
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import CACHE_ADVICE, cache_folder, sha256_file
@@ -29,7 +30,8 @@ def cached_path(card: ModelCard) -> Path:
         EdgehrError: The card names no weights.
     """
     if card.weights.origin == "sample":
-        return _SAMPLE / card.weights.file
+        # What was published as a graph ships once, as the model that runs.
+        return packaged_model(card.name) if card.weights.file.endswith(".onnx") else _SAMPLE / card.weights.file
     if not card.weights.url:
         raise EdgehrError(f"{card.name} has no published weights: pass a checkpoint of your own with --weights FILE")
     return cache_folder() / "weights" / card.weights.file
@@ -127,7 +129,13 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
 def is_published(card: ModelCard, digest: str) -> bool:
     """Tell whether a file of this SHA-256 holds the weights that a card names; a card without a hash names none."""
     known = card.weights.sha256
-    return bool(known) and (digest.startswith(known) or digest in other_exports(card.name))
+    return bool(known) and (digest.startswith(known) or digest in other_exports(card.name) or is_packaged(card, digest))
+
+
+def is_packaged(card: ModelCard, digest: str) -> bool:
+    """Tell whether a file of this SHA-256 is the model that ships with edgehr: those weights in half precision."""
+    path = packaged_model(card.name)
+    return path.is_file() and sha256_file(path) == digest
 
 
 def _check_hash(card: ModelCard, path: Path) -> None:

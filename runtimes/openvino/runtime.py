@@ -23,10 +23,10 @@ _BY_DEFAULT = {"fp32": "fp32", "fp16": "fp16", "int8": "fp32"}
 
 
 class OpenVINORuntime(Runtime):
-    """Runs OpenVINO IR (`.xml` with its `.bin`).
+    """Runs OpenVINO IR (`.xml` with its `.bin`), and ONNX graphs that edgehr wrote.
 
     Args:
-        path: The `.xml` file.
+        path: The `.xml` or the `.onnx` file.
         device: ``auto`` is the CPU; otherwise OpenVINO's own names: ``CPU``, ``GPU``, ``NPU``, ``AUTO:GPU,CPU``, ...
         threads: Threads of one inference on the CPU; None leaves it to OpenVINO.
         precision: Arithmetic to ask for: ``fp32``, ``bf16`` or ``fp16``; of an INT8 model, that of what is not INT8. By
@@ -95,12 +95,20 @@ class OpenVINORuntime(Runtime):
 
 
 def read_ir(core: Any, path: Path) -> Any:
-    """Read IR files as an `openvino.Model`; raises ArtifactError where they are missing, damaged or foreign."""
+    """Read IR files, or an ONNX graph, as an `openvino.Model`.
+
+    Raises:
+        ArtifactError: They are missing, damaged or foreign.
+    """
     weights = weights_path(path)
-    if not weights.is_file():
+    if path.suffix.lower() == ".onnx":
+        files = [str(path)]
+    elif weights.is_file():
+        files = [str(path), str(weights)]
+    else:
         raise ArtifactError(f"{path}: its weights file {weights.name} is not beside it")
     try:
-        return core.read_model(str(path), str(weights))
+        return core.read_model(*files)
     except RuntimeError as error:
         raise ArtifactError(
             f"{path}: OpenVINO cannot read it: {_reason(error)} (truncated, foreign, or of a newer OpenVINO?)"
@@ -109,8 +117,10 @@ def read_ir(core: Any, path: Path) -> Any:
 
 def ir_artifact(model: Any) -> Artifact | None:
     """Return what a model says of itself in `rt_info`; None where edgehr did not write it."""
-    key = [METADATA_KEY, "artifact"]
-    return Artifact.from_json(model.get_rt_info(key).astype(str)) if model.has_rt_info(key) else None
+    for key in ([METADATA_KEY, "artifact"], ["framework", METADATA_KEY]):  # the latter is an ONNX file's metadata
+        if model.has_rt_info(key):
+            return Artifact.from_json(model.get_rt_info(key).astype(str))
+    return None
 
 
 def _check_weights(path: Path, model: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from edgehr.calib.recipes import KernelRecipe, QDQRecipe, recipe_for
 from edgehr.converters.target import TARGETS
 from edgehr.errors import EdgehrError
-from edgehr.zoo import DEFAULT_DETECTOR, get_card
+from edgehr.zoo import get_card
 
 GATED, NAIVE, LARGE = (
     "litehrnet-18-coco-256x192",
@@ -82,6 +82,6 @@ def test_conditional_weighting_has_dynamic_ranges_where_kernels_return_8_bits() 
 
 def test_what_has_no_recipe_is_refused() -> None:
     with pytest.raises(EdgehrError, match="int8 is for networks of lite_hrnet and hrnet"):
-        recipe_for(get_card(DEFAULT_DETECTOR), "unsigned")
+        recipe_for(get_card("yolox-nano-coco-416x416"), "unsigned")
     with pytest.raises(EdgehrError, match="no INT8 recipe of kind 'coreml'"):
         recipe_for(get_card(GATED), "coreml")

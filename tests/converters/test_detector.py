@@ -27,9 +27,9 @@ from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.sidecar import read_sidecar
 from edgehr.tasks.detection.task import BoxDifference
-from edgehr.zoo import DEFAULT_DETECTOR, get_card
+from edgehr.zoo import get_card
 
-CARD = get_card(DEFAULT_DETECTOR)
+CARD = get_card("yolox-nano-coco-416x416")
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,19 @@ def weights(shared: Path) -> Path:
 
 
 def detections(path: Path) -> list[Any]:
-    with PersonDetector(path, threads=1, card=CARD) as detector:
+    card = CARD if path.name == "yolox_nano_416.onnx" else None  # what was converted brings its own
+    with PersonDetector(path, threads=1, card=card) as detector:
         return [detector(cv2.imread(str(photograph))) for photograph in photographs()]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "suffix", "precision"),
-    [("onnx", ".onnx", "fp32"), ("onnx", ".onnx", "fp16"), ("openvino", ".xml", "fp32"), ("openvino", ".xml", "fp16")],
+    [
+        (target, suffix, precision)
+        for target, suffix in (("onnx", ".onnx"), ("openvino", ".xml"), ("tflite", ".tflite"))
+        for precision in ("fp32", "fp16")
+    ],
 )
 def test_artifacts_find_the_same_people(
     target: str, suffix: str, precision: str, weights: Path, tmp_path: Path
@@ -130,7 +135,7 @@ def test_the_command_line_converts_and_inspects(weights: Path, tmp_path: Path, e
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "tflite"], "comes as ONNX, without a PyTorch network"),
+        (["--to", "tflite", "--precision", "int8", "--calib", "."], "comes as ONNX, without a PyTorch network"),
         (["--to", "onnx", "--decoding", "dark"], "returns no heatmaps"),
         (["--to", "onnx", "--batch", "dynamic"], "convert it with --batch 1"),
         (["--to", "onnx", "--batch", "2"], "convert it with --batch 1"),

@@ -16,9 +16,9 @@ from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.boxes import BoxEvaluator
 from edgehr.runtimes import load
 from edgehr.tasks.detection.detections import Detections
-from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, get_card
+from edgehr.zoo import DEFAULT_MODEL, get_card
 
-CARD = get_card(DEFAULT_DETECTOR)
+CARD = get_card("yolox-nano-coco-416x416")
 PERSON, DOG, CAR = 0, 16, 2
 
 

@@ -17,7 +17,7 @@ from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.boxes import BoxEvaluator
 from edgehr.notices import warn_once
 from edgehr.runtimes import Runtime, load
-from edgehr.zoo import DEFAULT_DETECTOR, get_card
+from edgehr.zoo import get_card
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -267,7 +267,7 @@ def test_held_out_images_of_other_sizes_are_said(two_people: Callable[[Change], 
 
 
 def test_detectors_get_the_same_checks(two_people: Callable[[Change], Path], caplog: pytest.LogCaptureFixture) -> None:
-    evaluator = BoxEvaluator(get_card(DEFAULT_DETECTOR))
+    evaluator = BoxEvaluator(get_card("yolox-nano-coco-416x416"))
 
     def objects(change: Change) -> Change:
         def both(data: dict[str, Any]) -> None:

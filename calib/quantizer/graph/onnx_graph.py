@@ -72,7 +72,8 @@ class Graph:
         outputs = [entry.name for entry in graph.output]
         if len(inputs) != 1 or len(outputs) != 1:
             raise EdgehrError(
-                f"only networks of one input and one output can be quantized, this has {inputs} and {outputs}"
+                "only networks of one input and one output can be quantized or written as TFLite, "
+                f"this has {inputs} and {outputs}"
             )
         self.input, self.result = inputs[0], outputs[0]
         self.tail = _label_tail(self.operators, self.result)

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.assets import packaged_models
 from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
 from edgehr.live.pipeline import run_pipeline
+from edgehr.live.predictors.packaged import open_packaged
 from edgehr.live.sources import Frame, Source, open_source
 from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Runtime, load
@@ -48,15 +51,20 @@ class Closable(Protocol):
 def enter_runtime(
     opened: ExitStack, model: str | os.PathLike[str] | Runtime, device: str, threads: int | None
 ) -> Runtime:
-    """Return a runtime that is open already, or open a converted model, which is closed with `opened`."""
-    return model if isinstance(model, Runtime) else opened.enter_context(load(model, device, threads=threads))
+    """Return a runtime that is open already, or open a converted or a packaged model, which is closed with `opened`."""
+    if isinstance(model, Runtime):
+        return model
+    if isinstance(model, str) and model in packaged_models():
+        return opened.enter_context(open_packaged(model, device, threads))
+    return opened.enter_context(load(model, device, threads=threads))
 
 
 class Predictor(ABC, Generic[Task, Result]):
     """A model that takes images and returns results of its task.
 
     Args:
-        model: A converted model, or a runtime that is open already (it stays the caller's to close).
+        model: A converted model, the name of a packaged one, or a runtime that is open already (it stays the caller's
+            to close); None for the packaged one of the task.
         make_task: Makes the pre- and post-processing for the model's card.
         device: Where the model runs, as for `edgehr.load`.
         threads: Threads of one inference.
@@ -64,6 +72,7 @@ class Predictor(ABC, Generic[Task, Result]):
 
     Attributes:
         found: What results count, in a word: ``people``.
+        packaged: Name of the model that ships with edgehr for this; empty where there is none.
         runtime: Runs the model.
         card: What the model is.
         task: Its pre- and post-processing.
@@ -73,16 +82,20 @@ class Predictor(ABC, Generic[Task, Result]):
     """
 
     found: ClassVar[str] = "objects"
+    packaged: ClassVar[str] = ""
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Runtime,
+        model: str | os.PathLike[str] | Runtime | None,
         make_task: Callable[[ModelCard], Task],
         *,
         device: str = "auto",
         threads: int | None = None,
         card: ModelCard | None = None,
     ) -> None:
+        if model is None and not self.packaged:
+            raise EdgehrError(f"edgehr ships no model for {type(self).__name__}: name a converted one")
+        model = self.packaged if model is None else model
         with ExitStack() as opened:
             self.runtime = enter_runtime(opened, model, device, threads)
             self.card = card or self.runtime.card

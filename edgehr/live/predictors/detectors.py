@@ -17,6 +17,7 @@ from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import FACE, PERSON, DetectionSpec
 from edgehr.tasks.detection.task import DetectionTask
+from edgehr.zoo import DEFAULT_DETECTOR
 
 
 class Detector(Protocol):
@@ -38,7 +39,7 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
 
     Args:
         model: A converted detector, or a runtime that is open already (it stays the caller's to close), of any batch,
-            in any backend.
+            in any backend. None takes the one that ships with edgehr, which finds people.
         threshold: Smallest score of an object, 0 to 1; None takes what suits the model, as `nms` does.
         nms: Intersection over union (0 to 1) above which two boxes are taken for the same object.
         device: Where the model runs, as for `edgehr.load`.
@@ -53,11 +54,12 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
             says.
     """
 
+    packaged = DEFAULT_DETECTOR
     classes: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Runtime,
+        model: str | os.PathLike[str] | Runtime | None = None,
         *,
         threshold: float | None = None,
         nms: float | None = None,
@@ -72,15 +74,15 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
             threads=threads,
             card=card,
         )
-        spec, expected = self.runtime.inputs[0], (3, self.card.input.height, self.card.input.width)
+        size = self.card.input.height, self.card.input.width
+        spec, expected = self.runtime.inputs[0], (*size, 3) if self.card.layout == "nhwc" else (3, *size)
         fits = len(spec.shape) == 4 and all(
             have in (None, want) for have, want in zip(spec.shape[1:], expected, strict=True)
         )
         if not fits:
             self.close()
             raise EdgehrError(
-                f"the detector takes {spec}, but {self.card.name} is of {expected[1]}x{expected[2]}: is it another "
-                "model?"
+                f"the detector takes {spec}, but {self.card.name} is of {size[0]}x{size[1]}: is it another model?"
             )
 
     def __call__(self, image: NDArray[Any]) -> Detections:
@@ -114,6 +116,7 @@ class FaceDetector(ObjectDetector):
     """A detector that finds faces; see `ObjectDetector`."""
 
     found = "faces"
+    packaged = ""
     classes = (FACE,)
 
 
@@ -141,7 +144,8 @@ def open_for(
 
     Args:
         predictor: It is closed where the detector cannot be opened.
-        detector: A converted model; what can be called already, or None, is returned as it is.
+        detector: A converted model, or the name of a packaged one; what can be called already, or None, is returned as
+            it is.
         kind: What a model is opened as.
         options: Further arguments of `kind`.
     """

@@ -11,15 +11,21 @@ from edgehr.live.predictors.base import Predictor, enter_runtime
 from edgehr.registry import load_attribute
 from edgehr.runtimes import Runtime
 from edgehr.tasks.base import Task
+from edgehr.zoo import DEFAULT_MODEL
 
 
 def predictor(
-    model: str | os.PathLike[str] | Runtime, *, device: str = "auto", threads: int | None = None, **options: Any
+    model: str | os.PathLike[str] | Runtime = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    **options: Any,
 ) -> Predictor[Any, Any]:
-    """Open a converted model with the predictor of its task: a `PoseEstimator` for pose, and so on.
+    """Open a model with the predictor of its task: a `PoseEstimator` for pose, and so on.
 
     Args:
-        model: A converted model, or a runtime that is open already (it stays the caller's to close).
+        model: A converted model, the name of a packaged one (by default that for poses), or a runtime that is open
+            already (it stays the caller's to close).
         device: Where the model runs, as for `edgehr.load`.
         threads: Threads of one inference.
         options: Further arguments of that predictor: ``detector`` for pose.

@@ -17,6 +17,7 @@ from edgehr.live.drawing.poses import draw_poses
 from edgehr.live.pipeline import run_pipeline
 from edgehr.live.predictors.base import Predictor
 from edgehr.live.predictors.detectors import Detector, PersonDetector, open_for
+from edgehr.live.predictors.packaged import is_packaged
 from edgehr.live.predictors.pose_sequence import PoseSequence, estimate_in_boxes
 from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.live.sources import Frame, Source
@@ -26,7 +27,9 @@ from edgehr.tasks.image.reading import as_bgr
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import KeypointSet
 from edgehr.tasks.pose.task import PoseTask
+from edgehr.zoo import DEFAULT_MODEL
 
+AUTO = "auto"
 DETECT_EVERY = 5
 MAX_PEOPLE = 20
 
@@ -50,9 +53,11 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
     are smoothed, and the detector runs only now and then.
 
     Args:
-        model: A converted pose model, or a runtime that is open already (it stays the caller's to close).
-        detector: A converted person detector, anything callable that returns `Detections`, or None for one person,
-            found without a detector.
+        model: A converted pose model, or a runtime that is open already (it stays the caller's to close). None takes
+            the sample model that ships with edgehr, on the runtime that is installed.
+        detector: A converted person detector, the name of a packaged one, anything callable that returns `Detections`,
+            or None for one person, found without a detector. By default (``auto``) the packaged detector beside the
+            packaged model, and none beside others.
         device: Where both run, as for `edgehr.load`.
         threads: Threads of one inference.
         detect_every: In a stream, run the detector on every so many frames; between them people are where their
@@ -65,12 +70,13 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
     """
 
     found = "people"
+    packaged = DEFAULT_MODEL
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Runtime,
+        model: str | os.PathLike[str] | Runtime | None = None,
         *,
-        detector: str | os.PathLike[str] | Detector | None = None,
+        detector: str | os.PathLike[str] | Detector | None = AUTO,
         device: str = "auto",
         threads: int | None = None,
         detect_every: int = DETECT_EVERY,
@@ -81,6 +87,8 @@ class PoseEstimator(Predictor[PoseTask, Poses]):
             raise EdgehrError("detect_every and max_people must be at least 1")
         super().__init__(model, PoseTask, device=device, threads=threads)
         self.detect_every, self._smooth, self._max_people = detect_every, smooth, max_people
+        if detector == AUTO:
+            detector = PersonDetector.packaged if is_packaged(self.runtime) else None
         self.detector = open_for(self, detector, PersonDetector, device=device, threads=threads)
 
     @property

@@ -18,6 +18,7 @@ from edgehr.tasks.image.reading import as_bgr
 from edgehr.tasks.segmentation.segmentation import ClassMaps, Segmentation, label_type
 from edgehr.tasks.segmentation.spec import LABELS, LETTERBOX, class_id
 from edgehr.tasks.segmentation.task import SegmentationTask
+from edgehr.zoo import DEFAULT_SEGMENTER
 
 # Added to each side of a person's box, of its width and height, and how that part goes into the model. Of the visible
 # keypoints of people in 126 COCO images, 86 % are in the masks of the sample then, and 66 % in those of whole images.
@@ -29,10 +30,12 @@ class Segmenter(Predictor[SegmentationTask, Segmentation]):
     """Tells the class of each pixel of images. Safe to call from several threads.
 
     Args:
-        model: A converted segmentation model, or a runtime that is open already (it stays the caller's to close).
+        model: A converted segmentation model, or a runtime that is open already (it stays the caller's to close). None
+            takes the one that ships with edgehr, which tells people from the background.
         fit: How images go into the model, ``slide``, ``letterbox`` or ``stretch``; None does as its card says.
-        detector: For models of people: a converted person detector, or anything callable that returns `Detections`.
-            People are then looked at one by one, which finds small ones too; nothing is found outside their boxes.
+        detector: For models of people: a converted person detector, the name of a packaged one, or anything callable
+            that returns `Detections`. People are then looked at one by one, which finds small ones too; nothing is
+            found outside their boxes.
         blur: Draw images with all but people out of focus, not with colored classes.
         device: Where the models run, as for `edgehr.load`.
         threads: Threads of one inference.
@@ -43,10 +46,11 @@ class Segmenter(Predictor[SegmentationTask, Segmentation]):
     """
 
     found = "classes"
+    packaged = DEFAULT_SEGMENTER
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Runtime,
+        model: str | os.PathLike[str] | Runtime | None = None,
         *,
         fit: str | None = None,
         detector: str | os.PathLike[str] | Detector | None = None,

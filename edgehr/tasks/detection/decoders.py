@@ -103,6 +103,7 @@ class Decoder(ABC):
 DECODERS: Registry[type[Decoder]] = Registry(
     "detector architecture",
     {
+        "rtmdet": "edgehr.tasks.detection.rtmdet:RtmdetDecoder",
         "yolox": "edgehr.tasks.detection.yolox:YoloxDecoder",
         "yunet": "edgehr.tasks.detection.yunet:YunetDecoder",
         "hrnet_fcos": "edgehr.tasks.detection.fcos:FCOSDecoder",

@@ -92,8 +92,6 @@ class DetectionTask(Task):
     ) -> None:
         super().__init__(card)
         self.spec = card.spec_as(DetectionSpec)
-        if self._channels_last:
-            raise EdgehrError(f"{card.name}: detectors can be read with channels first only")
         self.decoder = DECODERS.get(card.architecture)(card)
         self.threshold = self.decoder.threshold if threshold is None else threshold
         self.nms = self.decoder.nms if nms is None else nms
@@ -114,7 +112,8 @@ class DetectionTask(Task):
             boxes: None: a detector looks at the whole image.
 
         Returns:
-            The input (1, 3, height, width) float32, and what `postprocess` takes with the output.
+            The input, float32 (1, 3, height, width) or channels last, as the card has it, and what `postprocess` takes
+            with the output.
 
         Raises:
             TensorError: The image has another form, or boxes are given.
@@ -133,7 +132,7 @@ class DetectionTask(Task):
         if self.spec.pad_normalized:
             batch[:, :, rows:] = 0
             batch[:, :, :, columns:] = 0
-        return batch, letterbox
+        return np.ascontiguousarray(batch.transpose(0, 2, 3, 1)) if self._channels_last else batch, letterbox
 
     def postprocess(self, outputs: Outputs, context: Letterbox) -> Detections:
         """Turn the network's output into boxes of objects in image pixels.

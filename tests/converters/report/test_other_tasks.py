@@ -14,10 +14,10 @@ from edgehr.assets import photographs
 from edgehr.converters.report.measure import measure
 from edgehr.converters.report.page import page
 from edgehr.converters.report.table import table
-from edgehr.zoo.detectors import DEFAULT_DETECTOR, detector_cards
+from edgehr.zoo.detectors import detector_cards
 from tests.converters.report.small_graphs import save
 
-CARD = next(card for card in detector_cards() if card.name == DEFAULT_DETECTOR)
+CARD = next(card for card in detector_cards() if card.name == "yolox-nano-coco-416x416")
 
 
 def detector(path: Path, factor: float) -> Path:

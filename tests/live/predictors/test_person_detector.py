@@ -18,9 +18,9 @@ from edgehr.live.predictors import base
 from edgehr.live.predictors.detectors import Detector, PersonDetector
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.tasks.detection.detections import Detections
-from edgehr.zoo import DEFAULT_DETECTOR, get_card
+from edgehr.zoo import get_card
 
-CARD = get_card(DEFAULT_DETECTOR)
+CARD = get_card("yolox-nano-coco-416x416")
 
 
 class OnePerson(Runtime):

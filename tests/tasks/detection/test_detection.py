@@ -15,9 +15,9 @@ from edgehr.tasks.base import Task
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.tasks.detection.task import DetectionTask
-from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, get_card
+from edgehr.zoo import DEFAULT_MODEL, get_card
 
-CARD = get_card(DEFAULT_DETECTOR)
+CARD = get_card("yolox-nano-coco-416x416")
 Found = list[tuple[float, list[float]]]
 
 
@@ -165,7 +165,7 @@ def test_wrong_outputs_and_settings_are_refused() -> None:
     with pytest.raises(TensorError, match="looks at whole images"):
         task.preprocess(np.zeros((50, 50, 3), np.uint8), [0, 0, 10, 10])
     with pytest.raises(
-        EdgehrError, match="unknown detector architecture 'ssd': expected one of yolox, yunet, hrnet_fcos"
+        EdgehrError, match="unknown detector architecture 'ssd': expected one of rtmdet, yolox, yunet, hrnet_fcos"
     ):
         DetectionTask(replace(CARD, architecture="ssd"))
     with pytest.raises(TensorError, match="detections need"):

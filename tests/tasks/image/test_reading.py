@@ -11,7 +11,7 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.overlap import fingerprint
 from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import encode_image, image_files, read_image, read_images, read_reduced
-from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, get_card
+from edgehr.zoo import DEFAULT_MODEL, get_card
 from tests.views import read_only, views
 
 
@@ -92,7 +92,7 @@ PHOTOGRAPH = read_image(photographs()[0])[100:300, 120:270]
 def test_inference_takes_an_image_in_any_layout(layout: str) -> None:
     image, boxes = views(PHOTOGRAPH)[layout], [[10, 20, 100, 190], [50.5, 3, 160, 90]]
     assert fingerprint(image) == fingerprint(PHOTOGRAPH)
-    for name in (DEFAULT_MODEL, DEFAULT_DETECTOR):
+    for name in (DEFAULT_MODEL, "yolox-nano-coco-416x416"):
         task = Task.for_card(get_card(name))
         for given in (None, boxes[:1], boxes) if task.takes_boxes else (None,):
             expected, _ = task.preprocess(PHOTOGRAPH, given)
