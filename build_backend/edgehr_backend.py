@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ def build_editable(
     wheel_directory: str, config_settings: dict[str, Any] | None = None, metadata_directory: str | None = None
 ) -> str:
     """Build the editable wheel, and add the file that puts its finder first."""
-    name: str = build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
+    with warnings.catch_warnings():
+        # It warns of folders called edgehr, which are no danger here, and pip shows that as if something were wrong.
+        warnings.filterwarnings("ignore", message="Editable installation")
+        name: str = build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
     path = Path(wheel_directory, name)
     with zipfile.ZipFile(path) as wheel:
         files = {entry: wheel.read(entry) for entry in wheel.namelist()}

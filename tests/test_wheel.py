@@ -44,7 +44,9 @@ print("LOADED", *sys.modules)
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "BuildBackendWarning" not in done.stdout + done.stderr  # pip shows them to everyone who installs
+    assert "is absent from the `packages`" not in done.stdout + done.stderr
     (path,) = folder.glob("*.whl")
     return path
 
