@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 # Not installed everywhere: what `MissingDependencyError` may be raised for.
 OPTIONAL = {"TensorRTRuntime"}
-INNER_IMPORT = re.compile(r"^\s*(?:from edgehr\.|import edgehr\.).*$", re.MULTILINE)
+INNER_IMPORT = re.compile(r"^[\s\"]*(?:from edgehr\.|import edgehr\.).*$", re.MULTILINE)
 
 
 def test_every_name_is_there() -> None:
@@ -39,7 +39,7 @@ def test_type_checkers_see_the_same_names() -> None:
 
 
 def test_documents_and_examples_import_only_the_front_door() -> None:
-    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.py")]
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.py"), *ROOT.glob("examples/*.ipynb")]
     assert len(pages) > 10
     found = {path.name: INNER_IMPORT.findall(path.read_text(encoding="utf-8")) for path in pages}
     assert {name: lines for name, lines in found.items() if lines} == {}
