@@ -11,7 +11,7 @@ RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /edgehr
 FROM python:${PYTHON}-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     python -m pip install --no-cache-dir "$(echo /wheels/*.whl)[openvino-headless,onnxruntime-headless,web]" \
-    && useradd --create-home edgehr
+    && useradd --create-home edgehr && install -d -o edgehr /data
 USER edgehr
 WORKDIR /data
 EXPOSE 8080
