@@ -12,7 +12,8 @@ OUT ?=
 PLAIN ?=
 SOURCE ?=
 SAVE ?= out
-DETECTOR ?=
+DETECTOR ?= $(if $(filter litehrnet-18-wider-naive-coco-256x192,$(MODEL)),rtmdet-nano-person-320x320)
+QUIET := --quiet --disable-pip-version-check
 TRT_OPTIONS ?=
 TFLITE_OPTIONS ?=
 VENV_OPTIONS ?=
@@ -30,6 +31,8 @@ OLD := .venv-tflite-runtime
 LOWEST := .venv-lowest
 NNCF := .venv-nncf
 READY := .venv/.ready
+# Converting to OpenVINO and ONNX needs part of that only, so that a first conversion does not wait for the rest.
+CONVERTS := $(if $(wildcard $(READY)),$(READY),.venv/.ready-convert)
 convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --batch $(BATCH) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(SIZE),--size $(SIZE)) $(if $(OUT),--out "$(OUT)") $(if $(PLAIN),--plain) \
 	$(if $(CALIB),--calib "$(CALIB)" $(if $(IMAGES),--held-out "$(IMAGES)")) $(if $(MAX_DROP),--max-drop $(MAX_DROP))
@@ -37,17 +40,17 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel demo detector test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix docs docs-serve clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix docs docs-serve clean
 
 help:
-	@echo "make demo       convert the sample model and draw a skeleton into a photograph (SOURCE= SAVE= DETECTOR=)"
-	@echo "make detector   convert YOLOX-nano, which finds several people, to artifacts/detector.xml (WEIGHTS=)"
+	@echo "make demo       convert the sample model and draw skeletons into a picture of people (SOURCE= SAVE= DETECTOR=|none)"
 	@echo "make openvino   convert to OpenVINO   (MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 CALIB= MAX_DROP= SIZE=HxW BATCH=N|dynamic OUT= PLAIN=1)"
 	@echo "make onnx       convert to ONNX       (the same)"
 	@echo "make tflite     convert to TFLite     (the same, and PRECISION=dynamic-int8, TFLITE_OPTIONS=; ANNOTATIONS= IMAGES=)"
 	@echo "make trt        build a TensorRT plan (the same, and TRT_OPTIONS=\"--compute-capability 8.9\", BUNDLE=)"
 	@echo "make trt-bundle write what 'edgehr build' makes a plan of on a device"
 	@echo "make wheel      dist/*.whl, to install on a device"
+	@echo "make assets     make the models that ship in the package anew"
 	@echo "make test       lint, types and all tests;  make test-fast leaves the slow ones out"
 	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
 	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
@@ -60,18 +63,24 @@ help:
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("this environment needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV_OPTIONS) .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m pip install $(QUIET) --upgrade "pip>=24"
+	$(BIN)/python -m pip install $(QUIET) -e ".[dev]"
+	touch $@
+
+.venv/.ready-convert: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("this environment needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV_OPTIONS) .venv
+	$(BIN)/python -m pip install $(QUIET) --no-compile -e ".[convert]"
 	touch $@
 
 # tflite-runtime 2.14, which old boards have, beside NumPy 1, which it was built for. OpenCV asks for NumPy 2 without
 # needing it; with the version of the other environment, crops are the same to the last bit.
 $(OLD)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(OLD)
-	$(OLD)/bin/python -m pip install --quiet --upgrade "pip>=24"
-	$(OLD)/bin/python -m pip install --quiet tflite-runtime==2.14.0 numpy==1.26.4 flatbuffers==25.12.19 \
+	$(OLD)/bin/python -m pip install $(QUIET) --upgrade "pip>=24"
+	$(OLD)/bin/python -m pip install $(QUIET) tflite-runtime==2.14.0 numpy==1.26.4 flatbuffers==25.12.19 \
 		faster-coco-eval==1.8.0 rich==15.0.0
-	$(OLD)/bin/python -m pip install --quiet --no-deps opencv-python==5.0.0.93 -e .
+	$(OLD)/bin/python -m pip install $(QUIET) --no-deps opencv-python==5.0.0.93 -e .
 	touch $@
 
 # The lowest versions that pyproject.toml allows, on the lowest Python where it is here. pyenv's `python3.10` works only
@@ -80,29 +89,22 @@ $(LOWEST)/.ready: pyproject.toml $(READY)
 	rm -rf $(LOWEST)
 	python=$$(PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' 2> /dev/null || command -v $(PYTHON)) && \
 		$(BIN)/uv venv --quiet --no-python-downloads --python "$$python" $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --no-build \
+	$(BIN)/uv pip install $(QUIET) --python $(LOWEST) --resolution lowest-direct --no-build \
 		--extra onnxruntime --extra openvino --extra tflite --extra eval --extra web -r pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --no-deps -e .
+	$(BIN)/uv pip install $(QUIET) --python $(LOWEST) --no-deps -e .
 	touch $@
 
-onnx: $(READY)
+onnx: $(CONVERTS)
 	$(call convert,onnx)
 
-openvino: $(READY)
+openvino: $(CONVERTS)
 	$(call convert,openvino)
 
 # Every run converts anew, so that the model shown is the one asked for, and to a name of its own.
 demo: OUT := artifacts/demo.xml
-demo: $(READY)
+demo: $(CONVERTS)
 	$(call convert,openvino)
-	$(BIN)/edgehr demo --model "$(OUT)" $(if $(DETECTOR),--detector "$(DETECTOR)") $(if $(SOURCE),--source "$(SOURCE)") \
-		--save "$(SAVE)"
-
-# What `make demo DETECTOR=artifacts/detector.xml` finds several people with.
-detector: OUT := artifacts/detector.xml
-detector: MODEL := yolox-nano-coco-416x416
-detector: $(READY)
-	$(call convert,openvino)
+	$(BIN)/edgehr demo --model "$(OUT)" $(if $(DETECTOR),--detector "$(DETECTOR)") $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
 
 # Without a GPU, TensorRT-RTX builds for GPUs that are not here. BUNDLE= builds a plan from a bundle; a device needs no
 # make for that, only `edgehr build BUNDLE` (docs/jetson.md).
@@ -120,6 +122,10 @@ tflite: $(READY)
 	$(call convert,tflite) $(TFLITE_OPTIONS)
 	$(BIN)/edgehr demo --model "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") --save "$(SAVE)"
 	$(if $(ANNOTATIONS),$(BIN)/edgehr eval "$(OUT)" --annotations "$(ANNOTATIONS)" --images "$(IMAGES)")
+
+# The models that ship in the package and run as they are; WEIGHTS= is the published graph of the detector.
+assets: $(READY)
+	$(BIN)/python -m edgehr.converters.packaged_models $(if $(WEIGHTS),--detector-weights "$(WEIGHTS)")
 
 trt-bundle: $(READY)
 	$(call convert,trt-bundle) $(TRT_OPTIONS)
@@ -184,7 +190,7 @@ $(NNCF)/.ready: $(READY)
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 		> "$$($(NNCF)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
 	$(BIN)/python -m pip freeze --exclude-editable > $(NNCF)/constraints.txt
-	$(NNCF)/bin/python -m pip install --quiet -c $(NNCF)/constraints.txt nncf==3.4.0
+	$(NNCF)/bin/python -m pip install $(QUIET) -c $(NNCF)/constraints.txt nncf==3.4.0
 	touch $@
 
 # What was measured stays in out/model-matrix: a run that was stopped goes on where it was.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.live.predictors.base import Predictor
+    from edgehr.live.sources import Source
 
 AV_LOG_QUIET = "-8"
+NO_DETECTOR = "none"
 
 
 def register(commands: SubParsers) -> None:
@@ -21,14 +24,20 @@ def register(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "demo",
         help="draw what a model finds in pictures, a video or a live camera",
-        description="A pose model finds and follows one person without --detector; with it, several.",
+        description="Without options, the models that ship with edgehr find the people before the first camera, or in "
+        "a picture that ships too. A pose model of your own follows one person without --detector; with it, several.",
     )
-    parser.add_argument("--model", type=Path, metavar="ARTIFACT", help="default: the sample model in artifacts/")
-    parser.add_argument("--detector", type=Path, metavar="ARTIFACT", help="a converted person detector")
+    parser.add_argument(
+        "--model", metavar="MODEL", help="a converted model, or the name of one that ships (default: that for poses)"
+    )
+    parser.add_argument(
+        "--detector", metavar="MODEL", help="the same that finds people; none for one person without a detector"
+    )
     parser.add_argument(
         "--source",
         metavar="SOURCE",
-        help="image, folder, video, camera (0, /dev/video0, csi:0) or address (rtsp://, http://); default: a photo",
+        help="image, folder, video, camera (0, /dev/video0, csi:0), address (rtsp://, http://) or clip, a short film "
+        "of people; default: the first camera, else a picture",
     )
     parser.add_argument(
         "--save", type=Path, metavar="OUT", help="file or folder; default: out, if it ends and goes nowhere else"
@@ -56,18 +65,15 @@ def run(args: argparse.Namespace) -> None:
     """Go through the source, draw, show, save, and say what was found."""
     from contextlib import ExitStack
 
-    from edgehr.assets import photographs
     from edgehr.cli.common.stopping import undisturbed
     from edgehr.cli.live import go_through
     from edgehr.live.sinks import open_sinks
-    from edgehr.live.sources import open_source
 
     _check(args)
     # Before FFmpeg is first used: where it fails, edgehr says more, and in one line.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", AV_LOG_QUIET)
     with ExitStack() as stack:
-        spec = photographs()[0] if args.source is None else args.source
-        source = open_source(spec, loop=args.loop, realtime=args.realtime)
+        source = _source(args)
         stack.callback(source.close)
         model = stack.enter_context(_predictor(args))
         server = None
@@ -104,34 +110,53 @@ def run(args: argparse.Namespace) -> None:
 def _predictor(args: argparse.Namespace) -> Predictor[Any, Any]:
     """Open the model with the options that its task has; raise EdgehrError for those that it has not."""
     from edgehr.live.predictors.opening import predictor
+    from edgehr.zoo import DEFAULT_MODEL
 
     options = {
-        "detector": args.detector,
         "detect_every": args.detect_every,
         "smooth": False if args.no_smooth else None,
         "blur": args.blur or None,
         "fit": args.fit,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    return predictor(args.model or default_model(), device=args.device, threads=args.threads, **given)
+    if args.detector is not None:
+        given["detector"] = None if args.detector == NO_DETECTOR else args.detector
+    return predictor(args.model or DEFAULT_MODEL, device=args.device, threads=args.threads, **given)
 
 
-def default_model() -> Path:
-    """Find the sample model where `edgehr convert` puts it, whichever kind is there."""
-    from edgehr.zoo import DEFAULT_MODEL
+def _source(args: argparse.Namespace) -> Source:
+    """Open what was asked for; or else the first camera, where its pictures can go somewhere, or else a picture."""
+    from edgehr.assets import group_picture, photographs
+    from edgehr.live.sources import open_source
 
-    kinds = [
-        Path("artifacts", f"{DEFAULT_MODEL}-{precision}{s}")
-        for precision in ("fp32", "fp16")
-        for s in (".xml", ".onnx", ".tflite")
-    ]
-    for path in kinds:
-        if path.is_file():
-            return path
-    raise EdgehrError(
-        f"no converted model here: run `make openvino` or `edgehr convert {DEFAULT_MODEL} --to openvino` first, "
-        "or name one with --model"
-    )
+    if args.source is not None:
+        return open_source(args.source, loop=args.loop, realtime=args.realtime)
+    if not (args.loop or args.realtime) and (camera := _first_camera()):
+        if args.window or args.serve or args.save or args.jsonl or _has_screen():
+            args.window = args.window or not (args.serve or args.save or args.jsonl)
+            return camera
+        camera.close()
+    several = args.detector != NO_DETECTOR if args.model is None else args.detector not in (None, NO_DETECTOR)
+    return open_source(group_picture() if several else photographs()[0], loop=args.loop, realtime=args.realtime)
+
+
+def _first_camera() -> Source | None:
+    """Open the first camera of this machine; None where there is none or another program has it."""
+    from edgehr.live.sources import open_source
+
+    with suppress(EdgehrError):
+        return open_source(0)
+    return None
+
+
+def _has_screen() -> bool:
+    """Tell whether a window can be opened."""
+    from edgehr.live.sinks.window import check_window
+
+    with suppress(EdgehrError):
+        check_window()
+        return True
+    return False
 
 
 def _check(args: argparse.Namespace) -> None:

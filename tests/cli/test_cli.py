@@ -98,7 +98,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["verify", "absent.onnx", "absent.xml", "--annotations", "a"], "no such model file"),
         (["eval", "absent.onnx", "--annotations", "a", "--images", "b"], "no such model file"),
         (["demo", "--source", "absent.jpg"], "no such image"),
-        (["demo"], "no converted model here"),
+        (["demo", "--model", "absent"], "absent: no such model file"),
         (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--device", "GPU"], "runs in PyTorch"),
         (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--threads", "-1"], "threads must be"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--images", "nowhere"], "no such image or folder"),

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgehr.cli.main import main
+from edgehr.cli import demo
+from edgehr.cli.main import build_parser, main
 from tests.cli.test_cli import one_line
 
 
@@ -128,3 +129,53 @@ def test_a_reader_of_the_json_lines_that_has_seen_enough(sample_ir: Path, shared
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["frame"] == 0
     assert cv2.VideoCapture(str(tmp_path / "people.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 0
+
+
+class Camera:
+    """A source in place of the first camera, which is not here."""
+
+    kind, closed = "live", False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("options", "screen", "chosen"),
+    [
+        ([], True, "camera"),
+        ([], False, "people.jpg"),
+        (["--serve", "8080"], False, "camera"),
+        (["--detector", "none"], False, "astronaut.jpg"),
+        (["--model", "own.xml"], False, "astronaut.jpg"),
+        (["--model", "own.xml", "--detector", "d.xml"], False, "people.jpg"),
+    ],
+)
+def test_the_source_that_nobody_named(
+    options: list[str], screen: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = Camera()
+    monkeypatch.setattr(demo, "_first_camera", lambda: camera)
+    monkeypatch.setattr(demo, "_has_screen", lambda: screen)
+    args = build_parser().parse_args(["demo", *options])
+    source = demo._source(args)
+    if chosen == "camera":
+        assert source is camera
+        assert args.window == (not options)
+    else:
+        assert source.path is not None
+        assert source.path.name == chosen
+        assert camera.closed
+    monkeypatch.setattr(demo, "_first_camera", lambda: None)
+    assert demo._source(args).kind == "images"
+
+
+def test_without_options_several_people_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "_first_camera", lambda: None)
+    assert main(["demo", "--json", "--threads", "1"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert len(summary["results"][0]["people"]) == 3
+    assert summary["saved"] == [str(Path("out", "people.jpg"))]

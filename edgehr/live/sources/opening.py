@@ -8,6 +8,7 @@ from pathlib import Path
 from edgehr.errors import EdgehrError
 from edgehr.live.sources.addresses import find_device
 from edgehr.live.sources.base import Listener, Source, warn
+from edgehr.live.sources.clip import CLIP, open_clip
 from edgehr.live.sources.devices import Device, reconnecting
 from edgehr.live.sources.live import LiveSource
 from edgehr.live.sources.pictures import PictureSource
@@ -30,7 +31,8 @@ def open_source(
     Args:
         spec: An image, a folder of images or a video file; a camera's index (``0``) or device (``/dev/video0``); a
             Jetson's CSI camera (``csi:0``, ``csi:0?width=1280&height=720&fps=30&flip=2``); or the address of a stream
-            (``rtsp://``, ``http://`` and their secure kinds). A `Path` is always a file, and so is the name of one
+            (``rtsp://``, ``http://`` and their secure kinds); or ``clip``, eight seconds of people that edgehr makes
+            itself, to try things with. A `Path` is always a file, and so is the name of one
             that is there, but for a number: a file that is called ``0`` is ``./0``.
         loop: Repeat a video file for ever.
         realtime: Give a video file's frames when they are due, as a camera would: a ``live`` source.
@@ -46,6 +48,8 @@ def open_source(
     """
     if not str(spec):
         raise EdgehrError("the source is empty: give an image, a folder, a video, a camera or an address")
+    if spec == CLIP and not Path(CLIP).exists():
+        return _video(VideoSource(CLIP, open_clip, listener, loop=loop), realtime, listener)
     device = None if isinstance(spec, Path) and not str(spec).startswith("/dev/") else find_device(str(spec), timeout_s)
     if device is None:
         return _file(Path(str(spec)), loop, realtime, listener)
@@ -69,8 +73,12 @@ def _file(path: Path, loop: bool, realtime: bool, listener: Listener) -> Source:
     if suffix not in VIDEO_SUFFIXES:
         known = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
         raise EdgehrError(f"{path}: unknown kind of file: expected a folder or one of {known}")
-    video = VideoSource(str(path), partial(open_video, path), listener, path, loop=loop)
-    return LiveSource(video.name, in_real_time(video), listener, video.fps, path) if realtime else video
+    return _video(VideoSource(str(path), partial(open_video, path), listener, path, loop=loop), realtime, listener)
+
+
+def _video(video: VideoSource, realtime: bool, listener: Listener) -> Source:
+    """Return a video as it is, or as a camera would give it."""
+    return LiveSource(video.name, in_real_time(video), listener, video.fps, video.path) if realtime else video
 
 
 def _device(device: Device, listener: Listener) -> Source:

@@ -221,3 +221,21 @@ def wait_for(condition: object, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "did not come"
         time.sleep(0.01)
+
+
+def test_the_clip_is_a_video_of_people_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_source("clip")
+    frames = list(source)
+    assert (source.kind, source.name, source.path) == ("video", "clip", None)
+    assert source.count == len(frames) == 200
+    assert frames[50].position_s == 2.0
+    assert all(frame.image.shape == (320, 800, 3) for frame in frames)
+    step = np.abs(frames[0].image.astype(int) - frames[-1].image).mean()
+    assert step < np.abs(frames[0].image.astype(int) - frames[50].image).mean() / 5  # its end is its beginning
+    assert open_source("clip", loop=True).count == 0
+    with pytest.raises(EdgehrError, match="clip: no such image"):
+        open_source(Path("clip"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip").mkdir()
+    with pytest.raises(EdgehrError, match="clip: holds no images"):
+        open_source("clip")
