@@ -17,7 +17,8 @@ from edgehr.converters.source import open_source
 from edgehr.errors import CheckpointError
 from edgehr.runtimes import load
 from edgehr.tasks.detection.detections import Detections
-from edgehr.tasks.detection.task import DetectionTask, _suppress
+from edgehr.tasks.detection.task import DetectionTask
+from edgehr.tasks.detection.two_stage.boxes import suppress
 from edgehr.zoo import get_card
 
 CARD = get_card("rtmdet-nano-person-320x320")
@@ -42,7 +43,7 @@ def test_decoding_and_suppression_are_those_of_the_published_graph(weights: Path
         scores = task.scores(outputs)[0, :, 0]
         (index,) = np.nonzero(scores >= PUBLISHED[0])
         candidates = Detections(task.decoder.boxes(outputs, 0, index), scores[index])
-        found = candidates[_suppress(candidates, *PUBLISHED)].surest(MOST)
+        found = candidates[suppress(candidates.boxes, candidates.scores, PUBLISHED[1])].surest(MOST)
         assert len(found) == len(expected), path.name
         order = np.argsort(-expected[:, 4], kind="stable")
         assert np.abs(found.boxes - expected[order, :4]).max() < 1e-2, path.name
