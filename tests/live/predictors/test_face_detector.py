@@ -93,7 +93,7 @@ def outputs(task: DetectionTask) -> dict[str, np.ndarray]:
 def test_each_place_gives_a_box_and_five_points() -> None:
     task = DetectionTask(CARD)
     _, context = task.preprocess(np.zeros((1280, 640, 3), np.uint8))
-    assert context.scale == 0.5
+    assert context.scale == (0.5, 0.5)
     raw = outputs(task)
     place = 3 * 40 + 7  # third row, seventh column of the grid of stride 16
     raw["cls_16"][0, place], raw["obj_16"][0, place] = 0.9, 1.6  # beyond 1, as rounding may make it
