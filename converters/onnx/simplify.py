@@ -18,6 +18,8 @@ from edgehr.converters.source import Source
 from edgehr.errors import EdgehrError
 
 TIMEOUT_S = 300
+# It imports PyTorch for things that are not needed here, which takes longer than all else that it does.
+_RUN = "import sys; sys.modules['torch'] = None; from onnxsim import main; main()"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def simplify(model: Any) -> tuple[Any, str]:
     with tempfile.TemporaryDirectory(prefix="edgehr-") as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         onnx.save(model, source)
-        command = [sys.executable, "-m", "onnxsim", str(source), str(target)]
+        command = [sys.executable, "-c", _RUN, str(source), str(target)]
         try:
             child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
         except subprocess.TimeoutExpired:
