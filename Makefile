@@ -23,9 +23,6 @@ FRESH ?=
 PYTHON ?= python3
 WORKERS ?= 2
 
-# pip speaks only of what was asked of it.
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
-
 BIN := .venv/bin
 OLD := .venv-tflite-runtime
 LOWEST := .venv-lowest

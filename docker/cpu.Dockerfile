@@ -1,7 +1,7 @@
 # edgehr on any x86 or ARM machine, without a screen and without PyTorch: the page of the demo at port 8080.
-# Build and run from the root of the repository; the address with its token is printed:
+# Build and run from the root of the repository, then open http://localhost:8080/?token=TOKEN with the token that is printed:
 #   docker build -f docker/cpu.Dockerfile -t edgehr .
-#   docker run --rm -p 8080:8080 -v "$PWD:/data" edgehr edgehr demo --model MODEL.xml --source VIDEO.mp4 --serve 0.0.0.0:8080
+#   docker run --rm -p 8080:8080 edgehr
 ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim AS build
@@ -15,4 +15,4 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
 USER edgehr
 WORKDIR /data
 EXPOSE 8080
-CMD ["edgehr", "demo", "--serve", "0.0.0.0:8080"]
+CMD ["edgehr", "demo", "--source", "clip", "--loop", "--realtime", "--serve", "0.0.0.0:8080"]
