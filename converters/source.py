@@ -12,7 +12,7 @@ import onnx
 from torch import nn
 
 from edgehr.card import ModelCard
-from edgehr.converters.onnx.export import export_onnx
+from edgehr.converters.onnx.export import export_graph, export_onnx
 from edgehr.converters.onnx.graph import check_onnx, load_onnx, strip_traces
 from edgehr.converters.onnx.half_weights import widen_weights
 from edgehr.converters.onnx.rtmdet import cut_at_heads
@@ -21,7 +21,7 @@ from edgehr.models import Network
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.runtime import OnnxRuntime
-from edgehr.tasks.base import Task
+from edgehr.tasks.base import PartSpec, Task
 
 # Published as graphs; there is no network of these in edgehr.models.
 ONNX_ARCHITECTURES = ("rtmdet", "yolox", "yunet")
@@ -72,7 +72,10 @@ class TorchSource(Source):
     def __init__(self, card: ModelCard, weights: Path) -> None:
         self.card = card
         self.reference = TorchRuntime(card, weights)
-        self.parts = {}
+        self.parts = {
+            name: TorchPartSource(card, self.reference.parts[name], self.network.parts[name], part)
+            for name, part in Task.for_card(card).part_specs().items()
+        }
 
     @property
     def network(self) -> Network:
@@ -82,6 +85,21 @@ class TorchSource(Source):
     def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
         """Export it."""
         return export_onnx(network or self.network, self.card, batch)
+
+
+class TorchPartSource(Source):
+    """A further network of a model. It has a batch of its own, whatever that of the images is, and no other forms."""
+
+    name, step, tools = "PyTorch", "export to ONNX", ("torch",)
+
+    def __init__(self, card: ModelCard, runtime: Runtime, network: nn.Module, spec: PartSpec) -> None:
+        self.card, self.reference, self.parts = card, runtime, {}
+        self._network, self._spec = network, spec
+
+    def graph(self, batch: int | None, network: nn.Module | None = None) -> Any:
+        """Export it."""
+        taken, returned = (self._spec.input, self._spec.shape), list(self._spec.outputs)
+        return export_graph(self._network, self.card.name, taken, returned, self._spec.batch)
 
 
 class OnnxSource(Source):

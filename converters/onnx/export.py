@@ -31,8 +31,30 @@ def export_onnx(network: nn.Module, card: ModelCard, batch: int | None) -> Any:
     Raises:
         EdgehrError: The exporter or the checker refuses.
     """
+    image = card.input.name, (3, card.input.height, card.input.width)
+    return export_graph(network, card.name, image, [output.name for output in card.outputs], batch)
+
+
+def export_graph(
+    network: nn.Module, name: str, taken: tuple[str, tuple[int, ...]], returned: list[str], batch: int | None
+) -> Any:
+    """Export a network of one input.
+
+    Args:
+        network: In inference mode.
+        name: Of the graph.
+        taken: Name of the input, and shape of one item of it.
+        returned: Names of the outputs.
+        batch: Items per inference, or None for any number.
+
+    Returns:
+        An `onnx.ModelProto`.
+
+    Raises:
+        EdgehrError: The exporter or the checker refuses.
+    """
     # The exporter specializes dimensions of size one, so a dynamic batch is traced with two.
-    example = torch.zeros(batch or 2, 3, card.input.height, card.input.width)
+    example = torch.zeros(batch or 2, *taken[1])
     dynamic = ({0: torch.export.Dim("batch")},) if batch is None else None
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -43,17 +65,17 @@ def export_onnx(network: nn.Module, card: ModelCard, batch: int | None) -> Any:
                 (example,),
                 dynamo=True,
                 dynamic_shapes=dynamic,
-                input_names=[card.input.name],
-                output_names=[output.name for output in card.outputs],
+                input_names=[taken[0]],
+                output_names=returned,
                 opset_version=OPSET,
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise EdgehrError(f"torch cannot export {card.name}: {str(error).strip().splitlines()[0]}") from error
+            raise EdgehrError(f"torch cannot export {name}: {str(error).strip().splitlines()[0]}") from error
     if program is None:
-        raise EdgehrError(f"torch exported nothing for {card.name}")
+        raise EdgehrError(f"torch exported nothing for {name}")
     model = program.model_proto
-    model.graph.name = card.name
+    model.graph.name = name
     strip_traces(model)
     check_onnx(model)
     return model

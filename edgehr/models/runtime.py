@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
@@ -18,7 +19,7 @@ from edgehr.models.heads.labels import ToLabels
 from edgehr.models.network import name_outputs
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
-from edgehr.tasks.base import Task
+from edgehr.tasks.base import PartSpec, Task
 
 
 class TorchRuntime(Runtime):
@@ -50,9 +51,41 @@ class TorchRuntime(Runtime):
             artifact=Artifact(card, "fp32", sha256_file(path), {"torch": torch.__version__}),
             precision="fp32",
         )
+        for name, part in Task.for_card(card).part_specs().items():
+            self.parts[name] = TorchPart(self.network.parts[name], part, path)
 
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        with self._one_at_a_time, torch.inference_mode():
-            image = np.require(inputs[self.inputs[0].name], requirements=["C", "W"])
-            outputs = name_outputs(self.network(torch.from_numpy(image)), tuple(entry.name for entry in self.outputs))
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
+        with self._one_at_a_time:
+            return _run(self.network, self, inputs)
+
+
+class TorchPart(Runtime):
+    """Runs a further network of a model, on any number of items.
+
+    Args:
+        network: The network.
+        spec: What it takes and returns.
+        path: The checkpoint, for messages.
+    """
+
+    backend = "torch"
+
+    def __init__(self, network: nn.Module, spec: PartSpec, path: Path) -> None:
+        self.network = network
+        float32 = np.dtype(np.float32)
+        super().__init__(
+            [TensorSpec(spec.input, (None, *spec.shape), float32)],
+            [TensorSpec(name, (None, *shape), float32) for name, shape in spec.outputs.items()],
+            path=path,
+            precision="fp32",
+        )
+
+    def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        return _run(self.network, self, inputs)
+
+
+def _run(network: nn.Module, runtime: Runtime, inputs: Tensors) -> dict[str, NDArray[Any]]:
+    with torch.inference_mode():
+        array = np.require(inputs[runtime.inputs[0].name], requirements=["C", "W"])
+        outputs = name_outputs(network(torch.from_numpy(array)), tuple(entry.name for entry in runtime.outputs))
+    return {name: tensor.numpy() for name, tensor in outputs.items()}

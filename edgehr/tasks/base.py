@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,23 @@ from edgehr.tasks.difference import OutputDifference, output_difference
 from edgehr.tasks.image.reading import Image
 
 Outputs = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """A further graph of a model, which its task feeds.
+
+    Attributes:
+        input: Name of what it takes.
+        shape: Shape of one item of that.
+        outputs: Shape of one item of each of its outputs, by name.
+        batch: Items an inference.
+    """
+
+    input: str
+    shape: tuple[int, ...]
+    outputs: Mapping[str, tuple[int, ...]]
+    batch: int
 
 
 class Task(ABC):
@@ -81,6 +99,10 @@ class Task(ABC):
     @abstractmethod
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each output for one input, in the card's layout."""
+
+    def part_specs(self) -> dict[str, PartSpec]:
+        """Describe the further graphs of the model by name; most have none."""
+        return {}
 
     @property
     def setting(self) -> dict[str, str]:

@@ -97,8 +97,7 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
         Raises:
             TensorError: The image has another form.
         """
-        batch, context = self.task.preprocess(image)
-        return self.task.postprocess(self.runtime.infer_batch(batch), context)
+        return self.task.predict(self.runtime, image)
 
     def draw(self, image: NDArray[np.uint8], result: Detections) -> None:
         """Draw boxes, and points that were found, into an image, in place."""

@@ -66,19 +66,19 @@ LEVELS = 5  # of the pyramid, HRNetV2p
 ANCHORS = 3  # at each place, one a ratio
 
 
-def hrnet_fcos(num_outputs: int, width: int) -> Network:
+def hrnet_fcos(num_outputs: int, width: int, depth: str = "full") -> Network:
     """Build FCOS on HRNetV2p."""
-    backbone = HRNet(width, True)
+    backbone = HRNet(width, True, depth)
     head = FCOSHead(num_outputs, LEVELS, CHANNELS)
     return Network(backbone, nn.Sequential(HRFPN(backbone.channels, LEVELS, stride=2), head))
 
 
-def hrnet_rcnn(num_outputs: int, width: int, stages: int = 1, masks: bool = False) -> Network:
+def hrnet_rcnn(num_outputs: int, width: int, stages: int = 1, masks: bool = False, depth: str = "full") -> Network:
     """Build Faster R-CNN on HRNetV2p, Cascade R-CNN with several `stages`, and either with `masks`.
 
     Box heads and the mask head are parts: they look at regions, which are chosen outside of the network.
     """
-    backbone = HRNet(width, True)
+    backbone = HRNet(width, True, depth)
     cascade = stages > 1
     parts: dict[str, nn.Module] = {
         f"box_head{number}" if cascade else "box_head": BoxHead(CHANNELS, num_outputs, class_agnostic=cascade)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.registry import Registry
-from edgehr.tasks.base import Outputs
+from edgehr.tasks.base import Outputs, PartSpec
 from edgehr.tasks.detection.spec import DetectionSpec
 
 Floats = NDArray[np.float32]
@@ -56,6 +56,10 @@ class Decoder(ABC):
     @abstractmethod
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each output for one picture."""
+
+    def part_specs(self) -> dict[str, PartSpec]:
+        """Describe the further graphs of the detector; see `Task.part_specs`."""
+        return {}
 
     @abstractmethod
     def scores(self, outputs: Outputs) -> Floats:
@@ -106,6 +110,7 @@ DECODERS: Registry[type[Decoder]] = Registry(
         "rtmdet": "edgehr.tasks.detection.rtmdet:RtmdetDecoder",
         "yolox": "edgehr.tasks.detection.yolox:YoloxDecoder",
         "yunet": "edgehr.tasks.detection.yunet:YunetDecoder",
+        "hrnet_rcnn": "edgehr.tasks.detection.two_stage.decoder:TwoStageDecoder",
         "hrnet_fcos": "edgehr.tasks.detection.fcos:FCOSDecoder",
     },
 )

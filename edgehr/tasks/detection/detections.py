@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgehr.errors import TensorError
 from edgehr.tasks.coco import category_ids, corner_and_size
+from edgehr.tasks.detection.masks import Masks
 from edgehr.tasks.result import TaskResult, best_score, supervision_library
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Detections(TaskResult):
         class_ids: (N,) int64, the number of each object's class; all 0 unless given.
         points: (N, P, 2) float32 x, y, image pixels: points of each object, for detectors that find such.
         classes: Names of the classes, by number; none where nobody said.
+        masks: The mask of each object, for detectors that draw such; None for the others.
         frame_number: See `TaskResult`, as for `time_s`.
 
     Raises:
@@ -39,6 +41,7 @@ class Detections(TaskResult):
     class_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     points: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
     classes: tuple[str, ...] = ()
+    masks: Masks | None = None
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 1 or self.boxes.shape != (len(self.scores), 4):
@@ -58,6 +61,8 @@ class Detections(TaskResult):
             raise TensorError(
                 f"detections of {len(self.scores)} objects need points (N, P, 2), got {self.points.shape}"
             )
+        if self.masks is not None and len(self.masks) != len(self):
+            raise TensorError(f"detections of {len(self)} objects need as many masks, got {len(self.masks)}")
         if self.classes and len(self) and not 0 <= self.class_ids.min() <= self.class_ids.max() < len(self.classes):
             wrong = self.class_ids[(self.class_ids < 0) | (self.class_ids >= len(self.classes))][0]
             raise TensorError(f"an object is of class {wrong}, but {len(self.classes)} classes are named")
@@ -83,6 +88,7 @@ class Detections(TaskResult):
             scores=self.scores[chosen],
             class_ids=self.class_ids[chosen],
             points=self.points[chosen],
+            masks=None if self.masks is None else self.masks[chosen],
         )
 
     def surest(self, count: int | None = None) -> Detections:

@@ -12,6 +12,33 @@ FACE = "face"
 
 
 @dataclass(frozen=True)
+class RegionSpec:
+    """How a two-stage detector looks at regions; one without box heads has a single stage.
+
+    Attributes:
+        box_stds: What the deltas of each box head were divided by in training, four values a head.
+        anchor_scale: Side of a square anchor, in strides.
+        anchor_ratios: Heights of anchors over their widths.
+        max_proposals: How many regions are looked at.
+        masks: Whether it draws the mask of each object.
+    """
+
+    box_stds: tuple[tuple[float, float, float, float], ...] = ()
+    anchor_scale: float = 8.0
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    max_proposals: int = 300
+    masks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_proposals < 1:
+            raise EdgehrError(f"max_proposals must be at least 1, got {self.max_proposals}")
+        if not self.anchor_ratios or min(*self.anchor_ratios, self.anchor_scale) <= 0:
+            raise EdgehrError(f"anchors need a scale and ratios above 0, got {self.anchor_scale}, {self.anchor_ratios}")
+        if any(std <= 0 for stds in self.box_stds for std in stds):
+            raise EdgehrError(f"box_stds must be above 0, got {self.box_stds}")
+
+
+@dataclass(frozen=True)
 class DetectionSpec(TaskSpec):
     """The classes of a detector, and how pictures go in and boxes come out.
 
@@ -23,6 +50,7 @@ class DetectionSpec(TaskSpec):
         pad_normalized: Pad with 0 after normalization, which is the mean color, in place of gray before it.
         round_size: Round the size of the scaled picture, in place of cutting it off.
         scale: The most pixels of a picture's long and of its short side in the input; 0, 0 for what it holds.
+        regions: The second stage of a two-stage detector.
     """
 
     classes: tuple[str, ...]
@@ -32,6 +60,7 @@ class DetectionSpec(TaskSpec):
     pad_normalized: bool = False
     round_size: bool = False
     scale: tuple[int, int] = (0, 0)
+    regions: RegionSpec = RegionSpec()
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -75,5 +104,10 @@ class DetectionSpec(TaskSpec):
             ),
             ("boxes", f"strides {', '.join(map(str, self.strides))}"),
             ("classes", f"{len(self.classes)}: {', '.join(self.classes)}"),
+            *(
+                [("regions", f"{self.regions.max_proposals}, {len(self.regions.box_stds)} box heads")]
+                if self.regions.box_stds
+                else []
+            ),
             *([("points", f"{len(self.points)}: {', '.join(self.points)}")] if self.points else []),
         ]

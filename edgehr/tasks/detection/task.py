@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.opencv import cv2
-from edgehr.tasks.base import Outputs, Task
+from edgehr.runtimes.base import Runtime
+from edgehr.tasks.base import Outputs, PartSpec, Task
 from edgehr.tasks.detection.decoders import DECODERS
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.tasks.detection.two_stage.boxes import suppress_by_group
+from edgehr.tasks.detection.two_stage.decoder import TwoStageDecoder
 from edgehr.tasks.difference import OutputDifference, output_difference
 from edgehr.tasks.image.letterbox import Letterbox
 from edgehr.tasks.image.reading import as_bgr
@@ -134,8 +136,26 @@ class DetectionTask(Task):
             batch[:, :, :, columns:] = 0
         return np.ascontiguousarray(batch.transpose(0, 2, 3, 1)) if self._channels_last else batch, letterbox
 
+    def infer(self, runtime: Runtime, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Run a model on a batch, and the heads of a two-stage detector on the same regions of any picture."""
+        outputs = super().infer(runtime, batch)
+        decoder = self.decoder
+        return outputs | decoder.look_everywhere(runtime, outputs) if isinstance(decoder, TwoStageDecoder) else outputs
+
+    def predict(
+        self, runtime: Runtime, image: NDArray[Any], boxes: ArrayLike | None = None, *, flip: bool = False
+    ) -> Detections:
+        """Find objects in an image; see `Task.predict`."""
+        if flip or not isinstance(self.decoder, TwoStageDecoder):
+            found: Detections = super().predict(runtime, image, boxes, flip=flip)
+            return found
+        batch, context = self.preprocess(image, boxes)
+        outputs = runtime.infer_batch(batch)
+        self._check(outputs, pictures=1)
+        return self.decoder.detect(runtime, outputs, context, self.threshold, self.nms, self.class_ids)
+
     def postprocess(self, outputs: Outputs, context: Letterbox) -> Detections:
-        """Turn the network's output into boxes of objects in image pixels.
+        """Turn the network's output into boxes of objects in image pixels. Two-stage detectors go by `predict` alone.
 
         Each place may hold an object of every class that it scores high enough; suppression is among boxes of a class.
 
@@ -146,6 +166,8 @@ class DetectionTask(Task):
         Raises:
             TensorError: An output is missing or of another form.
         """
+        if isinstance(self.decoder, TwoStageDecoder):
+            raise TensorError(f"{self.card.name} looks at regions in between: call predict")
         self._check(outputs, pictures=1)
         places, class_ids, scores = self.decoder.candidates(outputs, self.threshold)
         wanted = np.isin(class_ids, self.class_ids)
@@ -162,6 +184,10 @@ class DetectionTask(Task):
             )
         ]
 
+    def part_specs(self) -> dict[str, PartSpec]:
+        """Describe the heads of a two-stage detector."""
+        return self.decoder.part_specs()
+
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each output for one picture."""
         return self.decoder.output_shapes()
@@ -176,7 +202,7 @@ class DetectionTask(Task):
         for each in (outputs, others):
             self._check(each)
         difference = output_difference(*(self.decoder.joined(each) for each in (outputs, others)))
-        scores, other_scores = (self.scores(each).max(axis=-1) for each in (outputs, others))
+        scores, other_scores = (self.decoder.scores(each).max(axis=-1) for each in (outputs, others))
         seen = scores > SCORE_THRESHOLD
         moved = np.abs(self.boxes(outputs) - self.boxes(others))[seen]
         return BoxDifference(

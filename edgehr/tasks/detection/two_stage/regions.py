@@ -52,6 +52,7 @@ def choose_detections(
     *,
     threshold: float = SCORE_THRESHOLD,
     nms: float = 0.5,
+    wanted: NDArray[np.int64] | None = None,
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """Choose detections among all classes of all regions.
 
@@ -63,13 +64,17 @@ def choose_detections(
         size: Height and width of the picture in the input, pixels.
         threshold: A class must be more likely than this.
         nms: Of two boxes of a class that overlap by more, the less likely is dropped.
+        wanted: Ids of the classes to find; None for all.
 
     Returns:
         Boxes (N, 4), input pixels, scores (N,) and class ids (N,), the surest first; at most 100.
     """
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     probabilities = (shifted / shifted.sum(axis=1, keepdims=True))[:, :-1]
-    regions, classes = np.nonzero(probabilities > np.float32(threshold))
+    likely = probabilities > np.float32(threshold)
+    if wanted is not None:
+        likely &= np.isin(np.arange(probabilities.shape[1]), wanted)
+    regions, classes = np.nonzero(likely)
     per_class = deltas.reshape(len(deltas), deltas.shape[1] // 4, 4)
     own = per_class[regions, classes if per_class.shape[1] > 1 else 0]
     moved, scores = apply_deltas(boxes[regions], own, stds, size), probabilities[regions, classes]

@@ -1,0 +1,90 @@
+"""Detectors on HRNetV2p, from a checkpoint to what artifacts find in a photograph. Small networks with made weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import edgehr
+from edgehr.assets import photographs
+from edgehr.card import ModelCard
+from edgehr.converters.convert import convert
+from edgehr.models.build import build
+from edgehr.models.runtime import TorchRuntime
+from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.detection.spec import DetectionSpec, RegionSpec
+from edgehr.tasks.detection.task import DetectionTask
+from edgehr.tasks.image.reading import read_image
+from edgehr.zoo import get_card
+
+pytestmark = pytest.mark.slow
+
+CLASSES = ("person", "camera", "rocket")
+STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "fcos": ("fcos-hrnetv2p-w18-1x-coco-800x1344", {}),
+    "mask-rcnn": ("mask-rcnn-hrnetv2p-w18-1x-coco-800x1344", {"masks": True}),
+    "cascade-mask-rcnn": ("cascade-mask-rcnn-hrnetv2p-w18-20e-coco-800x1344", {"stages": 3, "masks": True}),
+}
+
+
+def small(kind: str) -> ModelCard:
+    name, parameters = KINDS[kind]
+    card = get_card(name).with_size(96, 128)
+    spec = card.spec_as(DetectionSpec)
+    regions = RegionSpec(STDS[: len(spec.regions.box_stds)], max_proposals=20, masks=spec.regions.masks)
+    return replace(
+        card,
+        name=f"{kind}-96x128",
+        parameters={"width": 8, "depth": "small_v1", **parameters},
+        spec=replace(spec, classes=CLASSES, regions=regions),
+    )
+
+
+def save_weights(card: ModelCard, path: Path) -> Path:
+    random = np.random.default_rng(1)
+
+    def values(key: str, shape: tuple[int, ...]) -> np.ndarray:
+        if len(shape) > 1:
+            return random.standard_normal(shape) * np.sqrt(1.2 / np.prod(shape[1:]))
+        if key.endswith(("bias", "running_mean")):
+            return 0.1 * random.standard_normal(shape)
+        return random.uniform(0.5, 0.9, shape) if key.endswith("weight") else random.uniform(0.7, 1.3, shape)
+
+    state = build(card).state_dict()
+    tensors = {key: tuple(tensor.shape) for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
+    save_file({key: np.asarray(values(key, shape), np.float32) for key, shape in tensors.items()}, path)
+    return path
+
+
+def find(card: ModelCard, runtime: Any) -> Detections:
+    return DetectionTask(card, threshold=0.05).predict(runtime, read_image(photographs()[0]))
+
+
+def assert_same(found: Detections, wanted: Detections, pixels: float, scores: float) -> None:
+    assert len(wanted) > 3
+    assert found.class_ids.tolist() == wanted.class_ids.tolist()
+    np.testing.assert_allclose(found.boxes, wanted.boxes, atol=pixels)
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=scores)
+    assert (found.masks is None) == (wanted.masks is None)
+    if found.masks is not None and wanted.masks is not None:
+        assert np.abs(found.masks.areas - wanted.masks.areas).max() <= 0.01 * wanted.masks.areas.max()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_artifacts_find_what_pytorch_finds(kind: str, tmp_path: Path) -> None:
+    card = small(kind)
+    weights = save_weights(card, tmp_path / "weights.safetensors")
+    with TorchRuntime(card, weights) as reference:
+        wanted = find(card, reference)
+    for target, suffix in (("onnx", ".onnx"), ("openvino", ".xml")):
+        report = convert(card, weights, target, out=tmp_path / f"{kind}{suffix}")
+        assert report.difference.relative_mean < 1e-5
+        with edgehr.load(report.path, precision="fp32" if target == "openvino" else None) as runtime:
+            assert sorted(runtime.parts) == sorted(DetectionTask(card).part_specs())
+            assert_same(find(runtime.card, runtime), wanted, pixels=0.05, scores=1e-4)
