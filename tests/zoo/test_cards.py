@@ -49,6 +49,7 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
             "hrnet_classifier": "hrnet-",
             "hrnet_ocr": "hrnet-ocr-",
             "hrnet_fcos": "fcos-hrnetv2p-",
+            "hrnet_rcnn": ("faster-rcnn-hrnetv2p-", "mask-rcnn-hrnetv2p-", "cascade-"),
         }
         assert card.name.startswith(begins.get(card.architecture, f"{card.architecture}-"))
         check_size(card.input.height, card.input.width)

@@ -110,7 +110,7 @@ DECODERS: Registry[type[Decoder]] = Registry(
         "rtmdet": "edgehr.tasks.detection.rtmdet:RtmdetDecoder",
         "yolox": "edgehr.tasks.detection.yolox:YoloxDecoder",
         "yunet": "edgehr.tasks.detection.yunet:YunetDecoder",
-        "hrnet_rcnn": "edgehr.tasks.detection.two_stage.decoder:TwoStageDecoder",
         "hrnet_fcos": "edgehr.tasks.detection.fcos:FCOSDecoder",
+        "hrnet_rcnn": "edgehr.tasks.detection.two_stage.decoder:TwoStageDecoder",
     },
 )
