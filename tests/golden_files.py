@@ -76,7 +76,6 @@ DETECTION = (
     r"roi_align_.*",
     r"preprocess_.*",
 )
-NOT_YET: dict[str, str] = {}
 
 DEPTHS = {4: "full", 2: "small_v2", 1: "small_v1"}  # by the bottlenecks of stage 1
 NAMES_OF_DEPTHS = {None: "full", "": "full", "small": "small_v1", "s": "small_v2"}
@@ -124,17 +123,12 @@ def save_tensors(path: Path, meta: Mapping[str, Any], folder: Path) -> Path:
 
 
 def others() -> list[Any]:
-    """The files that neither `collect` nor `decodes` gives, to parametrize a test with."""
+    """The files that no test looks at, to parametrize one with that fails."""
     tried = (DECODES, *DETECTION)
     found = [
         path for path in files() if not family_of(path.stem) and not any(re.fullmatch(p, path.stem) for p in tried)
     ]
     return parameters(found, f"all golden files in {FOLDER} are tried") if files() or not NAMED else [FOLDER]
-
-
-def why_not(path: Path) -> str:
-    """Say why a file is not tried; empty where nobody knows."""
-    return next((reason for pattern, reason in NOT_YET.items() if re.fullmatch(pattern, path.stem)), "")
 
 
 def files() -> list[Path]:
