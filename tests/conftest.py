@@ -23,14 +23,17 @@ SHARED = Path(os.environ.get("EDGEHR_SHARED", ROOT.parent / "shared"))
 # Files that take longest, the longest first: workers take whole files, in this order, and so end nearly together.
 LONGEST = (
     "converters/test_int8.py",
-    "converters/tensorrt/test_tensorrt.py",
-    "converters/test_convert.py",
     "converters/tflite/test_tflite.py",
-    "converters/tflite/test_int8_tflite.py",
-    "evaluation/test_accuracy.py",
-    "cli/test_cli.py",
-    "benchmarks/test_quant_report.py",
+    "converters/tensorrt/test_tensorrt.py",
     "test_wheel.py",
+    "converters/test_family.py",
+    "evaluation/test_accuracy.py",
+    "converters/test_convert.py",
+    "cli/test_cli.py",
+    "converters/tflite/test_int8_tflite.py",
+    "converters/test_golden_artifacts.py",
+    "models/test_deploy.py",
+    "cli/test_doctor.py",
     "runtimes/test_tflite_runtime.py",
 )
 
@@ -184,11 +187,36 @@ def narrow_hrnet(store: Store) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_tflite(converted: Callable[..., Path], trained: dict[str, Path]) -> Callable[[str], Path]:
-    """Trained networks as TFLite, float32, channels last, by the name of their card. Tests that use it are slow."""
-    from edgehr.zoo import get_card
+def short_wider(store: Store, sample_card: Any) -> Path:
+    """Weights of `tests.models.short_lite_hrnet.WIDER`, for where nobody has to be found."""
+    from edgehr.zoo import find_weights
+    from tests.models.short_lite_hrnet import WIDER, save_weights
 
-    return lambda name: converted(f"{name}.tflite", get_card(name), trained[name], "tflite")
+    return store.file("short-wider.safetensors", lambda path: save_weights(WIDER, find_weights(sample_card), path))
+
+
+@pytest.fixture(scope="session")
+def short_lite(store: Store, trained: dict[str, Path]) -> Path:
+    """Weights of `tests.models.short_lite_hrnet.LITE`, for where nobody has to be found."""
+    from tests.models.short_lite_hrnet import LITE, save_weights
+
+    whole = trained["litehrnet-18-coco-256x192"]
+    return store.file("short-lite.safetensors", lambda path: save_weights(LITE, whole, path))
+
+
+@pytest.fixture(scope="session")
+def sample_static_int8(store: Store, sample_tflite: Path, sample_card: Any, shared: Path) -> Callable[[bool], bytes]:
+    """The sample model in full-integer INT8 by AI Edge Quantizer, without a card; True: its input and output too."""
+    from edgehr.calib.dataset.calibration_set import CalibrationSet
+    from edgehr.converters.tflite.static_int8 import quantize_static
+
+    source = shared / "data" / "coco-train2017-people" / "person_keypoints.json"
+
+    def make(integer_io: bool) -> bytes:
+        samples = CalibrationSet.of(source, max_crops=8).batches(sample_card.with_layout("nhwc"))
+        return quantize_static(sample_tflite.read_bytes(), samples, "image", integer_io=integer_io)
+
+    return lambda integer_io: store.content(b"static int8, %d" % integer_io, lambda: make(integer_io))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 
 from edgehr.cli.main import main
 from tests.made_once import KeptExports, Store
+from tests.models import short_lite_hrnet  # noqa: F401 - so that its cards build
 
 if __name__ == "__main__":
     KeptExports(Store(Path(sys.argv[1]))).take_over(pytest.MonkeyPatch())

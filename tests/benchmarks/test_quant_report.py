@@ -21,9 +21,9 @@ from edgehr.runtimes import load
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import format_of
-from edgehr.zoo import get_card
 from tests.converters.report.small_graphs import CARD, float_model, save
 from tests.made_once import KeptExports
+from tests.models.short_lite_hrnet import WIDER
 
 
 def measured(
@@ -107,6 +107,7 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     kept_exports: KeptExports,
+    short_wider: Path,
 ) -> None:
     from edgehr.calib.quantizer.passes import equalization
     from edgehr.calib.recipes import QDQRecipe
@@ -114,9 +115,10 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
 
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(equalization, "STEPS", 20)
-    few = QDQRecipe("few", equalize_crops=16, range_crops=16, fit_crops=32)
+    few = QDQRecipe("few", equalize_crops=8, range_crops=16, fit_crops=16)
     monkeypatch.setattr(int8, "recipe_for", lambda card, name: few)
-    monkeypatch.setattr(quant_report, "get_card", lambda name: get_card(name).with_size(128, 96))
+    monkeypatch.setattr(quant_report, "get_card", lambda name: WIDER)
+    monkeypatch.setitem(quant_report.MODELS, "a", (WIDER.name, str(short_wider)))  # whole paths stay as they are
     arguments: list[Any] = ["--shared", shared, "--out", tmp_path / "out", "--models", "a", "--formats", "tensorrt"]
     arguments += ["--people", 8, "--crops", 40]
     assert quant_report.main(list(map(str, arguments))) == 0

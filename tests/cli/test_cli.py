@@ -15,6 +15,7 @@ from edgehr.evaluation.annotations import Annotations
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 from tests.conftest import ROOT
 from tests.made_once import Store
+from tests.models.short_lite_hrnet import WIDER
 
 INT8 = ["convert", DEFAULT_MODEL, "--to", "tflite", "--precision", "int8"]
 
@@ -132,9 +133,11 @@ def test_a_closed_pipe_is_no_error(edgehr_command: Any) -> None:
 
 
 @pytest.mark.slow
-def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None:
+def test_from_checkpoint_to_picture(
+    tmp_path: Path, edgehr_command: Any, kept_command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What README and Makefile do, in an empty folder: convert, inspect, verify, demo."""
-    converted = edgehr_command("convert", DEFAULT_MODEL, "--to", "openvino", cwd=tmp_path)
+    converted = kept_command("convert", DEFAULT_MODEL, "--to", "openvino", cwd=tmp_path)
     assert converted.returncode == 0, converted.stderr
     for word in ("load checkpoint", "export to ONNX", "simplify", "compare with PyTorch", "sample weights", "nodes"):
         assert word in converted.stdout
@@ -151,9 +154,8 @@ def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None
     same = edgehr_command("verify", DEFAULT_MODEL, artifact, "--max-difference", "1e-3", "--json")
     assert same.returncode == 0, same.stderr
     assert json.loads(same.stdout)["keypoints"] > 100
-    strict = edgehr_command("verify", DEFAULT_MODEL, artifact, "--max-difference", "1e-12")
-    assert strict.returncode == 1
-    assert "is above 1e-12" in one_line(strict.stderr)
+    assert main(["verify", DEFAULT_MODEL, str(artifact), "--max-difference", "1e-12"]) == 1
+    assert "is above 1e-12" in one_line(capsys.readouterr().err)
     agreed = edgehr_command("verify", artifact, artifact, "--min-agreement", "1")
     assert agreed.returncode == 0, agreed.stderr
     assert "mean OKS   1.0000    10 people" in agreed.stdout
@@ -170,17 +172,21 @@ def test_from_checkpoint_to_picture(tmp_path: Path, edgehr_command: Any) -> None
 
 
 @pytest.mark.slow
-def test_a_failed_conversion_on_a_terminal_gives_the_cursor_back(tmp_path: Path, store: Store) -> None:
+def test_a_failed_conversion_on_a_terminal_gives_the_cursor_back(
+    tmp_path: Path, store: Store, short_wider: Path
+) -> None:
     """In a pseudo-terminal: the spinner hides the cursor, and the failure must show it again."""
     import os
     import pty
     import sys
 
+    (tmp_path / "card.json").write_text(json.dumps(WIDER.with_size(64, 96).to_dict()))
     code = (
         f"import runpy, sys; sys.path.insert(0, r'{ROOT}'); "
         "import edgehr.converters.convert as c; c.TOLERANCE = {'fp32': 0.0}; "
-        f"sys.argv[1:] = [r'{store.folder}', 'convert', '{DEFAULT_MODEL}', '--to', 'onnx', '--size', '128x96', "
-        f"'--out', r'{tmp_path / 'a.onnx'}']; runpy.run_module('tests.kept_command', run_name='__main__')"
+        f"sys.argv[1:] = [r'{store.folder}', 'convert', r'{tmp_path / 'card.json'}', '--weights', r'{short_wider}', "
+        f"'--to', 'onnx', '--out', r'{tmp_path / 'a.onnx'}']; "
+        "runpy.run_module('tests.kept_command', run_name='__main__')"
     )
     printed = bytearray()
 
@@ -196,19 +202,18 @@ def test_a_failed_conversion_on_a_terminal_gives_the_cursor_back(tmp_path: Path,
 
 @pytest.mark.slow
 def test_verify_of_a_checkpoint_takes_the_artifact_s_card(
-    edgehr_command: Any, sample_onnx: Path, sample_ir: Path
+    sample_onnx: Path, sample_ir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from edgehr.zoo import find_weights, get_card
 
     weights = find_weights(get_card(DEFAULT_MODEL))
     for pair in ((weights, sample_onnx), (sample_ir, weights), (sample_onnx, sample_ir)):
-        done = edgehr_command("verify", *pair, "--max-difference", "1e-3")
-        assert done.returncode == 0, done.stderr
-        assert "10 windows of the photographs" in done.stdout
-        assert "sample weights" in done.stdout
-    refused = edgehr_command("eval", sample_onnx, "--weights", "x", "--annotations", "a", "--images", "b")
-    assert refused.returncode == 1
-    assert "has its weights inside" in one_line(refused.stderr)
+        assert main(["verify", *map(str, pair), "--max-difference", "1e-3"]) == 0
+        told = capsys.readouterr().out
+        assert "10 windows of the photographs" in told
+        assert "sample weights" in told
+    assert main(["eval", str(sample_onnx), "--weights", "x", "--annotations", "a", "--images", "b"]) == 1
+    assert "has its weights inside" in one_line(capsys.readouterr().err)
 
 
 @pytest.mark.slow

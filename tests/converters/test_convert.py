@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.base import Tensors
 from edgehr.runtimes.formats import describe
-from edgehr.zoo import find_weights, get_card
+from edgehr.zoo import find_weights
+from tests.models.short_lite_hrnet import LITE, WIDER
 
 pytestmark = pytest.mark.slow
+
+SMALL = WIDER.with_size(64, 96)
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +65,14 @@ def test_fp16_is_half_the_size_and_near(
         assert runtime.artifact.precision == "fp16"
 
 
-def test_half_precision_input_and_output_where_asked(sample_card: Any, tmp_path: Path) -> None:
+def test_half_precision_input_and_output_where_asked(short_wider: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.onnx"
-    card = sample_card.with_size(128, 96)
-    convert(card, find_weights(sample_card), OnnxTarget(native_io=True), precision="fp16", out=path)
+    convert(SMALL, short_wider, OnnxTarget(native_io=True), precision="fp16", out=path)
     with load(path) as runtime:
         assert runtime.inputs[0].dtype == runtime.outputs[0].dtype == np.float16
     for target, precision in ((OnnxTarget(native_io=True), "fp32"), (OpenVINOTarget(native_io=True), "fp16")):
         with pytest.raises(EdgehrError, match="need --precision fp16"):
-            convert(card, find_weights(sample_card), target, precision=precision)
+            convert(SMALL, short_wider, target, precision=precision)
 
 
 def test_the_artifact_describes_itself(sample_onnx: Path, sample_ir: Path, sample_card: Any) -> None:
@@ -96,13 +99,11 @@ def test_onnx_has_dynamic_batch_and_no_traces_of_where_it_was_made(sample_onnx: 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_the_plain_form_is_the_same_function_in_another_file(
-    target: str, trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, short_lite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    name = "litehrnet-18-coco-256x192"
-    card = get_card(name).with_size(128, 96)
-    usual = default_path(card, make_target(target))
-    report = convert(card, trained[name], target, plain=True)
+    usual = default_path(LITE, make_target(target))
+    report = convert(LITE, short_lite, target, plain=True)
     assert report.path.stem == f"{usual.stem}-plain"
     assert "deploy form" not in [stage.name for stage in report.stages]
     assert report.difference.relative_mean < 1e-5
@@ -116,47 +117,43 @@ def test_int8_is_not_made_of_the_plain_form(sample_card: Any) -> None:
         convert(sample_card, find_weights(sample_card), "onnx", plain=True, precision="int8")
 
 
-def test_other_sizes(tmp_path: Path) -> None:
-    card = get_card("litehrnet-18-wider-naive-coco-256x192").with_size(128, 96)
-    report = convert(card, find_weights(card), "onnx", out=tmp_path / "small.onnx")
-    assert report.model == "litehrnet-18-wider-naive-coco-128x96"
+def test_other_sizes(short_wider: Path, tmp_path: Path) -> None:
+    report = convert(SMALL, short_wider, "onnx", out=tmp_path / "small.onnx")
+    assert report.model == "litehrnet-short-wider-naive-coco-64x96"
     with load(tmp_path / "small.onnx") as runtime:
-        assert runtime.outputs[0].shape == (1, 17, 32, 24)
+        assert runtime.outputs[0].shape == (1, 17, 16, 24)
 
 
-def test_a_user_s_weights_lose_the_published_metric(tmp_path: Path, shared: Path) -> None:
-    card = get_card("litehrnet-18-wider-naive-coco-256x192")
-    path = tmp_path / "mine.onnx"
-    convert(card, shared / "weights" / "litehrnet_wider_naive_18_coco_256x192.safetensors", "onnx", out=path)
-    with load(path) as runtime:
+def test_a_user_s_weights_lose_the_published_metric(short_wider: Path, tmp_path: Path) -> None:
+    card = SMALL.with_weights(replace(SMALL.weights, metric="AP 99.9"))
+    convert(card, short_wider, "onnx", out=tmp_path / "mine.onnx")
+    with load(tmp_path / "mine.onnx") as runtime:
         assert runtime.artifact is not None
         weights = runtime.artifact.card.weights
-    assert (weights.origin, weights.metric) == ("user", "")
-    assert weights.file == "litehrnet_wider_naive_18_coco_256x192.safetensors"
+    assert (weights.origin, weights.metric, weights.file) == ("user", "", short_wider.name)
 
 
 def test_a_simplifier_that_dies_costs_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sample_card: Any, kept_exports: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_wider: Path, kept_exports: Any
 ) -> None:
     killer = tmp_path / "python"
     killer.write_text("#!/bin/sh\nkill -SEGV $$\n")
     killer.chmod(0o755)
     monkeypatch.setattr(simplify_module.sys, "executable", str(killer))
     monkeypatch.setattr(simplify_module, "simplify", kept_exports.originals["simplify"])  # no other test's result
-    small = sample_card.with_size(128, 96)
-    report = convert(small, find_weights(sample_card), "onnx", out=tmp_path / "a.onnx")
+    report = convert(SMALL, short_wider, "onnx", out=tmp_path / "a.onnx")
     assert any("onnxsim ended with status -11" in note for note in report.notes)
     assert (tmp_path / "a.onnx").is_file()
 
 
 def test_a_conversion_that_differs_is_not_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sample_card: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_wider: Path
 ) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"the old one")
     monkeypatch.setattr(convert_module, "TOLERANCE", {"fp32": 0.0})
     with pytest.raises(EdgehrError, match=r"differs from PyTorch by .* on average.* it was not written"):
-        convert(sample_card.with_size(128, 96), find_weights(sample_card), "onnx", out=path)
+        convert(SMALL, short_wider, "onnx", out=path)
     assert path.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [path]
 

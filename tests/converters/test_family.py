@@ -63,6 +63,11 @@ def random_network(name: str) -> Network:
     return network.eval().requires_grad_(False)
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equalization, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+
+
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return comparison_batch(CARD)[:16]
@@ -101,10 +106,7 @@ def test_float_graphs_and_files_compute_the_network(model: tuple[str, Network, G
 
 
 @pytest.mark.parametrize("kind", ["unsigned", "kernels"])
-def test_int8_is_what_was_simulated(
-    kind: str, model: tuple[str, Network, Graph], images: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(equalization, "STEPS", 20)  # of 250: what is tested here is the way, not its end
+def test_int8_is_what_was_simulated(kind: str, model: tuple[str, Network, Graph], images: np.ndarray) -> None:
     name, network, graph = model
     recipe = RECIPES[name, ""][kind]
     quantized = quantize_on(graph, images, recipe, lambda what: None)

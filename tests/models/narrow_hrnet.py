@@ -1,4 +1,4 @@
-"""HRNet with all its branches, half as wide as W32: nothing but its width takes so long there."""
+"""HRNet with all its branches, half as wide as W32 and as short as the smallest one that is published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from edgehr.models.build import build
 from edgehr.zoo import get_card
 
 CARD: ModelCard = replace(
-    get_card("hrnet-w32-coco-256x192").with_size(128, 96), name="hrnet-w16-coco-128x96", parameters={"width": 16}
+    get_card("hrnet-w32-coco-256x192").with_size(128, 96),
+    name="hrnet-w16-small-v1-coco-128x96",
+    parameters={"width": 16, "depth": "small_v1"},
 )
 
 

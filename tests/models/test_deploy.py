@@ -22,20 +22,28 @@ from edgehr.models.deploy.forms import Form
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.zoo import find_weights, get_card
 from tests import golden_files
+from tests.models.short_lite_hrnet import LITE as SHORT
 
 FORMS_TESTED = {name: make_target(name).form() for name in sorted({*TARGETS.names} - {"trt-bundle"})}  # TensorRT's
 FORMS_TESTED["joined stem"] = Form(joined_stem=True)
 
 
+@pytest.fixture(scope="module", params=golden_files.collect("lite_hrnet"))
+def reference(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A network, an image, its output as the reference code has it, and what float64 makes of it."""
+    golden = golden_files.read(request.param)
+    network = load(golden.card, golden.save_weights(tmp_path_factory.mktemp("golden")))
+    with torch.inference_mode():
+        exact = deepcopy(network).double()(torch.from_numpy(golden.image).double()).numpy()
+    return network, golden.image, golden.expected, exact
+
+
 @pytest.mark.parametrize("form", FORMS_TESTED)
-@pytest.mark.parametrize("path", golden_files.collect("lite_hrnet"))
-def test_golden_outputs_are_reproduced(path: Path, form: str, tmp_path: Path) -> None:
-    golden = golden_files.read(path)
-    network, image, expected = load(golden.card, golden.save_weights(tmp_path)), golden.image, golden.expected
+def test_golden_outputs_are_reproduced(form: str, reference: Any) -> None:
+    network, image, expected, exact = reference
     rewritten, _ = deploy(network, FORMS_TESTED[form])
     with torch.inference_mode():
         output = rewritten(torch.from_numpy(image)).numpy()
-        exact = deepcopy(network).double()(torch.from_numpy(image).double()).numpy()
         in_double = deepcopy(rewritten).double()(torch.from_numpy(image).double()).numpy()
     # The same function, with its weights rounded to float32 once more and nothing else.
     assert np.abs(in_double - exact).max() <= 5e-6 * expected.std()
@@ -49,23 +57,21 @@ def test_golden_outputs_are_reproduced(path: Path, form: str, tmp_path: Path) ->
     assert np.abs(output - expected).max() <= 2e-5 * expected.std()
 
 
-@pytest.mark.parametrize("form", FORMS_TESTED)
-def test_trained_weights_give_the_same_heatmaps(form: str) -> None:
-    card = get_card("litehrnet-18-wider-naive-coco-256x192")
-    _same_heatmaps(card, find_weights(card), FORMS_TESTED[form])
-
-
-@pytest.mark.parametrize("form", FORMS_TESTED)
-def test_partly_trained_weights_of_the_full_network_give_the_same_heatmaps(form: str, shared: Path) -> None:
-    card = get_card("litehrnet-18-coco-256x192")
-    _same_heatmaps(card, shared / "weights" / "litehrnet_18_partly_trained.safetensors", FORMS_TESTED[form])
-
-
-def _same_heatmaps(card: ModelCard, weights: Path, form: Form) -> None:
-    network = load(card, weights)
+@pytest.fixture(scope="module", params=["litehrnet-18-wider-naive-coco-256x192", "litehrnet-18-coco-256x192"])
+def trained_network(request: pytest.FixtureRequest, trained: dict[str, Path], sample_card: ModelCard) -> Any:
+    """A network with trained weights, crops, and the heatmaps of these."""
+    card = get_card(request.param)
+    network = load(card, find_weights(card) if card.name == sample_card.name else trained[card.name])
     crops = torch.from_numpy(comparison_batch(card))
     with torch.inference_mode():
-        expected, output = network(crops), deploy(network, form)[0](crops)
+        return network, crops, network(crops)
+
+
+@pytest.mark.parametrize("form", FORMS_TESTED)
+def test_trained_weights_give_the_same_heatmaps(form: str, trained_network: Any) -> None:
+    network, crops, expected = trained_network
+    with torch.inference_mode():
+        output = deploy(network, FORMS_TESTED[form])[0](crops)
     # PyTorch's float32 is 7e-5 (largest) from its own float64 here, and so is the deploy form's.
     assert (output - expected).abs().max() <= 2e-4 * expected.std()
     assert (output - expected).abs().mean() <= 2e-6 * expected.std()
@@ -86,8 +92,8 @@ def test_where_maps_are_broadcast_nothing_is_resized_to_nearest() -> None:
 
 
 def _traced(form: Form) -> tuple[set[int], set[str]]:
-    """Ranks of the tensors and names of the operators of Lite-HRNet-18."""
-    graph = torch.export.export(deploy(lite_hrnet(17, 18).eval(), form)[0], (torch.zeros(1, 3, 64, 64),)).graph
+    """Ranks of the tensors and names of the operators of Lite-HRNet, whose modules are all alike."""
+    graph = torch.export.export(deploy(build(SHORT), form)[0], (torch.zeros(1, 3, 64, 64),)).graph
     ranks = {len(node.meta["val"].shape) for node in graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)}
     return ranks, {str(node.target) for node in graph.nodes if node.op == "call_function"}
 

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.tflite.metadata import embed
-from edgehr.converters.tflite.static_int8 import quantize_static
 from edgehr.converters.tflite.writer import write_float
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.base import Evaluator
@@ -58,13 +56,23 @@ def test_every_precision_loads_and_agrees_with_litert(
     least: float,
     sample_tflite: Path,
     sample_graph: Any,
+    sample_static_int8: Callable[[bool], bytes],
     crops: np.ndarray,
     tmp_path: Path,
-    shared: Path,
     sample_card: Any,
 ) -> None:
     path = tmp_path / "model.tflite"
-    path.write_bytes(_in(precision, sample_tflite, sample_graph, shared, sample_card))
+    if precision == "fp32":
+        path.write_bytes(sample_tflite.read_bytes())
+    else:
+        layout = sample_card.with_layout("nhwc")
+        if precision in ("fp16", "dynamic-int8"):
+            made = write_float(sample_graph, layout, precision)
+        else:
+            made = sample_static_int8(precision == "int8-io")
+        with load(sample_tflite) as runtime:
+            assert runtime.artifact is not None
+            path.write_bytes(embed(made, runtime.artifact))
     np.save(tmp_path / "in.npy", crops)
     done = old("-c", INFER, path, tmp_path / "in.npy", tmp_path / "out.npy")
     assert done.returncode == 0, done.stderr
@@ -74,17 +82,16 @@ def test_every_precision_loads_and_agrees_with_litert(
     assert np.corrcoef(np.load(tmp_path / "out.npy").ravel(), expected.ravel())[0, 1] >= least
 
 
-def test_accuracy_of_the_reference_weights(shared: Path, trained_tflite: Callable[[str], Path], tmp_path: Path) -> None:
+def test_accuracy_of_the_sample_weights(shared: Path, sample_tflite: Path, tmp_path: Path) -> None:
     """On the first people; of all, tests/converters/tflite has the AP on LiteRT. Heatmaps are compared above."""
     people = shared / "data" / "coco-val2017-people"
-    path = trained_tflite("litehrnet-18-wider-naive-coco-256x192")
     first = Annotations.read(people / "person_keypoints.json").first(60)
     (tmp_path / "first.json").write_text(json.dumps(first.data))
-    with load(path) as runtime:
+    with load(sample_tflite) as runtime:
         evaluator = Evaluator.for_card(runtime.card)
         expected = evaluator.evaluate(runtime, evaluator.read(tmp_path / "first.json", people / "images"))
     files = ("--annotations", tmp_path / "first.json", "--images", people / "images")
-    done = old("-m", "edgehr.cli.main", "eval", path, *files, "--json")
+    done = old("-m", "edgehr.cli.main", "eval", sample_tflite, *files, "--json")
     assert done.returncode == 0, done.stderr
     assert expected.headline > 0.5
     assert abs(json.loads(done.stdout)["ap"] - expected.headline) <= 0.001
@@ -111,18 +118,3 @@ def test_damage_gives_one_line_and_no_crash(sample_tflite: Path, tmp_path: Path)
         lines = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]
         assert len(lines) == 1
         assert f"{name}.tflite" in lines[0]
-
-
-def _in(precision: str, float_file: Path, graph: Any, shared: Path, card: Any) -> bytes:
-    content = float_file.read_bytes()
-    if precision == "fp32":
-        return content
-    if precision in ("fp16", "dynamic-int8"):
-        made = write_float(graph, card.with_layout("nhwc"), precision)
-    else:
-        source = shared / "data" / "coco-train2017-people" / "person_keypoints.json"
-        samples = CalibrationSet.of(source, max_crops=16).batches(card.with_layout("nhwc"))
-        made = quantize_static(content, samples, "image", integer_io=precision == "int8-io")
-    with load(float_file) as runtime:
-        assert runtime.artifact is not None
-        return embed(made, runtime.artifact)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,18 +22,16 @@ from edgehr.models.build import load as load_network
 from edgehr.models.deploy.rewrite import deploy
 from edgehr.runtimes import load
 from edgehr.runtimes.formats import format_of
-from edgehr.zoo import get_card
 from tests.calib.quantizer.small_graph import relative
 from tests.converters.tflite.test_writer import run
 from tests.made_once import KeptExports
+from tests.models.short_lite_hrnet import LITE, WIDER
 
 pytestmark = pytest.mark.slow
 
-FEW = KernelRecipe("few", float_share=0.0999, equalize_crops=16, range_crops=16, fit_crops=32)
-RECIPES = {
-    "litehrnet-18-wider-naive-coco-256x192": FEW,
-    "litehrnet-18-coco-256x192": replace(FEW, dynamic=True),
-}
+FEW = KernelRecipe("few", float_share=0.0999, equalize_crops=8, range_crops=16, fit_crops=16)
+CARDS = {card.name: card for card in (WIDER, LITE)}
+RECIPES = {WIDER.name: FEW, LITE.name: replace(FEW, dynamic=True)}
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +45,22 @@ def people(shared: Path) -> CalibrationSet:
     return CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=40)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.fixture(params=CARDS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def weights(name: str, short_wider: Path, short_lite: Path) -> Path:
+    """Trained ones."""
+    return {WIDER.name: short_wider, LITE.name: short_lite}[name]
+
+
 def test_real_crops_give_what_was_simulated(
-    name: str, trained: dict[str, Path], people: CalibrationSet, kept_exports: KeptExports
+    name: str, weights: Path, people: CalibrationSet, kept_exports: KeptExports
 ) -> None:
-    card = get_card(name).with_size(128, 96)
-    network = deploy(load_network(card, trained[name]))[0]
+    card = CARDS[name]
+    network = deploy(load_network(card, weights))[0]
     model, _ = kept_exports.simplified(network, card, 1)
     quantized = quantize(model, Calibration(card, "ab" * 32, people, RECIPES[name]))
     batch = read_crops(people, card, 2)
@@ -67,27 +74,21 @@ def test_real_crops_give_what_was_simulated(
     assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.97
 
 
-@pytest.mark.parametrize("name", RECIPES)
 def test_nine_tenths_are_int8_in_a_third_of_the_size(
-    name: str,
-    trained: dict[str, Path],
-    trained_tflite: Callable[[str], Path],
-    people: CalibrationSet,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, weights: Path, people: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(int8, "recipe_for", lambda card, target: RECIPES[name])
     target = TFLiteTarget(calibration=people)
     path = tmp_path / "a.tflite"
-    report = convert(get_card(name).with_size(128, 96), trained[name], target, precision="int8", out=path)
+    report = convert(CARDS[name], weights, target, precision="int8", out=path)
     assert report.precision == "int8"
     (covered,) = (note for note in report.notes if "of the multiply-adds are in INT8" in note)
     assert ("have dynamic ranges" in covered) == RECIPES[name].dynamic
     coverage = format_of(path).coverage(path)
     assert coverage is not None
     assert coverage.int8_share >= 0.9
-    # Of larger images, but that is not in the size of a file.
-    assert path.stat().st_size <= 0.35 * trained_tflite(name).stat().st_size
+    in_float = convert(CARDS[name], weights, "tflite", out=tmp_path / "float.tflite").size_bytes
+    assert path.stat().st_size <= 0.35 * in_float
     with load(path) as runtime:
         assert runtime.artifact is not None
         assert runtime.artifact.recipe == "few"
