@@ -30,6 +30,7 @@ LONGEST = (
     "evaluation/test_accuracy.py",
     "converters/test_convert.py",
     "cli/test_cli.py",
+    "cli/test_report.py",
     "converters/tflite/test_int8_tflite.py",
     "converters/test_golden_artifacts.py",
     "models/test_deploy.py",

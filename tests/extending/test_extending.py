@@ -42,8 +42,8 @@ def test_a_task_and_a_target_of_one_s_own(tmp_path: Path) -> None:
     card = ModelCard(
         name="means-64x64",
         task="statistics",
-        architecture="lite_hrnet",
-        parameters={"depth": 18, "variant": "wider_naive"},
+        architecture="hrnet",
+        parameters={"width": 8, "depth": "small_v1"},
         dataset="none",
         input=InputSpec(64, 64),
         outputs=(OutputSpec("maps", "(N, 2, 16, 16)"),),
