@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from edgehr.models import ARCHITECTURES, Network
+from edgehr.models.backbones.hrnet import HRNet
 from edgehr.models.checkpoints.loading import load_weights
+from edgehr.models.necks.hrfpn import HRFPN
 from edgehr.tasks.detection.two_stage.regions import choose_detections, refine
 from edgehr.tasks.detection.two_stage.roi_align import levels_of, pool_regions
 from tests import golden_files
@@ -115,3 +117,25 @@ def test_cascade(path: Path, tmp_path: Path) -> None:
     if masks:
         drawn = part(network, "mask_head", pool_regions(pyramid, STRIDES, data["mask_boxes"], 14))
         np.testing.assert_allclose(drawn[np.arange(len(drawn)), data["mask_labels"]], data["output2"], atol=NEAR)
+
+
+@pytest.mark.parametrize("path", golden_files.matching(r"hrnetv2p_w\d+_neck_.*"))
+def test_pyramid(path: Path) -> None:
+    meta, data = golden_files.load(path)
+    weights = {
+        key: torch.from_numpy(np.asarray(value)) for key, value in golden_files.fill(path).fill(meta["keys"]).items()
+    }
+    width = re.search(r"_w(\d+)_", path.stem)
+    assert width is not None
+    backbone = HRNet(int(width[1]), True).eval()
+    neck = HRFPN(backbone.channels).eval()
+    for module, prefix in ((backbone, "backbone."), (neck, "neck.")):
+        own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        missing, unexpected = module.load_state_dict(own, strict=False)
+        assert not unexpected
+        assert all(key.endswith("num_batches_tracked") for key in missing)
+    image = golden_files.fill(path).image(meta["input_seed"], meta["input_shape"])
+    with torch.inference_mode():
+        levels = neck(backbone(torch.from_numpy(image)))
+    for number, level in enumerate(levels):
+        assert near(level.numpy(), data[f"output{number}"])
