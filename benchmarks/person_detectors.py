@@ -31,7 +31,7 @@ TIMED, ROUNDS = 10, 20
 
 @dataclass(frozen=True)
 class Found:
-    """What a detector found in all pictures: scores of the boxes, which fit a person, and the score of each person."""
+    """Holds what a detector found in all pictures: scores of boxes, which fit a person, and each person's score."""
 
     scores: NDArray[Any]
     right: NDArray[Any]

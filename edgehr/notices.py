@@ -1,4 +1,4 @@
-"""What users should know of that is no error, by Python's logging, which prints on standard error."""
+"""Tell users what is no error, by Python's logging, which prints on standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ships with edgehr to be looked at and run: pictures of people, and models that run as they are.
+"""Find what ships with edgehr: pictures of people, and models that run as they are.
 
 Origin and terms are in NOTICE.
 """

@@ -1,4 +1,4 @@
-"""What results need to be written as COCO results: category ids, and masks as run-length encoding."""
+"""Write what COCO results consist of: category ids, and masks as run-length encoding."""
 
 from __future__ import annotations
 
@@ -9,18 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, MissingDependencyError
+from edgehr.tasks.detection.spec import COCO_CATEGORIES
 
 PERSON_CATEGORY = 1
-# COCO's classes by their category ids, from 1. Ten ids, at the dashes, are of classes that it did not keep.
-_NAMES = (
-    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,-,stop sign,parking meter,"
-    "bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,-,backpack,umbrella,-,-,handbag,tie,suitcase,"
-    "frisbee,skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,-,"
-    "wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,"
-    "couch,potted plant,bed,-,dining table,-,-,toilet,-,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,"
-    "toaster,sink,refrigerator,-,book,clock,vase,scissors,teddy bear,hair drier,toothbrush"
-)
-COCO_CATEGORIES = {name: number for number, name in enumerate(_NAMES.split(","), 1) if name != "-"}
 
 
 def category_ids(classes: Sequence[str], categories: Mapping[str, int] | None) -> dict[int, int]:

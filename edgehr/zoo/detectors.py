@@ -25,7 +25,6 @@ from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.zoo.tables import read_table
 
-YOLOX = "yolox-nano-coco-416x416"
 DEFAULT_DETECTOR = "rtmdet-nano-person-320x320"
 
 _MEANINGS = {
@@ -49,12 +48,6 @@ _MEANINGS = {
 def detector_cards() -> tuple[ModelCard, ...]:
     """List every known detector, sorted by name."""
     return tuple(_card(row) for row in read_table("detectors.tsv"))
-
-
-@cache
-def coco_classes() -> tuple[str, ...]:
-    """List the 80 classes of COCO, in the order of its detectors."""
-    return next(card.spec_as(DetectionSpec).classes for card in detector_cards() if card.name == YOLOX)
 
 
 @cache

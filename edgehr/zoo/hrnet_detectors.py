@@ -8,8 +8,7 @@ segmentation.
 from __future__ import annotations
 
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
-from edgehr.tasks.detection.spec import DetectionSpec, RegionSpec
-from edgehr.zoo.detectors import coco_classes
+from edgehr.tasks.detection.spec import COCO_CATEGORIES, DetectionSpec, RegionSpec
 from edgehr.zoo.tables import read_table
 
 SIZE = (800, 1344)  # holds pictures that are wider than high as they were trained on; `--size` sets another
@@ -55,7 +54,7 @@ def _card(row: dict[str, str]) -> ModelCard:
         input=InputSpec(*SIZE, "bgr", BGR, BGR_STD) if fcos else InputSpec(*SIZE, "rgb", RGB, RGB_STD),
         outputs=_FCOS if fcos else _RCNN,
         spec=DetectionSpec(
-            coco_classes(),
+            tuple(COCO_CATEGORIES),
             _STRIDES[architecture],
             pad_normalized=True,
             round_size=True,

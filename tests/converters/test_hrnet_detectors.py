@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 import edgehr
 from edgehr.assets import photographs
 from edgehr.card import ModelCard
 from edgehr.converters.convert import convert
-from edgehr.models.build import build
 from edgehr.models.runtime import TorchRuntime
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec, RegionSpec
 from edgehr.tasks.detection.task import DetectionTask
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import get_card
+from tests.models.narrow_hrnet import save_weights
 
 pytestmark = pytest.mark.slow
 
@@ -46,22 +45,6 @@ def small(kind: str) -> ModelCard:
     )
 
 
-def save_weights(card: ModelCard, path: Path) -> Path:
-    random = np.random.default_rng(1)
-
-    def values(key: str, shape: tuple[int, ...]) -> np.ndarray:
-        if len(shape) > 1:
-            return random.standard_normal(shape) * np.sqrt(1.2 / np.prod(shape[1:]))
-        if key.endswith(("bias", "running_mean")):
-            return 0.1 * random.standard_normal(shape)
-        return random.uniform(0.5, 0.9, shape) if key.endswith("weight") else random.uniform(0.7, 1.3, shape)
-
-    state = build(card).state_dict()
-    tensors = {key: tuple(tensor.shape) for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
-    save_file({key: np.asarray(values(key, shape), np.float32) for key, shape in tensors.items()}, path)
-    return path
-
-
 def find(card: ModelCard, runtime: Any) -> Detections:
     return DetectionTask(card, threshold=0.05).predict(runtime, read_image(photographs()[0]))
 
@@ -82,7 +65,8 @@ def assert_same(found: Detections, wanted: Detections, pixels: float, scores: fl
 )
 def test_artifacts_find_what_pytorch_finds(kind: str, target: str, suffix: str, tmp_path: Path) -> None:
     card = small(kind)
-    weights = save_weights(card, tmp_path / "weights.safetensors")
+    weights = tmp_path / "weights.safetensors"
+    save_weights(weights, card)
     with TorchRuntime(card, weights) as reference:
         wanted = find(card, reference)
     (tmp_path / "pictures").mkdir()

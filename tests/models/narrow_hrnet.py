@@ -19,7 +19,7 @@ CARD: ModelCard = replace(
 )
 
 
-def save_weights(path: Path) -> None:
+def save_weights(path: Path, card: ModelCard = CARD) -> None:
     """Write a checkpoint, always the same, with values that neither vanish nor grow from layer to layer."""
     random = np.random.default_rng(0)
 
@@ -30,6 +30,6 @@ def save_weights(path: Path) -> None:
             return 0.1 * random.standard_normal(shape)
         return random.uniform(*((0.7, 1.3) if key.endswith("running_var") else (0.4, 0.8)), shape)
 
-    state = build(CARD).state_dict()
+    state = build(card).state_dict()
     tensors = {key: tuple(tensor.shape) for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
-    save_file({key: values(key, shape).astype(np.float32) for key, shape in tensors.items()}, path)
+    save_file({key: np.asarray(values(key, shape), np.float32) for key, shape in tensors.items()}, path)

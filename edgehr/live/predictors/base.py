@@ -42,7 +42,7 @@ Result = TypeVar("Result", bound=PredictorResult)
 
 
 class Closable(Protocol):
-    """What holds something that must be released: a runtime, a detector."""
+    """Holds something that must be released: a runtime, a detector."""
 
     def close(self) -> None:
         """Release it."""

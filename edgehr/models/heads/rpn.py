@@ -34,7 +34,7 @@ class RPNHead(nn.Module):
 
 
 class PyramidAndProposals(nn.Module):
-    """What a two-stage detector computes of a whole picture: the features of regions to come, and where to look.
+    """Computes what a two-stage detector needs of a whole picture: features of regions to come, and where to look.
 
     Args:
         neck: Makes the pyramid.

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.registry import Registry
+from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Outputs, PartSpec
+from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
+from edgehr.tasks.image.letterbox import Letterbox
 
 Floats = NDArray[np.float32]
 
@@ -60,6 +63,31 @@ class Decoder(ABC):
     def part_specs(self) -> dict[str, PartSpec]:
         """Describe the further graphs of the detector; see `Task.part_specs`."""
         return {}
+
+    def look_everywhere(self, runtime: Runtime, outputs: Outputs) -> dict[str, NDArray[Any]]:
+        """Run the further graphs on the same regions of any picture, to compare two models by what they return."""
+        return {}
+
+    def detect(
+        self,
+        runtime: Runtime,
+        outputs: Outputs,
+        letterbox: Letterbox,
+        threshold: float,
+        nms: float,
+        class_ids: NDArray[np.int64],
+    ) -> Detections:
+        """Find objects with the further graphs of the detector; one without such is read by `candidates`.
+
+        Args:
+            runtime: The model, for its further graphs.
+            outputs: What its main graph returned.
+            letterbox: How the picture lies in the input.
+            threshold: Smallest score of an object.
+            nms: Of two boxes of a class that overlap by more, the less certain is dropped.
+            class_ids: The classes to find.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def scores(self, outputs: Outputs) -> Floats:

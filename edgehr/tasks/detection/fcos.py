@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edgehr.tasks.base import Outputs
 from edgehr.tasks.detection.decoders import Decoder, Floats
-from edgehr.tasks.detection.two_stage.proposals import sigmoid
+from edgehr.tasks.detection.two_stage.boxes import sigmoid, surest_by_group
 
 # A class less likely than this at a place is not looked at there, and of each level no more than the surest thousand.
 CLASS_THRESHOLD = 0.05
@@ -44,13 +44,7 @@ class FCOSDecoder(Decoder):
         logits, _, centerness = (outputs[name][0] for name in self.names)
         places, classes = np.nonzero(logits > np.log(CLASS_THRESHOLD / (1 - CLASS_THRESHOLD)))
         likely = logits[places, classes]
-        kept = []
-        for stride in self.spec.strides:
-            index = np.flatnonzero(self.strides[places, 0] == stride)
-            if len(index) > MAX_PER_LEVEL:
-                index = index[np.argpartition(-likely[index], MAX_PER_LEVEL - 1)[:MAX_PER_LEVEL]]
-            kept.append(index)
-        chosen = np.concatenate(kept)
+        chosen = surest_by_group(likely, self.strides[places, 0], MAX_PER_LEVEL)
         places, classes = places[chosen], classes[chosen]
         scores = sigmoid(likely[chosen]) * sigmoid(centerness[places, 0])
         sure = scores >= threshold

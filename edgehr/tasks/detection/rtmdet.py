@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgehr.tasks.base import Outputs
 from edgehr.tasks.detection.decoders import Decoder, Floats
+from edgehr.tasks.detection.two_stage.boxes import sigmoid
 
 
 class RtmdetDecoder(Decoder):
@@ -26,10 +27,7 @@ class RtmdetDecoder(Decoder):
 
     def scores(self, outputs: Outputs) -> Floats:
         """Turn logits into probabilities."""
-        logits = outputs[self.names[0]][..., 4:].astype(np.float32)
-        with np.errstate(over="ignore"):  # of the exponential, which becomes infinite and the score 0
-            scores: Floats = np.reciprocal(1 + np.exp(-logits), dtype=np.float32)
-        return scores
+        return sigmoid(outputs[self.names[0]][..., 4:])
 
     def boxes(self, outputs: Outputs, picture: int, index: NDArray[np.intp]) -> Floats:
         """Go from each place so far to the left, up, to the right and down."""

@@ -9,11 +9,21 @@ from edgehr.errors import EdgehrError
 
 PERSON = "person"  # what COCO calls people
 FACE = "face"
+# COCO's classes by their category ids, from 1. Ten ids, at the dashes, are of classes that it did not keep.
+_COCO_NAMES = (
+    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,-,stop sign,parking meter,"
+    "bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,-,backpack,umbrella,-,-,handbag,tie,suitcase,"
+    "frisbee,skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,-,"
+    "wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,"
+    "couch,potted plant,bed,-,dining table,-,-,toilet,-,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,"
+    "toaster,sink,refrigerator,-,book,clock,vase,scissors,teddy bear,hair drier,toothbrush"
+)
+COCO_CATEGORIES = {name: number for number, name in enumerate(_COCO_NAMES.split(","), 1) if name != "-"}
 
 
 @dataclass(frozen=True)
 class RegionSpec:
-    """How a two-stage detector looks at regions; one without box heads has a single stage.
+    """Says how a two-stage detector looks at regions; one without box heads has a single stage.
 
     Attributes:
         box_stds: What the deltas of each box head were divided by in training, four values a head.

@@ -22,7 +22,6 @@ from edgehr.tasks.detection.decoders import DECODERS
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
 from edgehr.tasks.detection.two_stage.boxes import suppress_by_group
-from edgehr.tasks.detection.two_stage.decoder import TwoStageDecoder
 from edgehr.tasks.difference import OutputDifference, output_difference
 from edgehr.tasks.image.letterbox import Letterbox
 from edgehr.tasks.image.reading import as_bgr
@@ -139,14 +138,13 @@ class DetectionTask(Task):
     def infer(self, runtime: Runtime, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Run a model on a batch, and the heads of a two-stage detector on the same regions of any picture."""
         outputs = super().infer(runtime, batch)
-        decoder = self.decoder
-        return outputs | decoder.look_everywhere(runtime, outputs) if isinstance(decoder, TwoStageDecoder) else outputs
+        return outputs | self.decoder.look_everywhere(runtime, outputs)
 
     def predict(
         self, runtime: Runtime, image: NDArray[Any], boxes: ArrayLike | None = None, *, flip: bool = False
     ) -> Detections:
         """Find objects in an image; see `Task.predict`."""
-        if flip or not isinstance(self.decoder, TwoStageDecoder):
+        if flip or not self.part_specs():
             found: Detections = super().predict(runtime, image, boxes, flip=flip)
             return found
         batch, context = self.preprocess(image, boxes)
@@ -166,7 +164,7 @@ class DetectionTask(Task):
         Raises:
             TensorError: An output is missing or of another form.
         """
-        if isinstance(self.decoder, TwoStageDecoder):
+        if self.part_specs():
             raise TensorError(f"{self.card.name} looks at regions in between: call predict")
         self._check(outputs, pictures=1)
         places, class_ids, scores = self.decoder.candidates(outputs, self.threshold)

@@ -11,7 +11,8 @@ import pytest
 from edgehr.card import InputSpec, ModelCard
 from edgehr.tasks.detection.masks import paste
 from edgehr.tasks.detection.task import DetectionTask
-from edgehr.tasks.detection.two_stage.proposals import AnchorGrid, propose, sigmoid
+from edgehr.tasks.detection.two_stage.boxes import sigmoid
+from edgehr.tasks.detection.two_stage.proposals import AnchorGrid, propose
 from edgehr.tasks.detection.two_stage.regions import choose_detections
 from edgehr.tasks.detection.two_stage.roi_align import roi_align
 from edgehr.tasks.image.letterbox import Letterbox

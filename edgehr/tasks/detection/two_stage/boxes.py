@@ -1,8 +1,9 @@
-"""Boxes of two-stage detectors: anchors, deltas, and the suppression of boxes that overlap. All xyxy, float32."""
+"""Boxes: anchors and their deltas, which of many are the surest, and which overlap. All xyxy, float32."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,3 +102,28 @@ def suppress_by_group(
     kept = [index[suppress(boxes[index], scores[index], iou_threshold)] for index in members]
     index = np.concatenate([*kept, np.zeros(0, np.intp)])
     return index[np.argsort(-scores[index], kind="stable")[:most]]
+
+
+def surest_by_group(scores: Floats, groups: NDArray[Any], most: int) -> NDArray[np.intp]:
+    """Pick the surest of each group, a level of the pyramid for example.
+
+    Args:
+        scores: (N,), or logits.
+        groups: (N,).
+        most: How many of a group are picked.
+
+    Returns:
+        Indices, group by group.
+    """
+    picked = [np.zeros(0, np.intp)]
+    for group in np.unique(groups):
+        index = np.flatnonzero(groups == group)
+        picked.append(index[np.argpartition(-scores[index], most - 1)[:most]] if len(index) > most else index)
+    return np.concatenate(picked)
+
+
+def sigmoid(logits: NDArray[Any]) -> Floats:
+    """Turn logits into probabilities."""
+    with np.errstate(over="ignore"):  # of the exponential, which becomes infinite and the probability 0
+        probabilities: Floats = np.reciprocal(1 + np.exp(-logits.astype(np.float32)), dtype=np.float32)
+    return probabilities

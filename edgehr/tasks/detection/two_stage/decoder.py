@@ -19,8 +19,8 @@ from edgehr.tasks.base import Outputs, PartSpec
 from edgehr.tasks.detection.decoders import Decoder, Floats
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.masks import paste
-from edgehr.tasks.detection.two_stage.boxes import apply_deltas
-from edgehr.tasks.detection.two_stage.proposals import AnchorGrid, propose, sigmoid
+from edgehr.tasks.detection.two_stage.boxes import apply_deltas, sigmoid
+from edgehr.tasks.detection.two_stage.proposals import AnchorGrid, propose
 from edgehr.tasks.detection.two_stage.regions import MAX_DETECTIONS, choose_detections, refine
 from edgehr.tasks.detection.two_stage.roi_align import pool_regions
 from edgehr.tasks.image.letterbox import Letterbox
@@ -109,16 +109,7 @@ class TwoStageDecoder(Decoder):
         nms: float,
         class_ids: NDArray[np.int64],
     ) -> Detections:
-        """Look at what is proposed in the one picture.
-
-        Args:
-            runtime: The model, for its heads.
-            outputs: What its main graph returned.
-            letterbox: How the picture lies in the input.
-            threshold: Smallest score of an object.
-            nms: Of two boxes of a class that overlap by more, the less certain is dropped.
-            class_ids: The classes to find.
-        """
+        """Look at what is proposed in the one picture; see `Decoder.detect`."""
         regions, size = self.spec.regions, letterbox.resized[::-1]
         objectness, deltas = (outputs[name][0].astype(np.float32) for name in self.names[:2])
         proposals, _ = propose(objectness[:, 0], deltas, self.anchors, size, regions.max_proposals)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.tasks.detection.two_stage.boxes import Floats, apply_deltas, make_anchors, suppress_by_group
+from edgehr.tasks.detection.two_stage.boxes import (
+    Floats,
+    apply_deltas,
+    make_anchors,
+    sigmoid,
+    suppress_by_group,
+    surest_by_group,
+)
 
 MAX_PER_LEVEL = 1000
 IOU_THRESHOLD = 0.7
@@ -52,25 +59,10 @@ def propose(
     Returns:
         Boxes (N, 4) xyxy, input pixels, and scores (N,), the surest first.
     """
-    index = np.concatenate(
-        [_surest(objectness, np.flatnonzero(anchors.levels == level)) for level in np.unique(anchors.levels)]
-    )
+    index = surest_by_group(objectness, anchors.levels, MAX_PER_LEVEL)
     scores = sigmoid(objectness[index])
     boxes = apply_deltas(anchors.boxes[index], deltas[index], (1, 1, 1, 1), size)
     whole = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
     boxes, scores, levels = boxes[whole], scores[whole], anchors.levels[index[whole]]
     kept = suppress_by_group(boxes, scores, levels, IOU_THRESHOLD, max_proposals)
     return boxes[kept], scores[kept]
-
-
-def _surest(logits: Floats, index: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Pick at most a thousand indices, those of the largest logits."""
-    if len(index) <= MAX_PER_LEVEL:
-        return index
-    return index[np.argpartition(-logits[index], MAX_PER_LEVEL - 1)[:MAX_PER_LEVEL]]
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """Map logits to probabilities without overflow."""
-    result: Floats = (np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits.astype(np.float32)))).astype(np.float32)
-    return result

@@ -1,4 +1,4 @@
-"""What box heads say of regions, as detections: Faster R-CNN's, and the cascade's of several stages."""
+"""Turn what box heads say of regions into detections: Faster R-CNN's, and the cascade's of several stages."""
 
 from __future__ import annotations
 
