@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Outputs, PartSpec
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
+from edgehr.tasks.detection.two_stage.boxes import suppress_by_group
 from edgehr.tasks.image.letterbox import Letterbox
 
 Floats = NDArray[np.float32]
@@ -70,24 +72,39 @@ class Decoder(ABC):
 
     def detect(
         self,
-        runtime: Runtime,
         outputs: Outputs,
         letterbox: Letterbox,
         threshold: float,
         nms: float,
         class_ids: NDArray[np.int64],
+        parts: Mapping[str, Runtime],
     ) -> Detections:
-        """Find objects with the further graphs of the detector; one without such is read by `candidates`.
+        """Find objects in the one picture.
+
+        Each place may hold an object of every class that it scores high enough; suppression is among boxes of a class.
 
         Args:
-            runtime: The model, for its further graphs.
-            outputs: What its main graph returned.
+            outputs: What the main graph returned.
             letterbox: How the picture lies in the input.
             threshold: Smallest score of an object.
             nms: Of two boxes of a class that overlap by more, the less certain is dropped.
             class_ids: The classes to find.
+            parts: The further graphs of the model.
+
+        Returns:
+            Objects in image pixels, the surest first. None is without area: beside the picture boxes have none.
+
+        Raises:
+            TensorError: A further graph that is needed is not there.
         """
-        raise NotImplementedError
+        places, classes, scores = self.candidates(outputs, threshold)
+        wanted = np.isin(classes, class_ids)
+        places, classes, scores = places[wanted], classes[wanted], scores[wanted]
+        boxes = letterbox.to_image(self.boxes(outputs, 0, places))
+        scale: Floats = np.array(letterbox.scale, np.float32)
+        points = np.divide(self.points(outputs, 0, places), scale, dtype=np.float32)
+        found = Detections(boxes, scores, classes, points, self.spec.classes).with_area()
+        return found[suppress_by_group(found.boxes, found.scores, found.class_ids, nms, self.max_detections)]
 
     @abstractmethod
     def scores(self, outputs: Outputs) -> Floats:

@@ -95,6 +95,10 @@ class Detections(TaskResult):
         """Return the objects in the order of their scores, the most certain first; at most `count` of them."""
         return self[np.argsort(-self.scores, kind="stable")[:count]]
 
+    def with_area(self) -> Detections:
+        """Return the objects whose boxes have an area; those of boxes that are no numbers have none."""
+        return self[(self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)]
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON types, rounded.
 

@@ -6,7 +6,7 @@ its architecture (`edgehr.tasks.detection.decoders`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,6 @@ from edgehr.tasks.base import Outputs, PartSpec, Task
 from edgehr.tasks.detection.decoders import DECODERS
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec
-from edgehr.tasks.detection.two_stage.boxes import suppress_by_group
 from edgehr.tasks.difference import OutputDifference, output_difference
 from edgehr.tasks.image.letterbox import Letterbox
 from edgehr.tasks.image.reading import as_bgr
@@ -144,43 +143,26 @@ class DetectionTask(Task):
         self, runtime: Runtime, image: NDArray[Any], boxes: ArrayLike | None = None, *, flip: bool = False
     ) -> Detections:
         """Find objects in an image; see `Task.predict`."""
-        if flip or not self.part_specs():
-            found: Detections = super().predict(runtime, image, boxes, flip=flip)
-            return found
+        if flip:
+            self.average_flipped({}, {})
         batch, context = self.preprocess(image, boxes)
-        outputs = runtime.infer_batch(batch)
-        self._check(outputs, pictures=1)
-        return self.decoder.detect(runtime, outputs, context, self.threshold, self.nms, self.class_ids)
+        return self._find(runtime.infer_batch(batch), context, runtime.parts)
 
     def postprocess(self, outputs: Outputs, context: Letterbox) -> Detections:
         """Turn the network's output into boxes of objects in image pixels. Two-stage detectors go by `predict` alone.
-
-        Each place may hold an object of every class that it scores high enough; suppression is among boxes of a class.
 
         Args:
             outputs: What the network returned for the one picture.
             context: What `preprocess` returned with the input.
 
         Raises:
-            TensorError: An output is missing or of another form.
+            TensorError: An output is missing or of another form, or the detector has further graphs.
         """
-        if self.part_specs():
-            raise TensorError(f"{self.card.name} looks at regions in between: call predict")
+        return self._find(outputs, context, {})
+
+    def _find(self, outputs: Outputs, context: Letterbox, parts: Mapping[str, Runtime]) -> Detections:
         self._check(outputs, pictures=1)
-        places, class_ids, scores = self.decoder.candidates(outputs, self.threshold)
-        wanted = np.isin(class_ids, self.class_ids)
-        places, class_ids, scores = places[wanted], class_ids[wanted], scores[wanted]
-        boxes = context.to_image(self.decoder.boxes(outputs, 0, places))
-        scale: Floats = np.array(context.scale, np.float32)
-        points = np.divide(self.decoder.points(outputs, 0, places), scale, dtype=np.float32)
-        # Boxes beside the picture have no area left; comparisons with NaN are false.
-        whole: NDArray[np.bool_] = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        detections = Detections(boxes, scores, class_ids, points, self.spec.classes)[whole]
-        return detections[
-            suppress_by_group(
-                detections.boxes, detections.scores, detections.class_ids, self.nms, self.decoder.max_detections
-            )
-        ]
+        return self.decoder.detect(outputs, context, self.threshold, self.nms, self.class_ids, parts)
 
     def part_specs(self) -> dict[str, PartSpec]:
         """Describe the heads of a two-stage detector."""

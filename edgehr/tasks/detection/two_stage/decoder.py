@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
+from edgehr.errors import TensorError
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Outputs, PartSpec
 from edgehr.tasks.detection.decoders import Decoder, Floats
@@ -96,18 +97,18 @@ class TwoStageDecoder(Decoder):
             pyramid = self._pyramid(outputs, picture)
             for name, spec in self.part_specs().items():
                 pooled = pool_regions(pyramid, self._pooled_strides, regions, spec.shape[0])
-                for output, values in _run(runtime, name, pooled).items():
+                for output, values in _run(runtime.parts, name, pooled).items():
                     found.setdefault(f"{name}.{output}", []).append(values)
         return {name: np.stack(values) for name, values in found.items()}
 
     def detect(
         self,
-        runtime: Runtime,
         outputs: Outputs,
         letterbox: Letterbox,
         threshold: float,
         nms: float,
         class_ids: NDArray[np.int64],
+        parts: Mapping[str, Runtime],
     ) -> Detections:
         """Look at what is proposed in the one picture; see `Decoder.detect`."""
         regions, size = self.spec.regions, letterbox.resized[::-1]
@@ -116,7 +117,7 @@ class TwoStageDecoder(Decoder):
         pyramid = self._pyramid(outputs, 0)
 
         def head(stage: int, boxes: Floats) -> tuple[Floats, Floats]:
-            found = _run(runtime, self._box_head(stage), pool_regions(pyramid, self._pooled_strides, boxes, BOX_BINS))
+            found = _run(parts, self._box_head(stage), pool_regions(pyramid, self._pooled_strides, boxes, BOX_BINS))
             return found["scores"], found["deltas"]
 
         boxes, moves, logits = refine(proposals, head, regions.box_stds, size)
@@ -128,9 +129,9 @@ class TwoStageDecoder(Decoder):
         masks = None
         if regions.masks:
             pooled = pool_regions(pyramid, self._pooled_strides, found, MASK_BINS)
-            drawn = _run(runtime, "mask_head", pooled)["masks"][np.arange(len(found)), labels]
+            drawn = _run(parts, "mask_head", pooled)["masks"][np.arange(len(found)), labels]
             masks = paste(drawn, in_picture, (letterbox.height, letterbox.width))
-        return Detections(in_picture, scores, labels, classes=self.spec.classes, masks=masks)
+        return Detections(in_picture, scores, labels, classes=self.spec.classes, masks=masks).with_area()
 
     def _box_head(self, stage: int) -> str:
         return f"box_head{stage}" if self._stages > 1 else "box_head"
@@ -139,5 +140,7 @@ class TwoStageDecoder(Decoder):
         return [outputs[name][picture] for name in self._feature_names]
 
 
-def _run(runtime: Runtime, part: str, regions: Floats) -> Mapping[str, NDArray[Any]]:
-    return runtime.parts[part].infer_batch(regions)
+def _run(parts: Mapping[str, Runtime], name: str, regions: Floats) -> Mapping[str, NDArray[Any]]:
+    if name not in parts:
+        raise TensorError(f"the {name} of this detector looks at regions of its outputs: call predict with the model")
+    return parts[name].infer_batch(regions)
