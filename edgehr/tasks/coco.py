@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import EdgehrError, MissingDependencyError
+from edgehr.errors import EdgehrError
 from edgehr.tasks.detection.spec import COCO_CATEGORIES
 
 PERSON_CATEGORY = 1
@@ -44,21 +44,56 @@ def corner_and_size(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
+def mask_runs(
+    mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None
+) -> NDArray[np.int64]:
+    """Give the lengths of a mask's runs: of pixels outside and inside of it in turn, column by column.
+
+    Args:
+        mask: (h, w), a part of the picture outside of which there is nothing.
+        corner: The part's left and top in the picture, pixels.
+        size: Height and width of the picture; None where the part is all of it.
+
+    Returns:
+        Lengths whose sum is the picture's pixels. The first is outside and may be 0.
+    """
+    (left, top), (height, width) = corner, size or mask.shape
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 2), np.int8)
+    columns[:, 1:-1] = mask.T
+    column, row = np.nonzero(np.diff(columns, axis=1))  # where runs begin and end, in turn
+    places = (left + column) * height + top + row
+    # A run that ends where the next begins goes on from one column to the next.
+    joined = np.zeros(len(places), bool)
+    joined[1:-1:2] = places[1:-1:2] == places[2::2]
+    joined[2::2] = joined[1:-1:2]
+    lengths: NDArray[np.int64] = np.diff(places[~joined], prepend=0, append=height * width).astype(np.int64)
+    return lengths if lengths[-1] or len(lengths) == 1 else lengths[:-1]
+
+
+def compressed_runs(runs: NDArray[np.int64]) -> str:
+    """Write the lengths of runs as COCO does: differences to the run two before, in letters of five bits each."""
+    values = runs.copy()
+    values[3:] -= runs[1:-2]
+    rows, more = [], np.ones(len(values), bool)
+    while more.any():
+        low, values = values & 31, values >> 5
+        # The highest of the last five bits is the sign of what is left.
+        last = np.where(low & 16, values == -1, values == 0)
+        rows.append(np.where(more, low + 32 * ~last + 48, 0))
+        more &= ~last
+    letters = np.array(rows, np.uint8).T
+    return letters[letters > 0].tobytes().decode()
+
+
 def encoded_mask(mask: NDArray[np.bool_]) -> tuple[dict[str, Any], list[float]]:
     """Encode a mask (H, W) as COCO's run-length encoding.
 
     Returns:
         ``{"size": [height, width], "counts": "..."}``, compressed, and the mask's box x, y, width, height.
-
-    Raises:
-        MissingDependencyError: faster-coco-eval is not installed.
     """
-    try:
-        from faster_coco_eval.core import mask as coco_mask
-    except ImportError:
-        raise MissingDependencyError("COCO's masks need faster-coco-eval: pip install 'edgehr[eval]'") from None
-    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    counts = encoded["counts"]
-    box = [float(value) for value in coco_mask.toBbox(encoded)]
-    size = [int(side) for side in encoded["size"]]
-    return {"size": size, "counts": counts.decode() if isinstance(counts, bytes) else counts}, box
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    (top, bottom), (left, right) = (
+        (int(each[0]), int(each[-1]) + 1) if len(each) else (0, 0) for each in (rows, columns)
+    )
+    box = [float(value) for value in (left, top, right - left, bottom - top)]
+    return {"size": list(mask.shape), "counts": compressed_runs(mask_runs(mask))}, box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from edgehr.evaluation.coco import run_coco
 from edgehr.live.predictors.pose import StreamPoses
 from edgehr.live.sources import Frame
 from edgehr.tasks.classification.classification import Classification
-from edgehr.tasks.coco import COCO_CATEGORIES
+from edgehr.tasks.coco import COCO_CATEGORIES, compressed_runs, encoded_mask
 from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.detection.masks import Masks
 from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import KeypointSet
@@ -31,10 +33,17 @@ LANDMARKS = Landmarks(BOXES[:1], POINTS[:1], POINT_SCORES[:1], keypoint_set=KEYP
 DETECTIONS = Detections(BOXES, np.array([0.9, 0.5], np.float32), np.array([2, 0]), classes=("person", "rabbit", "dog"))
 FACES = Detections(BOXES[:1], np.array([0.9], np.float32), points=POINTS[:1])
 MAP = np.array([[0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 3]], np.uint8)
+MASKED = Detections(
+    np.array([[1, 0, 4, 2], [3, 2, 4, 3]], np.float32),
+    np.array([0.9, 0.5], np.float32),
+    np.array([0, 1]),
+    classes=("bear", "dog"),
+    masks=Masks.of(np.stack([MAP == 1, MAP == 3])),
+)
 CLASSES = ("background", "person", "cat", "rabbit")
 SEGMENTATION = Segmentation(MAP, CLASSES, ((0, 0, 0),) * 4)
 CLASSIFICATION = Classification(np.array([0.1, 0.7, 0.2], np.float32), ("cat", "dog", "pig"), top=2)
-ALL = (POSES, LANDMARKS, DETECTIONS, FACES, SEGMENTATION, CLASSIFICATION)
+ALL = (POSES, LANDMARKS, DETECTIONS, FACES, MASKED, SEGMENTATION, CLASSIFICATION)
 
 
 def test_what_results_look_like_on_a_screen() -> None:
@@ -43,6 +52,7 @@ def test_what_results_look_like_on_a_screen() -> None:
         "Landmarks(1 face, 2 landmarks, best score 0.90)",
         "Detections(1 dog, 1 person, best score 0.90)",
         "Detections(1 object, best score 0.90)",
+        "Detections(1 bear, 1 dog, with masks, best score 0.90)",
         "Segmentation(4x3 pixels, person 50%, background 42%, rabbit 8%)",
         "Classification(dog 0.700, pig 0.200)",
     ]
@@ -187,7 +197,7 @@ def test_categories_that_would_drop_everything_are_refused() -> None:
         SEGMENTATION.to_coco(42, {"Person": 1})
 
 
-def test_segmentations_as_coco_results(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segmentations_as_coco_results() -> None:
     library = pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval")
     (person,) = SEGMENTATION.to_coco(42)  # COCO knows no rabbits
     assert (person["image_id"], person["category_id"], person["bbox"]) == (42, 1, [1, 0, 3, 2])
@@ -203,9 +213,55 @@ def test_segmentations_as_coco_results(monkeypatch: pytest.MonkeyPatch) -> None:
         ],
     }
     assert run_coco(truth, both, "segm", [1, 10, 100])[0] == pytest.approx(1)
-    monkeypatch.setitem(__import__("sys").modules, "faster_coco_eval.core", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edgehr\[eval\]'"):
-        SEGMENTATION.to_coco(42)
+
+
+def random_masks(count: int, height: int, width: int) -> np.ndarray:
+    rng = np.random.default_rng(count)
+    masks = rng.random((count, height, width)) < rng.choice([0, 0.03, 0.5, 0.97, 1], (count, 1, 1))
+    masks[::3, :, : width // 2] = False  # most lie in a part of the picture
+    masks[1::5] = np.cumsum(masks[1::5], axis=1) > 1  # long runs
+    return masks
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (23, 37), (64, 64)])
+def test_masks_are_encoded_as_by_coco_itself(size: tuple[int, int]) -> None:
+    library = pytest.importorskip("faster_coco_eval", reason="needs faster-coco-eval").mask
+    masks = random_masks(30, *size)
+    packed = Masks.of(masks)
+    for number, mask in enumerate(masks):
+        np.testing.assert_array_equal(packed.full(number), mask)
+        wanted = library.encode(np.asfortranarray(mask, np.uint8))
+        runs = packed.runs(number)
+        assert compressed_runs(runs) == wanted["counts"].decode()
+        inside = np.arange(len(runs)) % 2 == 1
+        np.testing.assert_array_equal(np.repeat(inside, runs).reshape(size[::-1]).T, mask)
+        assert encoded_mask(mask) == (
+            {"size": list(size), "counts": wanted["counts"].decode()},
+            list(library.toBbox(wanted)),
+        )
+    assert packed.areas.tolist() == masks.sum(axis=(1, 2)).tolist()
+    for one, two in np.random.default_rng(0).integers(0, len(masks), (60, 2)).tolist():
+        union = np.count_nonzero(masks[one] | masks[two])
+        wanted = np.count_nonzero(masks[one] & masks[two]) / union if union else 1
+        assert packed.overlap(one, packed, two) == pytest.approx(wanted)
+
+
+def test_masks_of_detections() -> None:
+    (first, second) = MASKED.to_dict()["objects"]
+    assert first["rle"] == {"size": [3, 4], "counts": [3, 2, 1, 2, 1, 2, 1]}
+    assert second["rle"]["counts"] == [11, 1]
+    assert "rle" not in MASKED.to_dict(masks=False)["objects"][0]
+    assert [row["pixels"] for row in MASKED.to_rows()] == [6, 1]
+    assert MASKED[::-1].to_rows()[0] == MASKED.to_rows()[1]
+    assert [entry["segmentation"]["size"] for entry in MASKED.to_coco(42)] == [[3, 4]] * 2
+    (dog,) = MASKED.to_coco(42, {"dog": 7})
+    assert (dog["category_id"], dog["segmentation"]) == (7, MASKED.to_coco(42)[1]["segmentation"])
+    json.dumps([MASKED.to_dict(), MASKED.to_coco(42)], allow_nan=False)
+    assert MASKED[:0].to_coco(42) == MASKED[:0].to_rows() == MASKED[:0].to_dict()["objects"] == []
+    empty = replace(MASKED, masks=Masks.of(np.zeros((2, 3, 4), np.bool_)))
+    assert [each["rle"]["counts"] for each in empty.to_dict()["objects"]] == [[12], [12]]
+    with pytest.raises(TensorError, match="detections of 1 objects need as many masks, got 2"):
+        replace(DETECTIONS[:1], masks=MASKED.masks)
 
 
 def test_without_supervision_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,9 +309,15 @@ def test_detections_in_supervision(sv: Any) -> None:
     assert found.class_id.tolist() == [2, 0]
     assert found[found.confidence > 0.6]["class_name"].tolist() == ["dog"]
     assert FACES.to_supervision().data["points"].shape == (1, 2, 2)
-    for nothing in (DETECTIONS[:0], Detections.none()):
+    masked = MASKED.to_supervision()
+    np.testing.assert_array_equal(masked.mask, [MAP == 1, MAP == 3])
+    assert masked[1].area.tolist() == [1]
+    for nothing in (DETECTIONS[:0], MASKED[:0], Detections.none()):
         assert len(nothing.to_supervision()) == 0
         sv.BoxAnnotator().annotate(np.zeros((80, 60, 3), np.uint8), nothing.to_supervision())
+    for some in (MASKED, MASKED[:0]):
+        drawn = sv.MaskAnnotator().annotate(np.zeros((3, 4, 3), np.uint8), some.to_supervision())
+        assert drawn.any() == bool(len(some))
 
 
 def test_segmentations_in_supervision(sv: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import TensorError
-from edgehr.tasks.coco import category_ids, corner_and_size
+from edgehr.tasks.coco import category_ids, compressed_runs, corner_and_size
 from edgehr.tasks.detection.masks import Masks
 from edgehr.tasks.result import TaskResult, best_score, supervision_library
 
@@ -73,7 +73,8 @@ class Detections(TaskResult):
     def __repr__(self) -> str:
         counts = Counter(self.names).most_common()
         found = [f"{count} {name}" for name, count in counts] or [f"{len(self)} object{'s' * (len(self) != 1)}"]
-        return self._described(*found, *best_score(self.scores))
+        masks = [] if self.masks is None else ["with masks"]
+        return self._described(*found, *masks, *best_score(self.scores))
 
     @property
     def names(self) -> list[str]:
@@ -97,15 +98,20 @@ class Detections(TaskResult):
 
     def with_area(self) -> Detections:
         """Return the objects whose boxes have an area; those of boxes that are no numbers have none."""
-        return self[(self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)]
+        whole: NDArray[np.bool_] = np.asarray((self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1))
+        return self[whole]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, masks: bool = True) -> dict[str, Any]:
         """Convert to plain JSON types, rounded.
+
+        Args:
+            masks: Add the mask of each object, where the detector draws such, as ``rle``: ``{"size": [height, width],
+                "counts": [...]}``, COCO's lengths of runs of pixels outside and inside of it in turn, column by column.
 
         Returns:
             ``objects``, each with ``box`` (x1, y1, x2, y2), ``score``, ``class_id``, ``name`` where classes have one,
-            and ``points`` (x, y each) where the detector finds such; before them, where they are known, ``frame`` and
-            ``time_s`` (seconds).
+            ``points`` (x, y each) where the detector finds such, and ``rle``; before them, where they are known,
+            ``frame`` and ``time_s`` (seconds).
         """
         columns = {
             "box": self.boxes.astype(float).round(2).tolist(),
@@ -113,6 +119,7 @@ class Detections(TaskResult):
             "class_id": self.class_ids.tolist(),
             **({"name": self.names} if self.classes else {}),
             **({"points": self.points.astype(float).round(2).tolist()} if self.points.shape[1] else {}),
+            **({"rle": self._rle(lambda runs: runs.tolist())} if masks and self.masks is not None else {}),
         }
         objects = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return {**self._when(), "objects": objects}
@@ -122,18 +129,19 @@ class Detections(TaskResult):
 
         Returns:
             Rows of ``frame`` and ``time_s`` (seconds; both only where they are known), ``class_id``, ``name`` (where
-            classes have one), ``score``, ``x1``, ``y1``, ``x2``, ``y2`` (image pixels) and, of each point that the
-            detector finds, ``point0_x``, ``point0_y`` and so on.
+            classes have one), ``score``, ``x1``, ``y1``, ``x2``, ``y2`` (image pixels), ``pixels`` (of the mask, where
+            the detector draws such) and, of each point that the detector finds, ``point0_x``, ``point0_y`` and so on.
         """
         rows = []
-        for found in self.to_dict()["objects"]:
+        pixels = [{}] * len(self) if self.masks is None else [{"pixels": area} for area in self.masks.areas.tolist()]
+        for found, area in zip(self.to_dict(masks=False)["objects"], pixels, strict=True):
             corners = dict(zip(("x1", "y1", "x2", "y2"), found.pop("box"), strict=True))
             points = [
                 (f"point{number}_{axis}", value)
                 for number, point in enumerate(found.pop("points", []))
                 for axis, value in zip("xy", point, strict=True)
             ]
-            rows.append({**self._when(), **found, **corners, **dict(points)})
+            rows.append({**self._when(), **found, **corners, **area, **dict(points)})
         return rows
 
     def to_coco(self, image_id: int, categories: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
@@ -145,21 +153,27 @@ class Detections(TaskResult):
                 Classes without one are left out.
 
         Returns:
-            Entries of ``image_id``, ``category_id``, ``bbox`` (x, y, width, height; image pixels) and ``score``.
+            Entries of ``image_id``, ``category_id``, ``bbox`` (x, y, width, height; image pixels), ``score`` and, where
+            the detector draws masks, ``segmentation`` (compressed run-length encoding).
 
         Raises:
             EdgehrError: The classes have no names, or none has a category.
         """
         ids = category_ids(self.classes, categories)
-        columns = zip(self.class_ids.tolist(), corner_and_size(self.boxes).tolist(), self.scores.tolist(), strict=True)
-        return [
-            {"image_id": image_id, "category_id": ids[number], "bbox": box, "score": score}
-            for number, box, score in columns
-            if number in ids
-        ]
+        known = self[np.isin(self.class_ids, list(ids))]
+        columns = {
+            "category_id": [ids[number] for number in known.class_ids.tolist()],
+            "bbox": corner_and_size(known.boxes).tolist(),
+            "score": known.scores.tolist(),
+            **({} if known.masks is None else {"segmentation": known._rle(compressed_runs)}),
+        }
+        rows = zip(*columns.values(), strict=True)
+        return [{"image_id": image_id, **dict(zip(columns, row, strict=True))} for row in rows]
 
     def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with ``class_name`` and ``points`` in ``data`` where there are such.
+
+        Masks become an array of N full pictures there.
 
         Raises:
             MissingDependencyError: supervision is not installed.
@@ -167,9 +181,20 @@ class Detections(TaskResult):
         library = supervision_library()
         named = {"class_name": np.array(self.names, np.str_)} if self.classes else {}
         points = {"points": self.points} if self.points.shape[1] else {}
+        masks = None
+        if self.masks is not None:
+            masks = np.zeros((len(self), *self.masks.size), np.bool_)
+            for number, mask in enumerate(masks):
+                mask[...] = self.masks.full(number)
         return library.Detections(
-            xyxy=self.boxes, confidence=self.scores, class_id=self.class_ids, data={**named, **points}
+            xyxy=self.boxes, mask=masks, confidence=self.scores, class_id=self.class_ids, data={**named, **points}
         )
+
+    def _rle(self, write: Callable[[NDArray[np.int64]], Any]) -> list[dict[str, Any]]:
+        """Give the masks as COCO has them."""
+        assert self.masks is not None  # noqa: S101 - of results with masks alone
+        runs = map(self.masks.runs, range(len(self)))
+        return [{"size": list(self.masks.size), "counts": write(each)} for each in runs]
 
     @classmethod
     def none(cls) -> Detections:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.tasks.coco import mask_runs
+
 Floats = NDArray[np.float32]
 THRESHOLD = 0.5
 
@@ -27,6 +29,18 @@ class Masks:
     windows: NDArray[np.int64]
     bits: tuple[NDArray[np.uint8], ...]
 
+    @classmethod
+    def of(cls, masks: NDArray[np.bool_]) -> Masks:
+        """Pack masks (N, H, W) bool of the size of the picture."""
+        windows = np.zeros((len(masks), 4), np.int64)
+        for window, mask in zip(windows, masks, strict=True):
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            if len(rows):
+                window[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        parts = zip(masks, windows.tolist(), strict=True)
+        bits = (np.packbits(mask[top:bottom, left:right], axis=1) for mask, (left, top, right, bottom) in parts)
+        return cls((masks.shape[1], masks.shape[2]), windows, tuple(bits))
+
     def __len__(self) -> int:
         return len(self.bits)
 
@@ -41,6 +55,27 @@ class Masks:
         mask = np.zeros(self.size, bool)
         mask[top:bottom, left:right] = self.part(number)
         return mask
+
+    def runs(self, number: int) -> NDArray[np.int64]:
+        """Give the lengths of a mask's runs in the picture; see `edgehr.tasks.coco.mask_runs`."""
+        left, top = self.windows[number, :2].tolist()
+        return mask_runs(self.part(number), (left, top), self.size)
+
+    def overlap(self, number: int, others: Masks, other: int) -> float:
+        """Compute the intersection over union of a mask and one of others in the same picture, 0 to 1.
+
+        Two empty masks are alike, 1.
+        """
+        one, two = self.part(number), others.part(other)
+        low = np.maximum(self.windows[number, :2], others.windows[other, :2])
+        high = np.minimum(self.windows[number, 2:], others.windows[other, 2:])
+        shared = 0
+        if (high > low).all():
+            (left, top), (right, bottom) = low - self.windows[number, :2], high - self.windows[number, :2]
+            (x1, y1), (x2, y2) = low - others.windows[other, :2], high - others.windows[other, :2]
+            shared = int(np.count_nonzero(one[top:bottom, left:right] & two[y1:y2, x1:x2]))
+        union = int(one.sum()) + int(two.sum()) - shared
+        return shared / union if union else 1.0
 
     @property
     def areas(self) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, TensorError
-from edgehr.tasks.coco import category_ids, encoded_mask
+from edgehr.tasks.coco import category_ids, encoded_mask, mask_runs
 from edgehr.tasks.result import TaskResult, supervision_library
 from edgehr.tasks.segmentation.spec import BACKGROUND, class_id
 
@@ -155,7 +155,7 @@ class Segmentation(TaskResult):
             {
                 "name": name,
                 "area": round(self.areas[name], 6),
-                **({"rle": {"size": size, "counts": _runs(self.mask(name))}} if masks else {}),
+                **({"rle": {"size": size, "counts": mask_runs(self.mask(name)).tolist()}} if masks else {}),
             }
             for name in self.present
         ]
@@ -193,7 +193,6 @@ class Segmentation(TaskResult):
 
         Raises:
             EdgehrError: None of the classes has a category.
-            MissingDependencyError: faster-coco-eval, which encodes masks, is not installed.
         """
         ids = category_ids(self.classes, categories)
         entries = []
@@ -232,11 +231,3 @@ class Segmentation(TaskResult):
 def label_type(classes: int) -> Any:
     """Choose the type of class maps for so many classes."""
     return np.uint8 if classes <= 256 else np.uint16
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[int]:
-    """Encode a mask as the lengths of its runs, column by column; the first is outside of it, perhaps of length 0."""
-    flat = mask.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    lengths: list[int] = np.diff([0, *changes.tolist(), flat.size]).tolist()
-    return [0, *lengths] if flat.size and flat[0] else lengths
