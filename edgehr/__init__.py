@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgehr.card import ModelCard
     from edgehr.converters.by_name import convert
     from edgehr.errors import ArtifactError, CheckpointError, EdgehrError, MissingDependencyError, TensorError
+    from edgehr.live.drawing.detections import draw_detections
     from edgehr.live.drawing.label import draw_label
     from edgehr.live.drawing.landmarks import draw_landmarks
     from edgehr.live.drawing.poses import draw_poses
@@ -74,6 +75,7 @@ _HOMES = {
     "TensorRTRuntime": "edgehr.runtimes.tensorrt.runtime",
     "blur_background": "edgehr.live.drawing.segmentation",
     "convert": "edgehr.converters.by_name",
+    "draw_detections": "edgehr.live.drawing.detections",
     "draw_label": "edgehr.live.drawing.label",
     "draw_landmarks": "edgehr.live.drawing.landmarks",
     "draw_poses": "edgehr.live.drawing.poses",
@@ -119,6 +121,7 @@ __all__ = [
     "__version__",
     "blur_background",
     "convert",
+    "draw_detections",
     "draw_label",
     "draw_landmarks",
     "draw_poses",

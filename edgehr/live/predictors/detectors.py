@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.live.drawing.boxes import draw_boxes
+from edgehr.live.drawing.detections import draw_detections
 from edgehr.live.predictors.base import Predictor, enter_runtime
 from edgehr.runtimes import Runtime
 from edgehr.tasks.detection.detections import Detections
@@ -100,8 +100,8 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
         return self.task.predict(self.runtime, image)
 
     def draw(self, image: NDArray[np.uint8], result: Detections) -> None:
-        """Draw boxes, and points that were found, into an image, in place."""
-        draw_boxes(image, result, self.task.spec.classes)
+        """Draw boxes, and masks and points where the model finds such, into an image, in place."""
+        draw_detections(image, result)
 
 
 class PersonDetector(ObjectDetector):

@@ -10,8 +10,9 @@ import pytest
 
 from edgehr.errors import TensorError
 from edgehr.live.drawing import draw_label, draw_poses
-from edgehr.live.drawing.boxes import draw_boxes
+from edgehr.live.drawing.detections import draw_detections
 from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.detection.masks import Masks
 from edgehr.tasks.image.reading import drawable
 from edgehr.tasks.pose.poses import Poses
 from tests.views import read_only, views
@@ -23,11 +24,14 @@ POSES = Poses(
     np.full((1, 3), 0.9, np.float32),
     np.array([7]),
 )
+MASK = np.zeros((1, 97, 71), np.bool_)
+MASK[:, 20:60, 20:40] = True
+DETECTIONS = Detections(POSES.boxes, np.array([0.7], np.float32), classes=("person",), masks=Masks.of(MASK))
 
 
 def draw(image: Any) -> Any:
     draw_poses(image, POSES)
-    draw_boxes(image, Detections(POSES.boxes, np.array([0.7], np.float32)), ["person"])
+    draw_detections(image, DETECTIONS)
     draw_label(image, ["one  two"])
     return image
 
