@@ -63,11 +63,13 @@ def device_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def make_device(wheel: Path, folder: Path, runtime: str) -> Path:
-    """The same with less work: pip from outside, and nothing compiled that is not imported."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    """The same by uv, in a fraction of the time."""
     python = folder / "bin" / "python"
-    install = ["pip", "--python", str(python), "install", "--quiet", "--no-compile", f"{wheel}[{runtime}]"]
-    subprocess.run([sys.executable, "-m", *install], check=True, capture_output=True)
+    for command in (
+        ["venv", "--quiet", "--python", sys.executable, str(folder)],
+        ["pip", "install", "--quiet", "--python", str(python), f"{wheel}[{runtime}]"],
+    ):
+        subprocess.run([sys.executable, "-m", "uv", *command], check=True, capture_output=True)
     return python
 
 
