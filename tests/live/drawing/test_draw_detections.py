@@ -37,7 +37,7 @@ def test_masks_are_translucent_and_inside_their_outlines() -> None:
     around[68:152, 108:192] = False  # the outline is a line wide
     assert (plain[around] == masked[around]).all()
     assert np.abs(masked[inner[0], 110].astype(int) - COLORS[1]).mean() < 10  # its edge is smooth
-    assert (plain[60, 150] == COLORS[1]).all()
+    assert np.abs(plain[60, 150].astype(int) - COLORS[1]).max() < 10
 
 
 def test_names_stay_inside_the_image_and_scores_stand_alone_without_names() -> None:
