@@ -82,11 +82,16 @@ def run(args: argparse.Namespace) -> None:
         print(f"{label:<12} {value}")
     print(f"{'evaluated':<12} {metrics.counted}\n")
     decimals = metrics.decimals
-    print_table(list(metrics.figures), [[_percent(value, decimals) for value in metrics.figures.values()]])
+    kinds = metrics.kinds
+    rows: list[list[object]] = [
+        [kind, *(_percent(value, decimals) for value in figures.values())] for kind, figures in kinds.items()
+    ]
+    first = 0 if len(kinds) > 1 else 1  # what a single kind is of is known
+    print_table(["", *metrics.figures][first:], [row[first:] for row in rows])
     if metrics.details:
         print()
-        rows: list[list[object]] = [[name, _percent(value, decimals)] for name, value in metrics.details.items()]
-        print_table(["CLASS", next(iter(metrics.figures)).removeprefix("m")], rows)
+        details: list[list[object]] = [[name, _percent(value, decimals)] for name, value in metrics.details.items()]
+        print_table(["CLASS", next(iter(metrics.figures)).removeprefix("m")], details)
 
 
 def _percent(value: float, decimals: int) -> str:

@@ -162,11 +162,13 @@ class BoxAnnotations:
         path: The file.
         data: What COCO's evaluation takes: images, annotations with boxes, and categories.
         class_names: Name of each category, by its number.
+        has_masks: Whether the annotations have checked masks.
     """
 
     path: Path
     data: dict[str, Any]
     class_names: dict[int, str]
+    has_masks: bool = False
 
     @classmethod
     def read(cls, path: Path) -> BoxAnnotations:

@@ -39,6 +39,11 @@ class Metrics(ABC):
         """Give the figures by the names that the field has for them, the one that is quoted first; NaN for none."""
 
     @property
+    def kinds(self) -> dict[str, dict[str, float]]:
+        """Give all figures by what they are of, where there is more than one kind of result: boxes, masks."""
+        return {"": self.figures}
+
+    @property
     @abstractmethod
     def counted(self) -> str:
         """Say in words what was evaluated: ``379 people in 126 images``."""

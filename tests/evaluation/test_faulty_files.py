@@ -14,7 +14,7 @@ import pytest
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.base import Evaluator
-from edgehr.evaluation.boxes import BoxEvaluator
+from edgehr.evaluation.detection.evaluator import DetectionEvaluator
 from edgehr.notices import warn_once
 from edgehr.runtimes import Runtime, load
 from edgehr.zoo import get_card
@@ -267,7 +267,7 @@ def test_held_out_images_of_other_sizes_are_said(two_people: Callable[[Change], 
 
 
 def test_detectors_get_the_same_checks(two_people: Callable[[Change], Path], caplog: pytest.LogCaptureFixture) -> None:
-    evaluator = BoxEvaluator(get_card("yolox-nano-coco-416x416"))
+    evaluator = DetectionEvaluator(get_card("yolox-nano-coco-416x416"))
 
     def objects(change: Change) -> Change:
         def both(data: dict[str, Any]) -> None:

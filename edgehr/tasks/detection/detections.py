@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import TensorError
-from edgehr.tasks.coco import category_ids, compressed_runs, corner_and_size
+from edgehr.tasks.coco import category_ids, corner_and_size
 from edgehr.tasks.detection.masks import Masks
 from edgehr.tasks.result import TaskResult, best_score, supervision_library
 
@@ -119,7 +119,7 @@ class Detections(TaskResult):
             "class_id": self.class_ids.tolist(),
             **({"name": self.names} if self.classes else {}),
             **({"points": self.points.astype(float).round(2).tolist()} if self.points.shape[1] else {}),
-            **({"rle": self._rle(lambda runs: runs.tolist())} if masks and self.masks is not None else {}),
+            **({"rle": self.masks.rle()} if masks and self.masks is not None else {}),
         }
         objects = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return {**self._when(), "objects": objects}
@@ -165,7 +165,7 @@ class Detections(TaskResult):
             "category_id": [ids[number] for number in known.class_ids.tolist()],
             "bbox": corner_and_size(known.boxes).tolist(),
             "score": known.scores.tolist(),
-            **({} if known.masks is None else {"segmentation": known._rle(compressed_runs)}),
+            **({} if known.masks is None else {"segmentation": known.masks.rle(compressed=True)}),
         }
         rows = zip(*columns.values(), strict=True)
         return [{"image_id": image_id, **dict(zip(columns, row, strict=True))} for row in rows]
@@ -189,12 +189,6 @@ class Detections(TaskResult):
         return library.Detections(
             xyxy=self.boxes, mask=masks, confidence=self.scores, class_id=self.class_ids, data={**named, **points}
         )
-
-    def _rle(self, write: Callable[[NDArray[np.int64]], Any]) -> list[dict[str, Any]]:
-        """Give the masks as COCO has them."""
-        assert self.masks is not None  # noqa: S101 - of results with masks alone
-        runs = map(self.masks.runs, range(len(self)))
-        return [{"size": list(self.masks.size), "counts": write(each)} for each in runs]
 
     @classmethod
     def none(cls) -> Detections:

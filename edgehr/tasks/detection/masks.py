@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.tasks.coco import mask_runs
+from edgehr.tasks.coco import compressed_runs, mask_runs
 
 Floats = NDArray[np.float32]
 THRESHOLD = 0.5
@@ -60,6 +60,12 @@ class Masks:
         """Give the lengths of a mask's runs in the picture; see `edgehr.tasks.coco.mask_runs`."""
         left, top = self.windows[number, :2].tolist()
         return mask_runs(self.part(number), (left, top), self.size)
+
+    def rle(self, *, compressed: bool = False) -> list[dict[str, Any]]:
+        """Give each mask as COCO has it: ``{"size": [height, width], "counts": ...}``, a list or, compressed, text."""
+        runs = map(self.runs, range(len(self)))
+        size = list(self.size)
+        return [{"size": size, "counts": compressed_runs(each) if compressed else each.tolist()} for each in runs]
 
     def overlap(self, number: int, others: Masks, other: int) -> float:
         """Compute the intersection over union of a mask and one of others in the same picture, 0 to 1.

@@ -80,7 +80,7 @@ class DetectionTask(Task):
     """
 
     spec_type = DetectionSpec
-    evaluator = "edgehr.evaluation.boxes:BoxEvaluator"
+    evaluator = "edgehr.evaluation.detection.evaluator:DetectionEvaluator"
     predictor = "edgehr.live.predictors.detectors:open_detector"
 
     def __init__(

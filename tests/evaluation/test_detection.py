@@ -13,7 +13,7 @@ import pytest
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
-from edgehr.evaluation.boxes import BoxEvaluator
+from edgehr.evaluation.detection.evaluator import DetectionEvaluator
 from edgehr.runtimes import load
 from edgehr.tasks.detection.detections import Detections
 from edgehr.zoo import DEFAULT_MODEL, get_card
@@ -49,7 +49,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def test_finding_all_and_nothing_else_is_an_ap_of_one(dataset: Path) -> None:
     evaluator = Evaluator.for_card(CARD)
-    assert isinstance(evaluator, BoxEvaluator)
+    assert isinstance(evaluator, DetectionEvaluator)
     read = evaluator.read(dataset)
     assert (len(read), [image.image_id for image in read.images]) == (2, [1, 2])
     right = [found((PERSON, 0.9, [10, 10, 60, 70]), (DOG, 0.8, [100, 20, 250, 140])), found((CAR, 0.9, [0, 0, 9, 9]))]
@@ -66,7 +66,7 @@ def test_finding_all_and_nothing_else_is_an_ap_of_one(dataset: Path) -> None:
 
 
 def test_what_does_not_suit_the_detector_is_said(dataset: Path) -> None:
-    evaluator = BoxEvaluator(CARD)
+    evaluator = DetectionEvaluator(CARD)
     data = json.loads(dataset.read_text())
     with pytest.raises(EdgehrError, match="finds boxes itself"):
         evaluator.read(dataset, detections=dataset)
@@ -88,7 +88,7 @@ def test_what_does_not_suit_the_detector_is_said(dataset: Path) -> None:
 
 
 def test_agreement_is_the_overlap_of_the_nearest_box_of_the_class(dataset: Path) -> None:
-    evaluator = BoxEvaluator(CARD)
+    evaluator = DetectionEvaluator(CARD)
     images = evaluator.read(dataset).images
     first = [found((PERSON, 0.9, [0, 0, 10, 10]), (DOG, 0.5, [50, 50, 70, 70]), (CAR, 0.3, [5, 5, 9, 9])), found()]
     same = evaluator.agreement(images, first, first)
@@ -98,7 +98,10 @@ def test_agreement_is_the_overlap_of_the_nearest_box_of_the_class(dataset: Path)
     moved = [found((PERSON, 0.2, [5, 0, 15, 10]), (PERSON, 0.9, [80, 80, 99, 99])), found()]
     other = evaluator.agreement(images, first, moved, with_metric=False)
     assert other.similarity == pytest.approx((50 / 150 + 0) / 2)
-    assert other.to_dict() == {"iou": pytest.approx(1 / 6), "objects": 2, "ap": None}
+    plain = other.to_dict()
+    assert (plain["iou"], plain["objects"], plain["ap"]) == (pytest.approx(1 / 6), 2, None)
+    assert (plain["matches"]["pairs"], plain["matches"]["missed"], plain["matches"]["added"]) == (0, 2, 1)
+    assert plain["matches"]["least_iou"] is None
     nothing = evaluator.agreement(images, [found(), found()], first)
     assert math.isnan(nothing.similarity)
     assert nothing.to_dict()["iou"] is None
