@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx import helper
 
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
-from edgehr.calib.quantizer.simulation import SimulatedNetwork
+from edgehr.calib.quantizer.simulation import SimulatedNetwork, round_to_integers
 from edgehr.errors import EdgehrError
 from tests.calib.quantizer.small_graph import crops, relative, run_onnx, small_model
 
@@ -72,3 +73,11 @@ def test_two_inputs_are_refused() -> None:
     model.graph.input[1].name = "other"
     with pytest.raises(EdgehrError, match="one input and one output"):
         Graph(model)
+
+
+@pytest.mark.parametrize(("zero_point", "low", "high"), [(0, 0, 255), (93, 0, 255), (-128, -128, 127), (0, -127, 127)])
+@pytest.mark.parametrize("scale", [1.7e-5, 0.0234, 3.3])
+def test_integers_are_those_of_pytorch(scale: float, zero_point: int, low: int, high: int) -> None:
+    values = torch.randn(10_000, generator=torch.Generator().manual_seed(0)) * scale * 100
+    expected = torch.fake_quantize_per_tensor_affine(values, scale, zero_point, low, high)
+    assert torch.equal(round_to_integers(values, scale, zero_point, low, high), expected)
