@@ -50,7 +50,7 @@ class KeptExports:
         from edgehr.converters.onnx import simplify
 
         self._store = store
-        self._places = {"export_onnx": source, "simplify": simplify}
+        self._places = {"export_onnx": source, "export_graph": source, "simplify": simplify}
         self.originals: dict[str, Any] = {name: getattr(place, name) for name, place in self._places.items()}
 
     def take_over(self, patch: Any) -> None:
@@ -66,6 +66,16 @@ class KeptExports:
             return content
 
         return onnx.load_from_string(self._store.content(_key("export", network, *_of(card), batch), make))
+
+    def export_graph(self, network: Any, name: str, *more: Any) -> Any:
+        """The same of a part of a model."""
+        import onnx
+
+        def make() -> bytes:
+            content: bytes = self.originals["export_graph"](network, name, *more).SerializeToString()
+            return content
+
+        return onnx.load_from_string(self._store.content(_key("export", network, name, *more), make))
 
     def simplify(self, model: Any) -> tuple[Any, str]:
         import onnx
