@@ -60,7 +60,6 @@ def convert(
     need_packages(*made.packages, extra=made.extra)
     from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.converters import convert as conversion
-    from edgehr.converters.source import check_source
     from edgehr.models.backbones.layers import check_size
 
     card = model if isinstance(model, ModelCard) else find_card(os.fspath(model))
@@ -69,7 +68,7 @@ def convert(
         card = card.with_size(*size)
     if labels:
         card = with_labels(card)
-    check_source(card, made.name, made.precision, needs_network=made.needs_network, plain=made.plain)
+    made.check_model(card)
     if calibration is not None and not isinstance(calibration, CalibrationSet):
         calibration = CalibrationSet.of(Path(calibration))
     made = replace(made, calibration=calibration or made.calibration)

@@ -17,7 +17,7 @@ from edgehr.card import ModelCard, WeightsInfo
 from edgehr.converters.compare import compare, comparison_batch, describe
 from edgehr.converters.conversion_report import Listener, Progress, Report
 from edgehr.converters.parts import MAIN, graphs_of, part_path, record_inputs
-from edgehr.converters.source import Source, check_source, open_source
+from edgehr.converters.source import Source, open_source
 from edgehr.converters.target import Built, Target, Written, make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, check_writable, sha256_file
@@ -62,7 +62,7 @@ def convert(
     """
     target = make_target(target, **options)
     target.check()
-    check_source(card, target.name, target.precision, needs_network=target.needs_network, plain=target.plain)
+    target.check_model(card)
     path = _artifact_path(card, target, out)
     card = card.with_layout("nchw").with_weights(_weights_info(card, weights))
     return _convert(card, lambda: open_source(card, weights), target, path, images, Progress(listener))

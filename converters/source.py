@@ -209,20 +209,6 @@ class OnnxSource(Source):
             )
 
 
-def check_source(card: ModelCard, target: str, precision: str, *, needs_network: bool, plain: bool = False) -> None:
-    """Raise EdgehrError where a model is published as a graph and what is asked for starts from a network."""
-    if card.architecture not in ONNX_ARCHITECTURES:
-        return
-    if plain:
-        raise EdgehrError(f"{card.name} comes as ONNX and is not rewritten: leave --plain out")
-    if needs_network:
-        raise EdgehrError(f"{card.name} comes as ONNX, without a PyTorch network, which {target} would start from")
-    if precision == "int8":
-        raise EdgehrError(
-            f"{card.name} comes as ONNX, without a PyTorch network, which int8 would start from: use --precision fp16"
-        )
-
-
 def open_source(card: ModelCard, weights: Path) -> Source:
     """Load a checkpoint, of whichever kind the card's architecture comes in.
 

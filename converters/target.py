@@ -162,6 +162,32 @@ class Target(ABC):
                 "keypoint file or a video"
             )
 
+    def check_model(self, card: ModelCard) -> None:
+        """Refuse a model that it cannot make this of, before any work is done.
+
+        Raises:
+            EdgehrError: The model is published as a graph and what is asked for starts from a network, or there is no
+                INT8 for its family.
+        """
+        from edgehr.calib.recipes import recipe_for
+        from edgehr.converters.source import ONNX_ARCHITECTURES
+
+        if card.architecture not in ONNX_ARCHITECTURES:
+            if self.precision == "int8" and self.recipe_kind:
+                recipe_for(card, self.recipe_kind)
+            return
+        if self.plain:
+            raise EdgehrError(f"{card.name} comes as ONNX and is not rewritten: leave --plain out")
+        if self.needs_network:
+            raise EdgehrError(
+                f"{card.name} comes as ONNX, without a PyTorch network, which {self.name} would start from"
+            )
+        if self.precision == "int8":
+            raise EdgehrError(
+                f"{card.name} comes as ONNX, without a PyTorch network, which int8 would start from: use --precision "
+                "fp16"
+            )
+
     def form(self) -> Form:
         """Return the form of a network that is fastest here in float; by default the smallest."""
         from edgehr.models.deploy.forms import Form

@@ -19,7 +19,7 @@ from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.overlap import fingerprint
 from edgehr.live.sources import VIDEO_SUFFIXES
 from edgehr.tasks.image.boxes import areas
-from edgehr.tasks.image.reading import Image, image_files, read_image, read_images, read_reduced
+from edgehr.tasks.image.reading import Image, image_files, image_files_within, read_image, read_images, read_reduced
 
 # Of larger sets so many crops, spread over the set, are compared: looking at each costs a millisecond or two.
 POOL = 1200
@@ -133,14 +133,15 @@ def kind_of(source: Path) -> Literal["annotations", "folder", "video"]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """List the images of a folder; tell what to give instead where it is the folder of a data set."""
+    """List the images of a folder, or else of its subfolders, as data sets have one for each class or city."""
     try:
         return image_files(folder)
     except EdgehrError as error:
-        annotations = next(iter(sorted(folder.glob("*.json"))), None)
-        if not annotations:
-            raise
-        raise EdgehrError(f"{error}; give {annotations} if that is its COCO keypoint file") from None
+        if annotations := next(iter(sorted(folder.glob("*.json"))), None):
+            raise EdgehrError(f"{error}; give {annotations} if that is its COCO keypoint file") from None
+        if any(path.is_dir() for path in folder.iterdir()):
+            return image_files_within(folder)
+        raise
 
 
 def sample_evenly(items: Sequence[T], count: int) -> Sequence[T]:

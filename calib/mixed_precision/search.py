@@ -1,9 +1,9 @@
 """Mixed precision: the blocks that stay in float for INT8 to lose no more accuracy than is allowed.
 
 The sensitivity of each block is measured: it is quantized alone, and the error that it makes in the output is taken on
-crops that nothing is fitted on; what one block costs in AP is too small to tell from chance. Those of most error for
-each multiply-add stay in float, as few as will do. How many that is the whole network tells, quantized anew each time
-as it would be written.
+crops that nothing is fitted on; what one block costs in accuracy is too small to tell from chance. Those of most error
+for each multiply-add stay in float, as few as will do. How many that is the whole network tells, quantized anew each
+time as it would be written.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,10 @@ from edgehr.calib.quantizer.placement import Placement
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.calib.recipes import Recipe
 from edgehr.errors import EdgehrError
+from edgehr.evaluation.base import Terms
 from edgehr.progress import ProgressBar, no_bar
 
-METHOD = 2  # of what is measured here: another number and nothing that was cached before is used
+METHOD = 3  # of what is measured here: another number and nothing that was cached before is used
 MAX_TRIALS = 8  # of whole networks, minutes each
 FINE_ENOUGH = 0.01  # share of the multiply-adds that is not worth another trial
 TOOLS = ("torch", "onnx")
@@ -39,12 +41,14 @@ class MaxDrop:
     """The accuracy that INT8 may lose.
 
     Attributes:
-        ap: AP, of 100, on the calibration set; see `edgehr.calib.mixed_precision.accuracy_loss`.
+        points: Accuracy, of 100, on the calibration set; see `edgehr.calib.mixed_precision.accuracy_loss`.
         bar: Shows progress while blocks are measured.
+        annotations: What is true of the images of the calibration set; see `LossMeter`.
     """
 
-    ap: float
+    points: float
     bar: ProgressBar = no_bar
+    annotations: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,11 @@ class MixedPrecision:
 
     Attributes:
         recipe: The recipe with the blocks that stay in float.
-        max_drop: The drop that was asked for, AP of 100.
+        max_drop: The drop that was asked for, of 100.
+        terms: The field's words for accuracy and similarity.
         evaluated_on: The crops that the drop is measured on, in words.
-        truth: What AP is measured against, in words.
-        float_ap: AP of the float network, 0 to 1.
+        truth: What accuracy is measured against, in words.
+        float_accuracy: Accuracy of the float network, 0 to 1.
         all_int8_loss: Loss with all blocks in INT8.
         loss: Loss of the network that is written.
         float_blocks: The blocks that stay in float, the most harmful for each multiply-add first.
@@ -77,9 +82,10 @@ class MixedPrecision:
 
     recipe: Recipe
     max_drop: float
+    terms: Terms
     evaluated_on: str
     truth: str
-    float_ap: float
+    float_accuracy: float
     all_int8_loss: AccuracyLoss
     loss: AccuracyLoss
     float_blocks: tuple[BlockSensitivity, ...]
@@ -112,8 +118,10 @@ def search_mixed_precision(
 class _Search:
     def __init__(self, model: Any, calibration: Calibration, drop: MaxDrop, notify: Notify | None) -> None:
         self._model, self._calibration, self._drop, self._notify = model, calibration, drop, notify
-        self._graph, self._meter = Graph(model), LossMeter(calibration)
-        self._meter.set_reference(SimulatedNetwork(self._graph).run(self._meter.inputs))
+        self._graph = Graph(model)
+        network = SimulatedNetwork(self._graph)
+        self._meter = LossMeter(calibration, drop.annotations, network.finish)
+        self._meter.set_reference(network.run(self._meter.inputs))
         self._macs = sum(self._graph.multiply_adds(operator) for operator in self._graph.convolutions)
 
     def run(self) -> MixedPrecision:
@@ -126,10 +134,11 @@ class _Search:
         placement = self._placement(recipe)
         return MixedPrecision(
             recipe=recipe,
-            max_drop=self._drop.ap,
+            max_drop=self._drop.points,
+            terms=meter.terms,
             evaluated_on=meter.evaluated_on,
             truth=meter.truth,
-            float_ap=meter.float_ap,
+            float_accuracy=meter.float_accuracy,
             all_int8_loss=all_int8_loss,
             loss=loss,
             float_blocks=tuple(ranked[:count]),
@@ -141,7 +150,7 @@ class _Search:
         )
 
     def _fits(self, loss: AccuracyLoss) -> bool:
-        return 100 * loss.ap <= self._drop.ap
+        return 100 * loss.drop <= self._drop.points
 
     def _rank(self) -> list[BlockSensitivity]:
         """Measure all blocks, and return the most harmful for each multiply-add first."""
@@ -161,7 +170,7 @@ class _Search:
             between = sum(each.block.macs for each in ranked[failing + 1 : fitting])
             if fitting in losses and (len(losses) > MAX_TRIALS or between < FINE_ENOUGH * self._macs):
                 break
-            count = next_count(ranked, losses, failing, fitting, self._drop.ap)
+            count = next_count(ranked, losses, failing, fitting, self._drop.points)
             losses[count] = self._try(ranked[:count])
             if self._fits(losses[count]):
                 fitting = count
@@ -169,8 +178,9 @@ class _Search:
                 failing = count
         if fitting == len(ranked):
             raise EdgehrError(
-                f"{self._calibration.card.name}: no part of it can be in INT8 within {self._drop.ap:g} AP of float32 "
-                f"on {self._meter.evaluated_on}: allow a larger --max-drop, or convert with --precision fp16"
+                f"{self._calibration.card.name}: no part of it can be in INT8 within {self._drop.points:g} points of "
+                f"{self._meter.terms.points} of float32 on {self._meter.evaluated_on}: allow a larger --max-drop, or "
+                "convert with --precision fp16"
             )
         return fitting, losses[fitting]
 
@@ -193,7 +203,7 @@ class _Search:
         names = [name for each in in_float for name in each.block.convolutions]
         # What stays in float by the recipe's own choice stays there, however little of its share the blocks leave.
         own = sorted(self._all_int8.float_weights)
-        return replace(recipe, name=f"{recipe.name}-max-drop-{self._drop.ap:g}", float_convolutions=(*own, *names))
+        return replace(recipe, name=f"{recipe.name}-max-drop-{self._drop.points:g}", float_convolutions=(*own, *names))
 
     @cached_property
     def _all_int8(self) -> Placement:
@@ -209,7 +219,7 @@ class _Search:
 
         def compute() -> Arrays:
             loss = self._meter.measure(network().run(self._meter.inputs))
-            return {"loss": np.array([loss.ap, loss.similarity, loss.error])}
+            return {"loss": np.array([loss.drop, loss.similarity, loss.error])}
 
         return AccuracyLoss(*cached(key, compute, TOOLS)["loss"].tolist())
 
@@ -237,12 +247,12 @@ def next_count(
         losses: What was measured, by number of blocks in float.
         failing: The largest number with which too much is lost.
         fitting: The smallest that does, or that of all blocks.
-        max_drop: The most AP that may be lost, of 100.
+        max_drop: The most accuracy that may be lost, of 100.
     """
     if fitting in losses:
         return (failing + fitting) // 2
     left: NDArray[np.float64] = np.cumsum([each.loss.error for each in ranked][::-1])[::-1]
-    wanted = left[failing] * max_drop / (100 * losses[failing].ap)
+    wanted = left[failing] * max_drop / (100 * losses[failing].drop)
     enough = failing + int((left[failing:] > wanted).sum())
     step: int = 2 ** (len(losses) - 1)
     return min(max(enough, failing + step), fitting - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph, Operator
-from edgehr.calib.quantizer.graph.operators import check_operators, compute, convolve
+from edgehr.calib.quantizer.graph.operators import check_operators, compute, compute_tail, convolve
 from edgehr.calib.quantizer.placement import FLOAT, INT8, MOVING, Placement
 
 # Called with the name of each tensor and its value before it is quantized.
@@ -161,6 +162,12 @@ class SimulatedNetwork:
         parts = [self.forward(torch.from_numpy(images[start : start + BATCH]), watch) for start in starts]
         output: NDArray[np.float32] = torch.cat(parts).numpy()
         return output
+
+    @torch.no_grad()
+    def finish(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Make of outputs (N, K, h, w) what the whole graph returns; see `Graph.tail`."""
+        finished: NDArray[Any] = compute_tail(self.graph, torch.from_numpy(outputs)).numpy()
+        return finished
 
 
 def round_to_integers(value: Tensor, scale: float, zero_point: int, low: int, high: int) -> Tensor:

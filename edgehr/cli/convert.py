@@ -97,7 +97,6 @@ def run(args: argparse.Namespace) -> None:
     kind = TARGETS.get(args.to)
     need_packages(*kind.packages, extra=kind.extra)
     from edgehr.converters.convert import convert
-    from edgehr.converters.source import check_source
     from edgehr.models.backbones.layers import check_size
 
     card = find_card(args.model)
@@ -110,13 +109,13 @@ def run(args: argparse.Namespace) -> None:
         card = with_labels(card)
     _refuse_stray(args)
     target = kind.from_options(args)
-    check_source(card, target.name, target.precision, needs_network=target.needs_network, plain=target.plain)
+    target.check_model(card)
     calibration = open_calibration(args, card) if args.calib else None
     target = replace(target, calibration=calibration)
     target.check()  # what is missing is said now, not after a download
     weights = args.weights or fetch_with_progress(card)
     with Stages(show=not args.json) as stages:
-        drop = None if args.max_drop is None else max_drop(args.max_drop, stages.bar)
+        drop = None if args.max_drop is None else max_drop(args, card, stages.bar)
         report = convert(
             card,
             weights,
@@ -169,13 +168,14 @@ def _print_float_blocks(blocks: FloatBlocks) -> None:
         [
             row["block"],
             row["convolutions"],
-            f"{row['ap_alone']:.2f}",
-            f"{row['oks_alone']:.4f}",
+            f"{row['drop_alone']:.2f}",
+            f"{row['similarity_alone']:.4f}",
             f"{row['error_share']:.1%}",
             f"{row['macs_share']:.1%}",
             f"+{row['bytes'] / 1e3:.1f} kB",
         ]
         for row in blocks.rows
     ]
-    headers = ["BLOCK", "CONVOLUTIONS", "LOSES ALONE: AP", "OKS", "OF ALL ERROR", "MULTIPLY-ADDS", "WEIGHTS"]
+    words = [f"LOSES ALONE: {blocks.result['metric']}", blocks.result["similarity_name"]]
+    headers = ["BLOCK", "CONVOLUTIONS", *words, "OF ALL ERROR", "MULTIPLY-ADDS", "WEIGHTS"]
     print_table(headers, rows)

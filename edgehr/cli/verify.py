@@ -93,6 +93,10 @@ def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:
         is_artifact = find_format(name) is not None
         opened[name], found = open_model(name, card=card, device=args.device if is_artifact else "auto")
         card = card or found
+        if found.task != card.task:
+            raise EdgehrError(
+                f"{card.name} is a model for {card.task}, {found.name} for {found.task}: they cannot be compared"
+            )
     assert card is not None  # noqa: S101 - two models were opened
     return card, [opened[args.a], opened[args.b]]
 

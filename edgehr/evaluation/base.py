@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,6 +98,7 @@ class Terms:
 
     Attributes:
         metric: The figure of accuracy that is quoted, in full.
+        points: What `Metrics.accuracy` is called in short, as the unit of a drop.
         similarity: What the similarity of two models' results is called.
         similarity_meaning: A sentence that says what it is taken of.
         relative_meaning: A sentence that says what the metric is with a first model's results as the truth.
@@ -107,6 +108,7 @@ class Terms:
     """
 
     metric: str = "Accuracy"
+    points: str = "accuracy"
     similarity: str = "similarity"
     similarity_meaning: str = "Similarity of its results with the first's."
     relative_meaning: str = "The same, the truth being the first's results."
@@ -219,15 +221,27 @@ class Evaluator(ABC):
     def of_crops(self, source: Path, images: Path | None, crops: Sequence[ImageSample]) -> Dataset | None:
         """Give what the annotations say of single crops, each of which counts as an image of its own.
 
+        A task that looks at whole images finds these by their files; one that takes boxes has to override it.
+
         Args:
-            source: The annotation file that the crops were taken from.
-            images: The folder of its images; by default where such files have them.
-            crops: A box each.
+            source: The annotations, as for `read`.
+            images: The folder of their images; by default where such files have them.
+            crops: A box each, or none for a whole image.
 
         Returns:
-            None where the annotations do not suit the model, or do not know all crops.
+            What is true of them, in their order; None where the annotations do not suit the model, or do not know all
+            crops.
+
+        Raises:
+            EdgehrError: The annotations cannot be read.
         """
-        return None
+        if self.task.takes_boxes or any(len(crop.boxes) for crop in crops):
+            return None
+        dataset = self.read(source, images)
+        known = {image.path.resolve(): image for image in dataset.images}
+        found = [known.get(crop.path.resolve()) for crop in crops]
+        chosen = [image for image in found if image is not None]
+        return replace(dataset, images=chosen) if len(chosen) == len(crops) else None
 
     @abstractmethod
     def similarities(self, image: ImageSample, first: Any, second: Any) -> NDArray[np.float64]:

@@ -104,6 +104,7 @@ class ClassEvaluator(Evaluator):
 
     terms = Terms(
         metric="Top-1 accuracy",
+        points="top-1",
         similarity="top-1 agreement",
         similarity_meaning="Share of the images that it puts into the same class as the first.",
         relative_meaning="Top-1 accuracy, the truth being the classes of the first.",
@@ -152,7 +153,7 @@ class ClassEvaluator(Evaluator):
 
     def score(self, dataset: Dataset, results: Sequence[Classification]) -> ClassMetrics:
         """Compute top-1 and top-5 accuracy."""
-        return _accuracy(dataset.truth, results)
+        return _accuracy(dataset.truth[[image.image_id for image in dataset.images]], results)
 
     def similarities(self, image: ImageSample, first: Classification, second: Classification) -> NDArray[np.float64]:
         """Tell whether two results are of the same class: 1 or 0."""

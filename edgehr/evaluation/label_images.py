@@ -21,7 +21,6 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import read_json
 from edgehr.opencv import cv2
-from edgehr.tasks.image.reading import IMAGE_SUFFIXES
 from edgehr.tasks.segmentation.spec import LABEL_VALUES, SegmentationSpec, class_id
 
 LABEL_MAP = "label_map.json"
@@ -142,20 +141,6 @@ def label_files(images: Sequence[Path], root: Path, folder: Path) -> list[Path]:
             raise EdgehrError(f"{folder / place}: has no label image for {image} (expected {name}.png)")
         chosen.append(label)
     return chosen
-
-
-def labeled_images(folder: Path) -> list[Path]:
-    """List the images of a folder and its subfolders by name, without hidden ones; raises EdgehrError for none."""
-    if not folder.is_dir():
-        raise EdgehrError(f"{folder}: no such folder of images")
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
-    ]
-    if not found:
-        raise EdgehrError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    return found
 
 
 def _table(classes: Mapping[int, int], ignored: Sequence[int]) -> Labels:

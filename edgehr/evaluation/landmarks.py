@@ -113,6 +113,7 @@ class LandmarksEvaluator(Evaluator):
 
     terms = Terms(
         metric="NME",
+        points="1 - NME",
         similarity="1 - NME",
         similarity_meaning="1 - NME of its landmarks with the first's.",
         relative_meaning="NME, the truth being the first's landmarks.",

@@ -14,10 +14,11 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress, Terms
 from edgehr.evaluation.dataset import Dataset, ImageSample
-from edgehr.evaluation.label_images import LabelMap, label_files, labeled_images
+from edgehr.evaluation.label_images import LabelMap, label_files
 from edgehr.opencv import cv2
 from edgehr.plain_data import without_nan
 from edgehr.runtimes.base import Runtime
+from edgehr.tasks.image.reading import image_files_within
 from edgehr.tasks.segmentation.segmentation import Segmentation
 from edgehr.tasks.segmentation.spec import SegmentationSpec
 from edgehr.tasks.segmentation.task import SegmentationTask
@@ -68,7 +69,8 @@ class SegmentationMetrics(Metrics):
     @property
     def counted(self) -> str:
         """Say how many pixels were evaluated."""
-        return f"{self.pixels / 1e6:.1f} million pixels in {self.images} images"
+        pixels = f"{self.pixels / 1e6:.1f} million" if self.pixels >= 1e6 else f"{self.pixels}"
+        return f"{pixels} pixels in {self.images} images"
 
     @property
     def details(self) -> dict[str, float]:
@@ -146,6 +148,7 @@ class SegmentationEvaluator(Evaluator):
 
     terms = Terms(
         metric="mIoU",
+        points="mIoU",
         similarity="IoU",
         similarity_meaning="Mean IoU of the classes that it or the first finds in an image.",
         relative_meaning="mIoU of all pixels, the truth being the first's classes.",
@@ -178,7 +181,7 @@ class SegmentationEvaluator(Evaluator):
         if not annotations.is_dir():
             raise EdgehrError(f"{annotations}: no such folder of label images")
         root = images or annotations.parent / "images"
-        files = labeled_images(root)[: max_samples or None]
+        files = image_files_within(root)[: max_samples or None]
         labels = label_files(files, root, annotations)
         samples = [ImageSample.with_boxes(number, path, []) for number, path in enumerate(files)]
         truth = _Truth(dict(enumerate(labels)), LabelMap.of(self.task.spec, annotations))

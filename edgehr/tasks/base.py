@@ -144,9 +144,22 @@ class Task(ABC):
         """
         if self.takes_boxes:
             return self.preprocess(image, boxes)[0]
+        return np.concatenate([self.preprocess_part(image, box)[0] for box in boxes])
+
+    def preprocess_part(self, image: Image, box: NDArray[np.float32]) -> tuple[NDArray[np.float32], Any]:
+        """Make a network's input of a part of an image, and what `postprocess` takes with the outputs.
+
+        A task that takes no boxes gets it as a picture of its own.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            box: (4,) xyxy pixels.
+        """
+        if self.takes_boxes:
+            return self.preprocess(image, box[None])
         height, width = image.shape[:2]
-        corners = np.clip(boxes, 0, [width, height, width, height]).astype(int)
-        return np.concatenate([self.preprocess(image[y1:y2, x1:x2])[0] for x1, y1, x2, y2 in corners])
+        x1, y1, x2, y2 = np.clip(box, 0, [width, height, width, height]).astype(int)
+        return self.preprocess(image[y1:y2, x1:x2])
 
     def compare(self, outputs: Outputs, others: Outputs) -> OutputDifference:
         """Measure how far what a second model returned for the same inputs is from what the first did.

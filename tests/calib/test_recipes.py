@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgehr.calib.recipes import KernelRecipe, QDQRecipe, recipe_for
-from edgehr.converters.target import TARGETS
+from edgehr.converters.target import TARGETS, make_target
 from edgehr.errors import EdgehrError
 from edgehr.zoo import get_card
 
@@ -85,3 +85,10 @@ def test_what_has_no_recipe_is_refused() -> None:
         recipe_for(get_card("yolox-nano-coco-416x416"), "unsigned")
     with pytest.raises(EdgehrError, match="no INT8 recipe of kind 'coreml'"):
         recipe_for(get_card(GATED), "coreml")
+
+
+def test_int8_without_a_recipe_is_refused_before_the_work() -> None:
+    target = make_target("openvino", precision="int8")
+    with pytest.raises(EdgehrError, match=r"fcos-hrnetv2p-w18-1x-coco-800x1344: int8 is for networks of"):
+        target.check_model(get_card("fcos-hrnetv2p-w18-1x-coco-800x1344"))
+    target.check_model(get_card("hrnetv2-w18-wflw-256x256"))

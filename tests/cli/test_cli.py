@@ -102,6 +102,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["demo", "--model", "absent"], "absent: no such model file"),
         (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--device", "GPU"], "runs in PyTorch"),
         (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--threads", "-1"], "threads must be"),
+        (["eval", DEFAULT_DETECTOR, "--annotations", "a"], "comes as ONNX and does not run in PyTorch"),
         (["convert", DEFAULT_MODEL, "--to", "onnx", "--images", "nowhere"], "no such image or folder"),
         (["convert", DEFAULT_MODEL, "--to", "tensorrt", "--trt", "tensorrt"], "tensorrt is not usable"),
         (["demo", "--source", "x" * 300 + ".jpg"], "File name too long"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgehr.cli.main import main
+from tests.small_classifier import color_card, save_classifier
 from tests.small_segmenter import save_segmenter
 
 
@@ -86,3 +87,10 @@ def test_what_cannot_be_is_one_line(
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
+
+
+def test_models_of_two_tasks_are_not_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_classifier(folder / "classifier.onnx", color_card(64))
+    assert main(["verify", "segmenter.onnx", "classifier.onnx"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.endswith("is a model for segmentation, colors-64x64 for classification: they cannot be compared")

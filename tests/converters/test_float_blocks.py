@@ -10,6 +10,7 @@ from edgehr.calib.mixed_precision.blocks import Block
 from edgehr.calib.mixed_precision.search import BlockSensitivity, MixedPrecision
 from edgehr.calib.recipes import QDQRecipe
 from edgehr.converters.float_blocks import FloatBlocks
+from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
 
 HARMFUL = BlockSensitivity(Block("stem", ("first", "second"), 50, 200), AccuracyLoss(0.006, 0.02, 0.003))
 HARMLESS = BlockSensitivity(Block("head_layer.projects.0", ("third",), 930, 100), AccuracyLoss(-0.001, 0.001, 0.001))
@@ -18,7 +19,8 @@ CHOICE = MixedPrecision(
     max_drop=0.5,
     evaluated_on="150 calibration crops that nothing is fitted on",
     truth="their annotations",
-    float_ap=0.54,
+    terms=KeypointEvaluator.terms,
+    float_accuracy=0.54,
     all_int8_loss=AccuracyLoss(0.0111, 0.035, 0.012),
     loss=AccuracyLoss(0.0045, 0.03, 0.008),
     float_blocks=(HARMFUL,),
@@ -32,13 +34,13 @@ CHOICE = MixedPrecision(
 
 def test_what_stays_in_float_why_and_what_it_costs() -> None:
     kept = FloatBlocks.of(CHOICE)
-    assert kept.summary == "1 block of 2: INT8 loses 0.45 AP, 1.11 with all in INT8"
+    assert kept.summary == "1 block of 2: INT8 loses 0.45 points of AP, 1.11 with all in INT8"
     (row,) = kept.rows
     assert row == {
         "block": "stem",
         "convolutions": 2,
-        "ap_alone": 0.6,
-        "oks_alone": 0.02,
+        "drop_alone": 0.6,
+        "similarity_alone": 0.02,
         "error_share": 0.75,
         "macs_share": 0.05,
         "bytes": 600,
@@ -62,12 +64,12 @@ def test_little_left_in_int8_is_said() -> None:
 
 
 def test_a_float_network_that_finds_nobody_right_is_said() -> None:
-    assert FloatBlocks.of(replace(CHOICE, float_ap=0.02)).notes[-1].endswith("a drop of its AP says little")
+    assert FloatBlocks.of(replace(CHOICE, float_accuracy=0.02)).notes[-1].endswith("a drop of its AP says little")
 
 
 def test_nothing_kept_is_said() -> None:
-    loss = replace(CHOICE.all_int8_loss, ap=0.003)
+    loss = replace(CHOICE.all_int8_loss, drop=0.003)
     kept = FloatBlocks.of(replace(CHOICE, loss=loss, float_blocks=(), int8_blocks=()))
-    assert kept.summary == "nothing more: INT8 loses 0.30 AP, at most 0.5 is allowed"
+    assert kept.summary == "nothing more: INT8 loses 0.30 points of AP, at most 0.5 is allowed"
     assert kept.rows == []
     assert len(kept.notes) == 1

@@ -187,7 +187,7 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     assert report.float_blocks is not None
     assert report.float_blocks.rows
     assert report.float_blocks.result["drop"] <= most
-    assert report.float_blocks.result["oks"] > everything.result["oks"]
+    assert report.float_blocks.result["similarity"] > everything.result["similarity"]
     assert json.loads(json.dumps(report.to_dict()))["float_blocks"]["blocks"] == report.float_blocks.rows
     coverage = format_of(tmp_path / "kept.onnx").coverage(tmp_path / "kept.onnx")
     assert coverage is not None

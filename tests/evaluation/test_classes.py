@@ -16,6 +16,7 @@ from edgehr.cli.main import main
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.classes import ClassEvaluator
+from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.runtimes import load
 from edgehr.tasks.classification.classification import Classification
 from edgehr.zoo import DEFAULT_MODEL, get_card
@@ -50,6 +51,12 @@ def labels(folder: Path, text: str, name: str = "labels.txt", encoding: str = "u
     return path
 
 
+def known(classes: Any) -> Dataset:
+    """Images of these classes."""
+    images = [ImageSample.with_boxes(number, Path(f"{number}.png"), []) for number in range(len(classes))]
+    return Dataset(images, classes, "made")
+
+
 def test_top_1_and_top_5_are_what_a_count_gives() -> None:
     """Against a plain count, with equal probabilities as low precision gives them."""
     rng = np.random.default_rng(0)
@@ -60,12 +67,11 @@ def test_top_1_and_top_5_are_what_a_count_gives() -> None:
         order = sorted(range(12), key=lambda place: (-row[place], place))
         first += order[0] == number
         fifth += number in order[:5]
-    dataset = type("Known", (), {"truth": truth})
-    metrics = ClassEvaluator(CARD).score(dataset, among(*scores.tolist()))  # type: ignore[arg-type]
+    metrics = ClassEvaluator(CARD).score(known(truth), among(*scores.tolist()))
     assert (metrics.top1, metrics.top5) == (first / 200, fifth / 200)
     assert metrics.figures == {"top-1": metrics.headline, "top-5": fifth / 200}
     assert metrics.counted == "200 images of 12 classes"
-    flat_output = ClassEvaluator(CARD).score(type("Known", (), {"truth": np.array([3])}), among([0.25] * 4))  # type: ignore[arg-type]
+    flat_output = ClassEvaluator(CARD).score(known(np.array([3])), among([0.25] * 4))
     assert flat_output.top1 == 0  # a model that cannot tell classes apart is not right
     assert flat_output.to_dict() == {"top1": 0, "top5": None, "images": 1, "classes": 1}
 

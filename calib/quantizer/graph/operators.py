@@ -61,6 +61,20 @@ def padded(operator: Operator, data: Tensor) -> tuple[Tensor, tuple[int, int]]:
     return F.pad(data, (left, right, top, bottom)), (0, 0)
 
 
+def compute_tail(graph: Graph, output: Tensor) -> Tensor:
+    """Make of a graph's output what its tail makes of it: numbers of classes, (N, H, W); without a tail, return it."""
+    values = {graph.output: output}
+    for operator in graph.tail:
+        data = values[operator.inputs[0]]
+        if operator.kind == "ArgMax":
+            keep = bool(operator.attributes.get("keepdims", 1))
+            data = data.argmax(operator.attributes.get("axis", 0), keepdim=keep)
+        elif operator.kind != "Cast":
+            (data,) = compute(graph, operator, values)
+        values[operator.outputs[0]] = data
+    return values[graph.result]
+
+
 def padding_of(operator: Operator) -> tuple[int, int, int, int]:
     """Return the rows and columns of zeros above, left, below and right."""
     top, left, bottom, right = operator.attributes.get("pads", [0, 0, 0, 0])

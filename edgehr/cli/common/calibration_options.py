@@ -34,8 +34,16 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--max-drop",
-        metavar="AP",
-        help="keep the most harmful blocks in float until INT8 loses at most this on calibration crops (0.5 of 100)",
+        metavar="POINTS",
+        help="keep the most harmful blocks in float until INT8 loses at most this on calibration crops: points of AP, "
+        "top-1, mIoU or NME, of 100 (0.5)",
+    )
+    group.add_argument(
+        "--calib-annotations",
+        type=Path,
+        metavar="PATH",
+        help="what is true of the images of the --calib folder, as for `eval`: --max-drop counts against it "
+        "(default: the float model's own results)",
     )
 
 
@@ -49,11 +57,15 @@ def check_calibration_options(args: argparse.Namespace) -> None:
             raise EdgehrError("with --int8-io everything is INT8: --max-drop does not go with it")
     if args.calib and args.precision != "int8":
         raise EdgehrError("--calib goes with --precision int8")
-    for name in ("calib_images", "calib_detector", "calib_crops", "held_out"):
+    if args.calib_annotations and args.max_drop is None:
+        raise EdgehrError("--calib-annotations goes with --max-drop")
+    for name in ("calib_annotations", "calib_images", "calib_detector", "calib_crops", "held_out"):
         if getattr(args, name) is not None and not args.calib:
             raise EdgehrError(f"--{name.replace('_', '-')} goes with --calib")
     if args.calib_images and args.calib.suffix.lower() != ".json":
         raise EdgehrError("--calib-images goes with --calib ANNOTATIONS.json")
+    if args.calib_annotations and not args.calib.is_dir():
+        raise EdgehrError("--calib-annotations goes with a folder of images as --calib")
 
 
 def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSet:
@@ -82,31 +94,34 @@ def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSe
 
 
 def parse_drop(text: str) -> float:
-    """Parse `--max-drop`: AP of 100."""
+    """Parse `--max-drop`: points, of 100."""
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
     if not 0 <= value < 100:
-        raise EdgehrError(f"--max-drop is in AP of 100, from 0 to 100, 0.5 for example, got {text!r}")
+        raise EdgehrError(f"--max-drop is in points of the accuracy, from 0 to 100, 0.5 for example, got {text!r}")
     return value
 
 
-def max_drop(given: str, bar: ProgressBar) -> MaxDrop:
+def max_drop(args: argparse.Namespace, card: ModelCard, bar: ProgressBar) -> MaxDrop:
     """Make the limit of what INT8 may lose.
 
     Args:
-        given: `--max-drop` as it was given.
+        args: With the options above, `max_drop` among them.
+        card: The model.
         bar: Shows progress.
 
     Raises:
-        EdgehrError: It is no drop, or what measures it is not installed.
+        EdgehrError: It is no drop, the accuracy of the model cannot be measured, or what measures it is not installed.
     """
     from edgehr.calib.mixed_precision.search import MaxDrop
-    from edgehr.dependencies import need_packages
+    from edgehr.evaluation.base import Evaluator
 
-    need_packages("faster_coco_eval", extra="eval")
-    return MaxDrop(parse_drop(given), bar)
+    evaluator = Evaluator.for_card(card)
+    evaluator.check_comparable(card)
+    evaluator.check_installed()
+    return MaxDrop(parse_drop(args.max_drop), bar, args.calib_annotations)
 
 
 def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Finder | None:

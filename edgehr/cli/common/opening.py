@@ -53,6 +53,7 @@ def open_model(
         return open_artifact(name, device, threads, precision)
     need_torch()
     from edgehr.cli.fetch import fetch_with_progress
+    from edgehr.converters.source import ONNX_ARCHITECTURES
     from edgehr.models.runtime import TorchRuntime
     from edgehr.zoo import find_card
 
@@ -65,4 +66,9 @@ def open_model(
             raise EdgehrError(f"{name}: say which model this checkpoint is of with --checkpoint-of NAME")
         return TorchRuntime(card, Path(name), threads), card
     card = find_card(name)
+    if card.architecture in ONNX_ARCHITECTURES:
+        raise EdgehrError(
+            f"{card.name} comes as ONNX and does not run in PyTorch: name the file that `edgehr convert {name} --to "
+            "onnx` writes"
+        )
     return TorchRuntime(card, weights or fetch_with_progress(card), threads), card

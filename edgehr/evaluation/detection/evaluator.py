@@ -34,6 +34,7 @@ class DetectionEvaluator(Evaluator):
 
     terms = Terms(
         metric="COCO box AP",
+        points="AP",
         similarity="IoU",
         similarity_meaning=f"IoU of its nearest box with each object that the first scores {THRESHOLD:g} or higher.",
         relative_meaning=f"COCO AP, the truth being the objects that the first scores {THRESHOLD:g} or higher.",

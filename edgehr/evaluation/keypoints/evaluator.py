@@ -34,6 +34,7 @@ class KeypointEvaluator(Evaluator):
 
     terms = Terms(
         metric="COCO keypoint AP",
+        points="AP",
         similarity="OKS",
         similarity_meaning=f"OKS of its keypoints with the first's, those of {_SCORED}.",
         relative_meaning=f"COCO AP, the truth being the first's keypoints of {_SCORED}.",

@@ -99,6 +99,20 @@ def image_files(path: Path, tell: Callable[[str], None] = warn) -> list[Path]:
     return found
 
 
+def image_files_within(folder: Path) -> list[Path]:
+    """List the images of a folder and its subfolders by name, without hidden ones; raises EdgehrError for none."""
+    if not folder.is_dir():
+        raise EdgehrError(f"{folder}: no such folder of images")
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]
+    if not found:
+        raise EdgehrError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
+    return found
+
+
 def read_images(
     files: Sequence[Path], read: Callable[[Path], T], tell: Callable[[str], None] = warn
 ) -> Iterator[tuple[Path, T]]:

@@ -138,7 +138,7 @@ class TopDownTask(Task, Generic[R]):
         if heatmaps.shape[:2] != expected:
             raise TensorError(
                 f"{self.card.outputs[0].name} must hold {expected[0]} items of {expected[1]} maps "
-                f"({self.card.layout}), got {raw.shape}"
+                f"({self.card.layout}), got {raw.shape}: do the card's {self.spec.points} fit the model?"
             )
         if len(heatmaps):
             keypoints, scores = decode(heatmaps, self.spec.decoding)

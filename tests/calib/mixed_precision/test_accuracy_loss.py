@@ -78,10 +78,10 @@ def test_without_annotations_the_float_network_is_the_truth(pictures: Path, netw
     meter.set_reference(maps)
     assert meter.truth == "the float network's own results"
     same = meter.measure(maps)
-    assert (same.ap, same.similarity, same.error) == pytest.approx((0, 0, 0))
+    assert (same.drop, same.similarity, same.error) == pytest.approx((0, 0, 0))
     noisy = meter.measure(maps + np.random.default_rng(0).normal(0, maps.std(), maps.shape).astype(np.float32))
     assert noisy.error == pytest.approx(maps.var() / np.square(maps).mean(), rel=0.05)
-    assert noisy.ap > 0.1
+    assert noisy.drop > 0.1
     assert noisy.similarity > 0.1
 
 
@@ -91,14 +91,14 @@ def test_with_annotations_they_are(pictures: Path, network: SimulatedNetwork, tm
     maps = network.run(meter.inputs)
     meter.set_reference(maps)
     assert meter.truth == "their annotations"
-    assert meter.float_ap == pytest.approx(1)
-    assert meter.measure(maps).ap == 0
-    assert meter.measure(maps[:, ::-1].copy()).ap > 0.5  # every keypoint where another one is
+    assert meter.float_accuracy == pytest.approx(1)
+    assert meter.measure(maps).drop == 0
+    assert meter.measure(maps[:, ::-1].copy()).drop > 0.5  # every keypoint where another one is
 
     worse = LossMeter(calibrated(CalibrationSet.of(annotated(pictures, network, file, shift=12), images=pictures)))
     worse.set_reference(maps)
-    assert worse.float_ap < 0.9
-    assert worse.measure(maps).ap == 0  # the same people are found as badly as in float
+    assert worse.float_accuracy < 0.9
+    assert worse.measure(maps).drop == 0  # the same people are found as badly as in float
     assert worse.key != meter.key
 
 

@@ -54,17 +54,17 @@ def test_a_drop_that_fits_leaves_everything_in_int8(by: Calibration, alone: list
     assert found.recipe == by.recipe
     assert (found.float_blocks, found.int8_blocks, alone) == ((), (), [])
     assert found.all_int8_loss == found.loss
-    assert found.all_int8_loss.ap > 0.01  # the search below has something to do
+    assert found.all_int8_loss.drop > 0.01  # the search below has something to do
     assert found.all_int8_bytes == found.weight_bytes
 
 
 def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibration, alone: list[str]) -> None:
     whole = search_mixed_precision(small_pose(), by, MaxDrop(99)).all_int8_loss
-    most = 50 * whole.ap
+    most = 50 * whole.drop
     found = search_mixed_precision(small_pose(), by, MaxDrop(most))
     assert sorted(alone) == sorted(BLOCKS)
     assert 0 < len(found.float_blocks) < len(BLOCKS)
-    assert 100 * found.loss.ap <= most < 100 * found.all_int8_loss.ap
+    assert 100 * found.loss.drop <= most < 100 * found.all_int8_loss.drop
     harms = [each.loss.error / each.block.macs for each in found.float_blocks + found.int8_blocks]
     assert harms == sorted(harms, reverse=True)
     names = {name for each in found.float_blocks for name in each.block.convolutions}
@@ -82,7 +82,7 @@ def test_the_most_harmful_blocks_stay_in_float_until_the_drop_fits(by: Calibrati
 def test_an_interrupted_search_goes_on_where_it_was(
     by: Calibration, alone: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    most = 50 * search_mixed_precision(small_pose(), by, MaxDrop(99)).all_int8_loss.ap
+    most = 50 * search_mixed_precision(small_pose(), by, MaxDrop(99)).all_int8_loss.drop
     done: list[int] = []
 
     @contextmanager
@@ -110,7 +110,9 @@ def test_an_interrupted_search_goes_on_where_it_was(
 
 def test_what_cannot_be_reached_is_said_in_one_line(by: Calibration, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search.LossMeter, "measure", lambda self, maps: AccuracyLoss(0.3, 0.3, 0.1))
-    with pytest.raises(EdgehrError, match=r"no part of it can be in INT8 within 0\.5 AP .* --precision fp16$"):
+    with pytest.raises(
+        EdgehrError, match=r"no part of it can be in INT8 within 0\.5 points of AP .* --precision fp16$"
+    ):
         search_mixed_precision(small_pose(), by, MaxDrop(0.5))
 
 
