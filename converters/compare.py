@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sized
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -38,6 +39,17 @@ def compare(card: ModelCard, first: Runtime, second: Runtime, batch: NDArray[np.
     task = Task.for_card(card.with_layout("nchw"))
     difference: OutputDifference = task.compare(*(_outputs(task, runtime, batch) for runtime in (first, second)))
     return difference
+
+
+def same_outputs(card: ModelCard, other: ModelCard) -> bool:
+    """Tell whether two models take the same inputs and return the same tensors, so that these can be compared."""
+    inputs = {replace(each.input, name="") for each in (card, other)}
+    first, second = (Task.for_card(each.with_layout("nchw")) for each in (card, other))
+    return (
+        len(inputs) == 1
+        and first.output_shapes() == second.output_shapes()
+        and first.part_specs() == second.part_specs()
+    )
 
 
 def _outputs(task: Task, runtime: Runtime, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

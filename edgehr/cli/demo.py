@@ -54,6 +54,7 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--no-smooth", action="store_true", help="do not smooth keypoints from frame to frame")
     parser.add_argument("--blur", action="store_true", help="segmentation: put all but people out of focus")
     parser.add_argument("--fit", metavar="HOW", help="segmentation: slide, letterbox or stretch (as the card says)")
+    parser.add_argument("--classes", metavar="NAMES", help="detection: find these alone, as person,dog (all)")
     parser.add_argument("--loop", action="store_true", help="repeat a video until Ctrl-C")
     parser.add_argument("--realtime", action="store_true", help="play a video as a camera would deliver it")
     parser.add_argument("--frames", type=int, metavar="N", help="stop after so many frames")
@@ -117,6 +118,7 @@ def _predictor(args: argparse.Namespace) -> Predictor[Any, Any]:
         "smooth": False if args.no_smooth else None,
         "blur": args.blur or None,
         "fit": args.fit,
+        "classes": None if args.classes is None else [name.strip() for name in args.classes.split(",")],
     }
     given = {name: value for name, value in options.items() if value is not None}
     if args.detector is not None:

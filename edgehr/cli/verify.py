@@ -52,7 +52,7 @@ def register(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compare and print."""
-    from edgehr.converters.compare import compare, network_inputs
+    from edgehr.converters.compare import compare, network_inputs, same_outputs
     from edgehr.evaluation.base import Evaluator
     from edgehr.evaluation.overlap import refuse_calibrated
 
@@ -61,20 +61,31 @@ def run(args: argparse.Namespace) -> None:
     images, source = _images(args, evaluator)
     if args.annotations:
         refuse_calibrated([model.artifact for model in models], [image.path for image in images])
-    difference = compare(card, models[0], models[1], network_inputs(card, images[:MAX_INPUTS])[:MAX_INPUTS])
+    cards = [card if model.artifact is None else model.artifact.card for model in models]
+    # Models that are read in another way are compared by their results alone.
+    raw = evaluator is None or not evaluator.has_similarity or same_outputs(*cards)
+    if not raw and args.max_difference is not None:
+        raise EdgehrError(
+            f"{cards[0].name} and {cards[1].name} take other inputs or return other outputs, whose difference means "
+            "nothing: use --min-agreement in place of --max-difference"
+        )
+    inputs = network_inputs(card, images[:MAX_INPUTS])[:MAX_INPUTS] if raw else None
+    difference = None if inputs is None else compare(card, models[0], models[1], inputs)
     agreed = _agreement(args, evaluator, models, images)
     weights = [_weights(name, runtime) for name, runtime in zip((args.a, args.b), models, strict=True)]
     if args.json:
         named = {"a": args.a, "b": args.b, "weights_a": weights[0], "weights_b": weights[1], "compared_on": source}
-        print_json({**named, **difference.to_dict(), "agreement": agreed.to_dict() if agreed else None})
+        apart = difference.to_dict() if difference else {}
+        print_json({**named, **apart, "agreement": agreed.to_dict() if agreed else None})
     else:
         print(f"A  {args.a} ({weights[0]})\nB  {args.b} ({weights[1]})\non {source}\n")
-        print_table(*difference.table())
+        if difference:
+            print_table(*difference.table())
         if agreed:
-            print()
+            print(end="\n" if difference else "")
             print_table(["AGREEMENT", "B WITH A", ""], agreed.rows)
     # NaN breaks any limit.
-    if args.max_difference is not None and not difference.relative <= args.max_difference:
+    if args.max_difference is not None and difference and not difference.relative <= args.max_difference:
         raise EdgehrError(f"the difference, {difference.relative:.2g}, is above {args.max_difference:g}")
     if args.min_agreement is not None and agreed and evaluator and not agreed.similarity >= args.min_agreement:
         name = evaluator.terms.similarity

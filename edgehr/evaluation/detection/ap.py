@@ -58,7 +58,8 @@ class DetectionMetrics(Metrics):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
-        return {**super().to_dict(), "masks": None if self.masks is None else self.masks.to_dict()}
+        figures = super().to_dict()
+        return {**figures, "masks": None if self.masks is None else self.masks.to_dict()}
 
     @property
     def counted(self) -> str:

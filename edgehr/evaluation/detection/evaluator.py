@@ -120,13 +120,19 @@ class DetectionEvaluator(Evaluator):
     ) -> DetectionMetrics:
         entries = [entry for image, each in zip(images, truths, strict=True) for entry in _as_truth(image, each)]
         described = {
-            "images": [{"id": image.image_id} for image in images],
+            "images": [_described(image, each) for image, each in zip(images, truths, strict=True)],
             "annotations": [{**entry, "id": number, "iscrowd": 0} for number, entry in enumerate(entries, 1)],
             "categories": [{"id": number, "name": name} for number, name in enumerate(self._classes)],
         }
         masks = all(found.masks is not None for found in (*truths, *results))
         numbers = {number: number for number in range(len(self._classes))}
         return detection_ap(described, images, results, numbers, masks=masks)
+
+
+def _described(image: ImageSample, found: Detections) -> dict[str, Any]:
+    """Describe an image as a COCO file does; masks tell its size, which they alone need."""
+    height, width = (0, 0) if found.masks is None else found.masks.size
+    return {"id": image.image_id, "height": height, "width": width}
 
 
 def _as_truth(image: ImageSample, found: Detections) -> list[dict[str, Any]]:

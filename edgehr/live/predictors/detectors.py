@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar, Protocol
 
@@ -45,9 +46,10 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
         device: Where the model runs, as for `edgehr.load`.
         threads: Threads of one inference.
         card: What the model is, for a published ONNX file, which does not say it itself.
+        classes: Names of the classes to find; None for all that the model knows.
 
     Attributes:
-        classes: What is looked for; None for all that the model knows.
+        kind: The one class that this detector is for; empty for any.
 
     Raises:
         EdgehrError: The model cannot be opened, is no detector of these classes, or takes another input than its card
@@ -55,7 +57,7 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
     """
 
     packaged = DEFAULT_DETECTOR
-    classes: ClassVar[tuple[str, ...] | None] = None
+    kind: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -66,10 +68,14 @@ class ObjectDetector(Predictor[DetectionTask, Detections]):
         device: str = "auto",
         threads: int | None = None,
         card: ModelCard | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
+        wanted = [self.kind] if self.kind and classes is None else classes
+        if wanted is not None and not wanted:
+            raise EdgehrError("name at least one class to find, or none for all that the model knows")
         super().__init__(
             model,
-            lambda card: DetectionTask(card, threshold, nms, self.classes),
+            lambda card: DetectionTask(card, threshold, nms, wanted),
             device=device,
             threads=threads,
             card=card,
@@ -108,7 +114,7 @@ class PersonDetector(ObjectDetector):
     """A detector that finds people; see `ObjectDetector`."""
 
     found = "people"
-    classes = (PERSON,)
+    kind = PERSON
 
 
 class FaceDetector(ObjectDetector):
@@ -116,18 +122,18 @@ class FaceDetector(ObjectDetector):
 
     found = "faces"
     packaged = ""
-    classes = (FACE,)
+    kind = FACE
 
 
 def open_detector(
     model: str | os.PathLike[str] | Runtime, *, device: str = "auto", threads: int | None = None, **options: Any
 ) -> ObjectDetector:
-    """Open a detector as one of people or faces, if it knows them, or else of all that it knows."""
+    """Open a detector as one of people or faces, if it knows nothing else, or else of all that it knows."""
     with ExitStack() as opened:
         runtime = enter_runtime(opened, model, device, threads)
         known = (options.get("card") or runtime.card).spec_as(DetectionSpec).classes
         kinds = ((PERSON, PersonDetector), (FACE, FaceDetector))
-        kind = next((kind for name, kind in kinds if name in known), ObjectDetector)
+        kind = next((kind for name, kind in kinds if known == (name,)), ObjectDetector)
         detector = kind(runtime, **options)
         detector.owns(opened.pop_all())
     return detector

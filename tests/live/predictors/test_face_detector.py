@@ -124,7 +124,7 @@ def test_grids_are_compared_together() -> None:
 
 @pytest.mark.slow
 def test_the_class_of_a_detector_follows_its_card(yunet_ir: Path, detector_ir: Path) -> None:
-    for path, kind, found in ((yunet_ir, FaceDetector, "faces"), (detector_ir, PersonDetector, "people")):
+    for path, kind, found in ((yunet_ir, FaceDetector, "faces"), (detector_ir, ObjectDetector, "objects")):
         with open_detector(path) as detector:
             assert type(detector) is kind
             assert detector.found == found
@@ -138,7 +138,13 @@ def test_the_class_of_a_detector_follows_its_card(yunet_ir: Path, detector_ir: P
         other = replace(card, spec=replace(card.spec, classes=("mask",)))
         assert type(ObjectDetector(runtime, card=other)) is ObjectDetector
         assert type(open_detector(runtime, card=other)) is ObjectDetector
+        people = replace(card, spec=replace(card.spec, classes=("person",)))
+        assert type(open_detector(runtime, card=people)) is PersonDetector
+    with open_detector(detector_ir, classes=["dog", "person"]) as detector:
+        assert set(detector(cv2.imread(str(photographs()[0]))).names) == {"person"}
     with pytest.raises(EdgehrError, match="knows no class 'person', but face"):
         PersonDetector(yunet_ir)
+    with pytest.raises(EdgehrError, match="name at least one class to find"):
+        open_detector(detector_ir, classes=[])
     with pytest.raises(EdgehrError, match="knows no class 'face', but person"):
         FaceDetector(detector_ir)
