@@ -58,7 +58,7 @@ class Picture:
     masks: np.ndarray
 
 
-def pictures(count: int = 3) -> list[Picture]:
+def pictures(count: int = 2) -> list[Picture]:
     """Draw three shapes on a soft background in each picture, beside each other."""
     random = np.random.default_rng(7)
     found = []

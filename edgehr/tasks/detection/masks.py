@@ -12,6 +12,7 @@ from edgehr.tasks.coco import compressed_runs, mask_runs
 
 Floats = NDArray[np.float32]
 THRESHOLD = 0.5
+ROWS = 256  # of a mask that are pasted at a time
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,20 @@ def paste(probabilities: Floats, boxes: Floats, size: tuple[int, int]) -> Masks:
     height, width = size
     found = [_paste_one(each, box, height, width) for each, box in zip(probabilities, boxes, strict=True)]
     windows = np.array([window for window, _ in found], np.int64).reshape(-1, 4)
-    return Masks(size, windows, tuple(np.packbits(mask, axis=1) for _, mask in found))
+    return Masks(size, windows, tuple(bits for _, bits in found))
 
 
 def _paste_one(
     probabilities: Floats, box: Floats, height: int, width: int
-) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+) -> tuple[tuple[int, int, int, int], NDArray[np.uint8]]:
     columns, across = _interpolation(box[0], box[2], len(probabilities), width)
     rows, down = _interpolation(box[1], box[3], len(probabilities), height)
-    mask = (down @ probabilities.astype(np.float64) @ across.T).astype(np.float32) >= np.float32(THRESHOLD)
-    return (columns, rows, columns + len(across), rows + len(down)), mask
+    cells = probabilities.astype(np.float64)
+    bits = np.zeros((len(down), -(-len(across) // 8)), np.uint8)
+    for start in range(0, len(down), ROWS):  # a large picture would take eight bytes a pixel
+        block = (down[start : start + ROWS] @ cells @ across.T).astype(np.float32) >= np.float32(THRESHOLD)
+        bits[start : start + ROWS] = np.packbits(block, axis=1)
+    return (columns, rows, columns + len(across), rows + len(down)), bits
 
 
 def _interpolation(start: np.float32, end: np.float32, cells: int, pixels: int) -> tuple[int, NDArray[np.float64]]:
