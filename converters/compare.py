@@ -53,13 +53,16 @@ def same_outputs(card: ModelCard, other: ModelCard) -> bool:
 
 
 def _outputs(task: Task, runtime: Runtime, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Run a model on a batch (N, 3, H, W); maps come channels first, whatever its own layout is."""
+    """Run a model on a batch (N, 3, H, W); maps come in the task's layout, channels first, whatever its own is."""
     channels_last = runtime.artifact is not None and runtime.artifact.card.layout == "nhwc"
     outputs = task.infer(runtime, np.ascontiguousarray(batch.transpose(0, 2, 3, 1)) if channels_last else batch)
-    return {
-        name: np.ascontiguousarray(maps.transpose(0, 3, 1, 2) if channels_last and maps.ndim == 4 else maps, np.float32)
-        for name, maps in outputs.items()
-    }
+    unchanged = task.channels_last_outputs()
+
+    def turned(name: str, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        turns = channels_last and maps.ndim == 4 and name not in unchanged
+        return np.ascontiguousarray(maps.transpose(0, 3, 1, 2) if turns else maps, np.float32)
+
+    return {name: turned(name, maps) for name, maps in outputs.items()}
 
 
 def comparison_batch(card: ModelCard, images: Path | None = None) -> NDArray[np.float32]:

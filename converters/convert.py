@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard, WeightsInfo
 from edgehr.converters.compare import compare, comparison_batch, describe
 from edgehr.converters.conversion_report import Listener, Progress, Report
-from edgehr.converters.parts import MAIN, graphs_of, part_path, record_inputs
+from edgehr.converters.parts import MAIN, graphs_of, record_inputs
 from edgehr.converters.source import Source, open_source
 from edgehr.converters.target import Built, Target, Written, make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, check_writable, sha256_file
 from edgehr.models.checkpoints.reading import check_is_file
-from edgehr.runtimes.artifact import Artifact, Part
+from edgehr.runtimes.artifact import Artifact, Part, part_path
 from edgehr.runtimes.base import Runtime, Tensors
 from edgehr.tasks.difference import OutputDifference
 from edgehr.zoo import is_packaged, is_published
@@ -156,15 +156,20 @@ def _build(
     """Build every graph of a model, by name; `run` runs the whole on the crops."""
     samples: dict[str, list[Tensors]] = {MAIN: [{source.card.input.name: crops}]}
     if source.parts:
-        if not target.takes_parts or target.precision == "int8":
+        if not target.takes_parts:
             raise EdgehrError(
-                f"{source.card.name} consists of {len(source.parts) + 1} graphs, which go with --to onnx or openvino "
-                "and --precision fp32 or fp16"
+                f"{source.card.name} consists of {len(source.parts) + 1} graphs, which {target.name} does not write"
             )
         samples |= record_inputs(source.reference, run)
     return {
-        name: target.build(graph, samples[name], progress.of_part(name)) for name, graph in graphs_of(source).items()
+        name: _target_of(target, name).build(graph, samples[name], progress.of_part(name))
+        for name, graph in graphs_of(source).items()
     }
+
+
+def _target_of(target: Target, name: str) -> Target:
+    """Return the target of a graph of a model."""
+    return target.for_part() if name else target
 
 
 def _write(source: Source, target: Target, built: Mapping[str, Built], paths: Mapping[str, Path]) -> dict[str, Written]:
@@ -187,14 +192,14 @@ def _write(source: Source, target: Target, built: Mapping[str, Built], paths: Ma
     written = {}
     parts: dict[str, Part] = {}
     for name, each in built.items():
-        described = replace(artifact, part=name) if name else replace(artifact, parts=parts)
-        written[name] = target.write(each, described, paths[name])
+        own = _target_of(target, name)
+        described = replace(artifact, part=name, precision=own.precision) if name else replace(artifact, parts=parts)
+        written[name] = own.write(each, described, paths[name])
         found = written[name].precision
         # With blocks in float, most weights may have stayed there, which the notes say.
-        if found != target.precision and not (each.float_blocks and each.float_blocks.rows):
+        if found != own.precision and not (each.float_blocks and each.float_blocks.rows):
             raise EdgehrError(
-                f"{card.name}: asked for {target.precision}, but what came about has {found} weights; "
-                "it was not written"
+                f"{card.name}: asked for {own.precision}, but what came about has {found} weights; it was not written"
             )
         if name:
             parts[name] = Part(paths[name].name, sha256_file(paths[name]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,11 +16,6 @@ MAIN = ""  # what stands for the name of a model's main graph
 def graphs_of(source: Source) -> dict[str, Source]:
     """List the graphs of a model by name, the parts first, so that the main one can refer to their files."""
     return {**source.parts, MAIN: source}
-
-
-def part_path(path: Path, name: str) -> Path:
-    """Return the file of a graph of a model whose main file is `path`."""
-    return path.with_name(f"{path.stem}.{name}{path.suffix}") if name else path
 
 
 def record_inputs(reference: Runtime, run: Callable[[Runtime], object]) -> dict[str, list[Tensors]]:

@@ -188,6 +188,15 @@ class Target(ABC):
                 "fp16"
             )
 
+    def for_part(self: T) -> T:
+        """Return the target that makes the further graphs of a model.
+
+        In INT8 models they stay in float, in half the bytes: they are run on regions that no calibration set has.
+        """
+        if self.precision != "int8":
+            return self
+        return replace(self, precision="fp16", calibration=None, max_drop=None, native_io=False)
+
     def form(self) -> Form:
         """Return the form of a network that is fastest here in float; by default the smallest."""
         from edgehr.models.deploy.forms import Form

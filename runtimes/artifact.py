@@ -33,6 +33,11 @@ class Part:
             raise ArtifactError(f"the file of a part must be a plain file name, got {self.file!r}")
 
 
+def part_path(path: Path, name: str) -> Path:
+    """Return the file of a graph of a model whose main file is `path`; that itself for an empty name."""
+    return path.with_name(f"{path.stem}.{name}{path.suffix}") if name else path
+
+
 @dataclass(frozen=True)
 class Artifact:
     """The description that travels inside a converted model.

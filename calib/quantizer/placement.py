@@ -149,7 +149,7 @@ def place_for_kernels(
 def fused_relu(graph: Graph, operator: Operator) -> Operator | None:
     """Return the ReLU that a runtime computes as part of an operator: the only consumer of its result."""
     consumers = graph.consumers(operator.outputs[0])
-    only = len(consumers) == 1 and consumers[0].kind == "Relu" and operator.outputs[0] != graph.output
+    only = len(consumers) == 1 and consumers[0].kind == "Relu" and operator.outputs[0] not in graph.outputs
     return consumers[0] if only else None
 
 
@@ -175,7 +175,7 @@ def _in_float(
     float_convolutions: Collection[str],
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Name the convolutions whose data stay in float, and those of them whose weights do."""
-    ends = {op.name for op in graph.convolutions if graph.input in op.inputs or graph.output in op.outputs}
+    ends = {op.name for op in graph.convolutions if graph.input in op.inputs or set(graph.outputs) & set(op.outputs)}
     pooled = {op.name for op in graph.convolutions if graph.shapes[op.outputs[0]][2:] == [1, 1] and pooled_weight_only}
     float_weights = (ends if float_ends else set()) | set(float_convolutions) - pooled
     return frozenset(float_weights | pooled | set(weight_only)), frozenset(float_weights)

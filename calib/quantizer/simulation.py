@@ -135,7 +135,11 @@ class SimulatedNetwork:
         return list(compute(self.graph, operator, read))
 
     def forward(self, images: Tensor, watch: Watch | None = None) -> Tensor:
-        """Run the network on a few images (N, 3, H, W), in float with gradients where they are wanted."""
+        """Run the network on a few images (N, 3, H, W), in float with gradients where they are wanted.
+
+        Returns:
+            The output; of several, all values of an image in a row.
+        """
         values = {self.graph.input: images}
         if watch:
             watch(self.graph.input, images)
@@ -145,7 +149,8 @@ class SimulatedNetwork:
                     watch(name, value)
                 values[name] = self.written(operator, name, value)
             drop_unused(self.graph, index, values)
-        return values[self.graph.output]
+        outputs = [values[name] for name in self.graph.outputs]
+        return outputs[0] if len(outputs) == 1 else torch.cat([output.flatten(1) for output in outputs], 1)
 
     @torch.no_grad()
     def run(self, images: NDArray[np.float32], watch: Watch | None = None) -> NDArray[np.float32]:
@@ -156,7 +161,7 @@ class SimulatedNetwork:
             watch: Called with every tensor of every few images.
 
         Returns:
-            The output, (N, K, h, w).
+            The output, (N, K, h, w); of several, all values of an image in a row.
         """
         starts = range(0, len(images), BATCH)
         parts = [self.forward(torch.from_numpy(images[start : start + BATCH]), watch) for start in starts]

@@ -44,7 +44,7 @@ class _Writer:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
         self._names = (f"t{number}" for number in count())
         # Old name of a tensor -> that of the new one, and of what its quantizer makes of it.
-        self._renamed: dict[str, str] = {name: name for name in (self._graph.input, self._graph.result)}
+        self._renamed: dict[str, str] = {name: name for name in (self._graph.input, *self._graph.results)}
         self._pairs: dict[str, str] = {}
         self._split: dict[str, tuple[str, str]] = {}
 

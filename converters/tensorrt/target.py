@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -30,7 +30,6 @@ class PlanTarget(GraphTarget):
         settings: Settings of TensorRT's builder.
     """
 
-    takes_parts: ClassVar[bool] = False
     recipe_kind: ClassVar[str] = "symmetric"  # TensorRT has no zero points and no unsigned type
     settings: BuildSettings = field(default_factory=BuildSettings)
 
@@ -45,6 +44,10 @@ class PlanTarget(GraphTarget):
         if args.profile and args.batch is not None:
             raise EdgehrError("--profile gives the batches of a dynamic model: it needs --batch dynamic")
         return super().from_options(args, settings=settings_from_options(BuildSettings(), args), **own)
+
+    def for_part(self: P) -> P:
+        """Return the target of a further graph, whose batch is fixed and needs no profile."""
+        return replace(super().for_part(), settings=self.settings.without_profile())
 
     def form(self) -> Form:
         """Return the form for TensorRT.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgehr.calib.quantizer.graph.onnx_graph import Operator, is_depthwise
 from edgehr.converters.tflite.builder import QuantizationParameters
-from edgehr.converters.tflite.tensors import Tensors, channels_last
+from edgehr.converters.tflite.tensors import Tensors, channels_last, unwritable
 from edgehr.errors import EdgehrError
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
@@ -70,6 +70,25 @@ def pad(tensors: Tensors, operator: Operator, source: int, span: list[int], kind
         inputs, options = [*inputs, builder.number(float(np.finfo(np.float32).min))], schema.PadV2OptionsT()
     builder.add(kind, inputs, [padded], options)
     return _VALID, padded
+
+
+def write_transposed_convolution(tensors: Tensors, operator: Operator) -> None:
+    """Write a ConvTranspose that pads nothing as TRANSPOSE_CONV."""
+    attributes, weight = operator.attributes, tensors.graph.weight(operator)
+    plain = attributes.get("group", 1) == 1 and not any(attributes.get("output_padding", []))
+    if weight.ndim != 4 or any(_pads(operator)) or not plain or attributes.get("dilations", [1, 1]) != [1, 1]:
+        raise unwritable(operator, "that pads, is dilated or in groups")
+    options = schema.TransposeConvOptionsT()
+    options.strideH, options.strideW = attributes.get("strides", [1, 1])
+    options.padding = _VALID
+    made = tensors.shape(operator.outputs[0], NHWC)
+    bias = np.zeros(weight.shape[1], np.float32)
+    if len(operator.inputs) > 2 and operator.inputs[2]:
+        bias = tensors.graph.constants[operator.inputs[2]]
+    (source,) = tensors.data(operator, NHWC)
+    filters = tensors.float_weight(weight.transpose(1, 2, 3, 0))
+    inputs = [tensors.builder.integers(made), filters, source, tensors.builder.constant(bias)]
+    tensors.add("TRANSPOSE_CONV", inputs, operator, NHWC, options)
 
 
 def write_gemm(tensors: Tensors, operator: Operator) -> None:

@@ -21,7 +21,14 @@ from edgehr.converters.tflite.data_movement import (
     write_split,
     write_transpose,
 )
-from edgehr.converters.tflite.layers import NHWC, pad, write_convolution, write_gemm, write_matmul
+from edgehr.converters.tflite.layers import (
+    NHWC,
+    pad,
+    write_convolution,
+    write_gemm,
+    write_matmul,
+    write_transposed_convolution,
+)
 from edgehr.converters.tflite.tensors import Tensors, channels_last, clip_bounds, unwritable
 
 _UNARY = {
@@ -215,6 +222,7 @@ WRITERS: dict[str, Callable[[Tensors, Operator], None]] = {
     "Clip": _write_clip,
     "Concat": write_concat,
     "Conv": write_convolution,
+    "ConvTranspose": write_transposed_convolution,
     "Dropout": write_nothing,
     "Flatten": write_reshape,
     "Gemm": write_gemm,

@@ -21,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from edgehr.converters.tflite.builder import make_operator, make_operator_code
+from edgehr.converters.tflite.layers import CHANNELS
 from edgehr.converters.tflite.metadata import operator_name, pack
 
 MAX_COPIES = 4  # of one tensor in one concatenation
@@ -99,9 +100,9 @@ class _Rewriting:
         """Replace a concatenation of many tensors by several of few."""
         if self._name(operator) != "CONCATENATION" or len(operator.inputs) <= MAX_CONCATENATED:
             return False
-        inputs = list(map(int, operator.inputs))
+        inputs, axis = list(map(int, operator.inputs)), operator.builtinOptions.axis
         while len(inputs) > MAX_CONCATENATED:
-            inputs = [*inputs[:-MAX_CONCATENATED], self._concatenate(inputs[-MAX_CONCATENATED:])]
+            inputs = [*inputs[:-MAX_CONCATENATED], self._concatenate(inputs[-MAX_CONCATENATED:], axis)]
         operator.inputs = np.array(inputs, np.int32)
         self._made.append(operator)
         return True
@@ -134,14 +135,15 @@ class _Rewriting:
     def _repeat(self, source: int, times: int) -> int:
         while times > 1:
             copies = min(times, MAX_COPIES)
-            source, times = self._concatenate([source] * copies), times // copies
+            source, times = self._concatenate([source] * copies, CHANNELS), times // copies
         return source
 
-    def _concatenate(self, inputs: Sequence[int]) -> int:
+    def _concatenate(self, inputs: Sequence[int], axis: int) -> int:
         shape = self._shape(inputs[0])
-        result = self._tensor(inputs[0], [*shape[:3], sum(self._shape(index)[3] for index in inputs)])
+        shape[axis] = sum(self._shape(index)[axis] for index in inputs)
+        result = self._tensor(inputs[0], shape)
         options = schema.ConcatenationOptionsT()
-        options.axis = 3
+        options.axis = axis
         self._add("CONCATENATION", inputs, result, options)
         return result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -41,6 +41,7 @@ class TFLiteTarget(Target):
     extra: ClassVar[str] = "convert-tflite"
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "dynamic-int8", "int8")
     needs_network: ClassVar[bool] = False
+    takes_parts: ClassVar[bool] = True
     recipe_kind: ClassVar[str] = "kernels"
 
     layout: str = "nhwc"
@@ -79,6 +80,12 @@ class TFLiteTarget(Target):
         """Return the card with the layout of the artifact."""
         return card.with_layout(self.layout)
 
+    def for_part(self: F) -> F:
+        """Return the target of a further graph: it takes what the task makes, in its order of dimensions."""
+        part = super().for_part()
+        precision = "dynamic-int8" if self.precision == "int8" else part.precision
+        return replace(part, layout="nchw", precision=precision)
+
     def build(self, source: Source, samples: Sequence[Tensors], progress: Progress) -> Built:
         """Bring the network into its deploy form, export it, and make a file of it in the wanted precision."""
         from edgehr.calib.quantizer.graph.onnx_graph import Graph
@@ -87,15 +94,18 @@ class TFLiteTarget(Target):
         from edgehr.converters.tflite.metadata import operator_counts
         from edgehr.converters.tflite.static_int8 import quantize_static
         from edgehr.converters.tflite.writer import write_float, write_int8
+        from edgehr.tasks.base import Task
 
         card, batch = self.described(source.card), self.batch or 1
+        unchanged = Task.for_card(card).channels_last_outputs()
         if self.precision == "int8" and not self.native_io:
-            return build_int8(self, source, progress, lambda network: write_int8(network, card, batch))
+            return build_int8(self, source, progress, lambda network: write_int8(network, card, batch, unchanged))
         network = self.network(source, progress) if source.has_network else None
         graph = simplified_graph(source, network, batch, progress)
         notes = [f"kept the unsimplified graph: {graph.failure}"] if graph.failure else []
         with progress.stage("write the operators of TFLite") as stage:
-            content = write_float(Graph(graph.model), card, "fp32" if self.native_io else self.precision)
+            weights = "fp32" if self.native_io else self.precision
+            content = write_float(Graph(graph.model), card, weights, unchanged)
             stage.detail = f"{sum(operator_counts(content).values())} operators"
         if not self.native_io or self.calibration is None:
             return Built(content, graph.nodes, notes)

@@ -137,11 +137,13 @@ class Tensors:
             value: In the order of TFLite.
             axis: The dimension of output channels.
         """
-        if self.weights == "fp16":
-            return self._widened(self.builder.constant(value.astype(np.float16)), value.shape)
-        if self.weights == "dynamic-int8":
-            return self._quantized(value, axis)
-        return self.builder.constant(value)
+        return self._quantized(value, axis) if self.weights == "dynamic-int8" else self.float_weight(value)
+
+    def float_weight(self, value: NDArray[np.float32]) -> int:
+        """Add a weight of an operator that takes no integers beside float data, in the order of TFLite."""
+        if self.weights == "fp32":
+            return self.builder.constant(value)
+        return self._widened(self.builder.constant(value.astype(np.float16)), value.shape)
 
     def integer_weight(self, integers: NDArray[np.int8], scales: NDArray[np.float32], axis: int, *, widen: bool) -> int:
         """Add a weight of INT8 with a scale for each output channel, and back in float behind it if `widen`."""
@@ -224,7 +226,7 @@ def fused_activation(graph: Graph, operator: Operator) -> tuple[Operator, int] |
     if relu:
         return relu, schema.ActivationFunctionType.RELU
     readers = graph.consumers(operator.outputs[0])
-    if len(readers) == 1 and operator.outputs[0] != graph.output and clip_bounds(graph, readers[0]) == (0, 6):
+    if len(readers) == 1 and operator.outputs[0] not in graph.outputs and clip_bounds(graph, readers[0]) == (0, 6):
         return readers[0], schema.ActivationFunctionType.RELU6
     return None
 

@@ -37,10 +37,13 @@ def run(args: argparse.Namespace) -> None:
 
     from edgehr.runtimes.formats import FORMATS
     from edgehr.runtimes.tensorrt.library import choose_library
-    from edgehr.runtimes.tensorrt.make import make_plan
+    from edgehr.runtimes.tensorrt.make import make_plans
 
-    bundle = _read(args.bundle)
-    bundle = replace(bundle, settings=settings_from_options(bundle.settings, args))
+    bundles = _read_all(args.bundle)
+    bundles = {
+        name: replace(each, settings=settings_from_options(each.settings, args)) for name, each in bundles.items()
+    }
+    bundle = bundles[""]
     path = args.out or args.bundle.with_suffix(".plan")
     suffixes = FORMATS.get("tensorrt").suffixes
     if path.suffix not in suffixes:
@@ -51,12 +54,16 @@ def run(args: argparse.Namespace) -> None:
     library, gpu = choose_library(args.trt)
     if not library.is_rtx and not args.compute_capability:
         # A bundle may name the GPUs that TensorRT-RTX is to build for; `tensorrt` builds for the one it is on.
-        bundle = replace(bundle, settings=replace(bundle.settings, compute_capabilities=()))
+        bundles = {
+            name: replace(each, settings=replace(each.settings, compute_capabilities=()))
+            for name, each in bundles.items()
+        }
     if not args.json:
         print(f"building {bundle.artifact.card.name} with {library} ...", flush=True)
     started = time.perf_counter()
-    made = make_plan(bundle, path, library, gpu)
+    plans = make_plans(bundles, path, library, gpu)
     seconds = time.perf_counter() - started
+    made = plans[""]
     sidecar = made.sidecar
     if args.json:
         print_json(
@@ -71,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
                 "precision_source": sidecar.precision_source,
                 "layers": made.plan.layers,
                 "profiles": dict(sidecar.profiles),
+                "parts": {name: str(part.path) for name, part in plans.items() if name},
             }
         )
         return
@@ -82,10 +90,20 @@ def run(args: argparse.Namespace) -> None:
         ("size", f"{sidecar.plan_bytes / 1e6:.1f} MB from {made.plan.layers} layers"),
         ("convolutions", f"{listed} ({sidecar.precision_source})"),
         *((f"profile {name}", " / ".join(map(str, shapes))) for name, shapes in sidecar.profiles.items()),
+        *((f"part {name}", part.path.name) for name, part in plans.items() if name),
         *(("warning", warning) for warning in made.plan.warnings[:2]),
         ("time", f"{seconds:.1f} s"),
     ):
         print(f"  {label:<16} {value}")
+
+
+def _read_all(path: Path) -> dict[str, Bundle]:
+    """Read a bundle and those of the further graphs of its model, by name, the main one last under an empty name."""
+    from edgehr.runtimes.formats import part_files
+
+    main = _read(path)
+    parts = part_files(path, {name: vars(part) for name, part in main.artifact.parts.items()})
+    return {**{name: _read(part) for name, part in parts.items()}, "": main}
 
 
 def _read(path: Path) -> Bundle:

@@ -100,6 +100,10 @@ class Task(ABC):
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each output for one input, in the card's layout."""
 
+    def channels_last_outputs(self) -> tuple[str, ...]:
+        """Name the outputs that have channels last whatever the card's layout is; most tasks have none."""
+        return ()
+
     def part_specs(self) -> dict[str, PartSpec]:
         """Describe the further graphs of the model by name; most have none."""
         return {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgehr.errors import ArtifactError
 from edgehr.files import atomic_write
+from edgehr.runtimes.artifact import Part, part_path
 from edgehr.runtimes.tensorrt.build import Plan, build_plan
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu
@@ -73,6 +75,31 @@ def make_plan(bundle: Bundle, path: Path, library: Library, gpu: Gpu | None) -> 
         temporary_sidecar.write_text(sidecar.to_json(), encoding="utf-8")
         temporary_plan.write_bytes(plan.data)
     return MadePlan(path, sidecar, plan, opens_here=found is not None)
+
+
+def make_plans(bundles: Mapping[str, Bundle], path: Path, library: Library, gpu: Gpu | None) -> dict[str, MadePlan]:
+    """Build the plans of a model of one or several graphs and write them with their sidecars.
+
+    Args:
+        bundles: By name of the graph; the main one's, whose name is empty, comes last and tells the others.
+        path: The main plan; the others lie beside it.
+        library: The TensorRT to build with.
+        gpu: See `make_plan`.
+
+    Raises:
+        EdgehrError: See `make_plan`.
+    """
+    made, parts = {}, {}
+    for name, bundle in bundles.items():
+        settings = bundle.settings
+        if name:
+            settings = settings.without_profile()  # the batch of a part is fixed
+        elif parts:
+            bundle = replace(bundle, artifact=replace(bundle.artifact, parts=parts))
+        made[name] = make_plan(replace(bundle, settings=settings), part_path(path, name), library, gpu)
+        if name:
+            parts[name] = Part(made[name].path.name, made[name].sidecar.plan_sha256)
+    return made
 
 
 def _read_back(data: bytes, library: Library, settings: BuildSettings) -> dict[str, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from edgehr.errors import EdgehrError
@@ -59,6 +59,11 @@ class BuildSettings:
         default = BuildSettings
         chosen = (self.min_batch, self.opt_batch, self.max_batch)
         return chosen != (default.min_batch, default.opt_batch, default.max_batch)
+
+    def without_profile(self) -> BuildSettings:
+        """Return the same settings for a model of fixed batch."""
+        default = BuildSettings
+        return replace(self, min_batch=default.min_batch, opt_batch=default.opt_batch, max_batch=default.max_batch)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""

@@ -36,7 +36,8 @@ class ChannelGroups:
         for operator in graph.operators:
             self._tie(operator)
         self._fix(graph.input)
-        self._fix(graph.output)
+        for name in graph.outputs:
+            self._fix(name)
         self.ids = np.array([self._root(index) for index in range(self.count)])
 
     def __getitem__(self, tensor: str) -> NDArray[np.int64]:

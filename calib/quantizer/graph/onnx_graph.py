@@ -37,7 +37,7 @@ class Operator:
 
 
 class Graph:
-    """A float network of one input and one output.
+    """A float network of one input.
 
     Attributes:
         model: The `onnx.ModelProto`.
@@ -47,13 +47,13 @@ class Graph:
         constants: Values by name: weights, biases, sizes.
         shapes: Shapes of the other tensors by name, (N, C, H, W) where they have four dimensions; 0 for a free one.
         input: Name of the input.
-        output: Name of the output, before the tail.
-        result: Name of the output of the whole graph.
+        outputs: Names of the outputs, before the tail.
+        results: Names of the outputs of the whole graph.
         producer: Tensor -> the operator that makes it.
-        last_use: Tensor -> index of the last operator that reads it.
+        last_use: Tensor -> index of the last operator that reads it; behind all for an output.
 
     Raises:
-        EdgehrError: It has several inputs or outputs.
+        EdgehrError: It has several inputs.
     """
 
     def __init__(self, model: Any) -> None:
@@ -69,16 +69,13 @@ class Graph:
             name = str(node.name or node.output[0])
             self.operators.append(Operator(name, node.op_type, tuple(node.input), tuple(node.output), attributes))
         inputs = [entry.name for entry in graph.input if entry.name not in self.constants]
-        outputs = [entry.name for entry in graph.output]
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise EdgehrError(
-                "only networks of one input and one output can be quantized or written as TFLite, "
-                f"this has {inputs} and {outputs}"
-            )
-        self.input, self.result = inputs[0], outputs[0]
-        self.tail = _label_tail(self.operators, self.result)
+        if len(inputs) != 1:
+            raise EdgehrError(f"only networks of one input can be quantized or written as TFLite, this has {inputs}")
+        self.input = inputs[0]
+        self.results = tuple(entry.name for entry in graph.output)
+        self.tail = _label_tail(self.operators, self.results[0]) if len(self.results) == 1 else []
         self.operators = self.operators[: len(self.operators) - len(self.tail)]
-        self.output = self.tail[0].inputs[0] if self.tail else self.result
+        self.outputs = (self.tail[0].inputs[0],) if self.tail else self.results
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         self.shapes = {
             entry.name: [size.dim_value for size in entry.type.tensor_type.shape.dim]
@@ -90,6 +87,7 @@ class Graph:
             for name in dict.fromkeys(operator.inputs):
                 self._consumers.setdefault(name, []).append(operator)
         self.last_use = {name: index for index, operator in enumerate(self.operators) for name in operator.inputs}
+        self.last_use.update(dict.fromkeys(self.outputs, len(self.operators)))
 
     @property
     def convolutions(self) -> list[Operator]:

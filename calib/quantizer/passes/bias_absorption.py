@@ -85,7 +85,7 @@ def center_by_biases(graph: Graph, ranges: Mapping[str, ChannelRanges]) -> tuple
     for operator in graph.convolutions:
         name = operator.outputs[0]
         consumers = graph.consumers(name)
-        if consumers and name != graph.output and all(can_absorb(graph, consumer) for consumer in consumers):
+        if consumers and name not in graph.outputs and all(can_absorb(graph, consumer) for consumer in consumers):
             centered.add(name)
             biases[operator.name] -= ranges[name].midpoint
             for consumer in consumers:

@@ -62,6 +62,10 @@ class Decoder(ABC):
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each output for one picture."""
 
+    def channels_last_outputs(self) -> tuple[str, ...]:
+        """Name the outputs that have channels last in any layout; see `Task.channels_last_outputs`."""
+        return ()
+
     def part_specs(self) -> dict[str, PartSpec]:
         """Describe the further graphs of the detector; see `Task.part_specs`."""
         return {}

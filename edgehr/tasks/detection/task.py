@@ -164,6 +164,10 @@ class DetectionTask(Task):
         self._check(outputs, pictures=1)
         return self.decoder.detect(outputs, context, self.threshold, self.nms, self.class_ids, parts)
 
+    def channels_last_outputs(self) -> tuple[str, ...]:
+        """Name the features of a two-stage detector."""
+        return self.decoder.channels_last_outputs()
+
     def part_specs(self) -> dict[str, PartSpec]:
         """Describe the heads of a two-stage detector."""
         return self.decoder.part_specs()

@@ -66,6 +66,10 @@ class TwoStageDecoder(Decoder):
         features = {name: (*shape, CHANNELS) for name, shape in zip(self._feature_names, self._shapes, strict=False)}
         return {self.names[0]: (count, 1), self.names[1]: (count, 4), **features}
 
+    def channels_last_outputs(self) -> tuple[str, ...]:
+        """Name the features."""
+        return tuple(self._feature_names)
+
     def part_specs(self) -> dict[str, PartSpec]:
         """Describe the heads."""
         regions, classes = self.spec.regions, len(self.spec.classes)
