@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgehr.card import ModelCard
 from edgehr.converters.target import Target, make_target
 from edgehr.dependencies import need_packages, need_torch
+from edgehr.tasks.detection.spec import with_proposals
 from edgehr.tasks.segmentation.spec import with_labels
 from edgehr.zoo import fetch, find_card
 
@@ -25,6 +26,7 @@ def convert(
     weights: str | os.PathLike[str] | None = None,
     size: tuple[int, int] | None = None,
     labels: bool = False,
+    proposals: int | None = None,
     calibration: str | os.PathLike[str] | CalibrationSet | None = None,
     out: str | os.PathLike[str] | None = None,
     images: str | os.PathLike[str] | None = None,
@@ -39,6 +41,7 @@ def convert(
         weights: A checkpoint; by default the model's own, which are downloaded unless they are here.
         size: Height and width of the input, both divisible by 32; by default the model's own.
         labels: Of a segmentation model: return each pixel's class, a byte, in place of logits.
+        proposals: Of a two-stage detector: how many regions it looks at, at most; by default as the card says.
         calibration: For ``int8``: a folder of images, a COCO keypoint file, or a calibration set.
         out: The artifact; by default `artifacts/MODEL-PRECISION` with the target's suffix.
         images: Folder of images to compare on; by default the photographs that ship with edgehr.
@@ -68,6 +71,8 @@ def convert(
         card = card.with_size(*size)
     if labels:
         card = with_labels(card)
+    if proposals is not None:
+        card = with_proposals(card, proposals)
     made.check_model(card)
     if calibration is not None and not isinstance(calibration, CalibrationSet):
         calibration = CalibrationSet.of(Path(calibration))

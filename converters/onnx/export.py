@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx_ir
 import torch
+from onnx_ir import convenience
 from onnx_ir.passes import common as clean_up
 from onnxscript import optimizer
 from torch import nn
@@ -95,6 +96,13 @@ def _tidy(model: onnx_ir.Model) -> None:
     """
     clean_up.InlinePass()(model)
     optimizer.fold_constants(model)
+    casts = [node for node in model.graph if node.op_type == "CastLike"]
+    if casts:  # of weights of group norm, to the type of its data, which is theirs
+        clean_up.ShapeInferencePass()(model)
+        for node in casts:
+            value, like = node.inputs
+            if value is not None and like is not None and value.dtype is not None and value.dtype == like.dtype:
+                convenience.replace_all_uses_with(node.outputs[0], value)
     clean_up.RemoveUnusedNodesPass()(model)
     clean_up.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     clean_up.RemoveUnusedOpsetsPass()(model)

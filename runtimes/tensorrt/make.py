@@ -89,7 +89,8 @@ def make_plans(bundles: Mapping[str, Bundle], path: Path, library: Library, gpu:
     Raises:
         EdgehrError: See `make_plan`.
     """
-    made, parts = {}, {}
+    made: dict[str, MadePlan] = {}
+    parts: dict[str, Part] = {}
     for name, bundle in bundles.items():
         settings = bundle.settings
         if name:

@@ -63,7 +63,7 @@ def padded(operator: Operator, data: Tensor) -> tuple[Tensor, tuple[int, int]]:
 
 def compute_tail(graph: Graph, output: Tensor) -> Tensor:
     """Make of a graph's output what its tail makes of it: numbers of classes, (N, H, W); without a tail, return it."""
-    values = {graph.output: output}
+    values = {graph.outputs[0]: output}
     for operator in graph.tail:
         data = values[operator.inputs[0]]
         if operator.kind == "ArgMax":
@@ -72,7 +72,7 @@ def compute_tail(graph: Graph, output: Tensor) -> Tensor:
         elif operator.kind != "Cast":
             (data,) = compute(graph, operator, values)
         values[operator.outputs[0]] = data
-    return values[graph.result]
+    return values[graph.tail[-1].outputs[0]] if graph.tail else output
 
 
 def padding_of(operator: Operator) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
 from edgehr.registry import Registry
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Outputs, PartSpec
@@ -53,6 +54,16 @@ class Decoder(ABC):
             grids.append(np.stack([x, y, np.full_like(x, stride)], axis=1))
         table = np.concatenate(grids).astype(np.float32)
         self.places, self.strides = table[:, :2].copy(), table[:, 2:].copy()
+
+    @staticmethod
+    def check_strides(card: ModelCard, finest: int) -> None:
+        """Raise EdgehrError for a card whose strides do not double from the finest one of the pyramid."""
+        strides = card.spec_as(DetectionSpec).strides
+        if strides != tuple(finest << level for level in range(len(strides))):
+            listed = ", ".join(map(str, strides))
+            raise EdgehrError(
+                f"{card.name}: strides of {card.architecture} double from {finest}, the card has {listed}"
+            )
 
     def cells(self, side: int, stride: int) -> int:
         """Count the places along a side of the input, in pixels, of the grid of a stride."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.card import ModelCard
 from edgehr.tasks.base import Outputs
 from edgehr.tasks.detection.decoders import Decoder, Floats
 from edgehr.tasks.detection.two_stage.boxes import sigmoid, surest_by_group
@@ -12,6 +13,7 @@ from edgehr.tasks.detection.two_stage.boxes import sigmoid, surest_by_group
 # A class less likely than this at a place is not looked at there, and of each level no more than the surest thousand.
 CLASS_THRESHOLD = 0.05
 MAX_PER_LEVEL = 1000
+FINEST = 8  # pixels a cell of the finest level
 
 
 class FCOSDecoder(Decoder):
@@ -24,9 +26,13 @@ class FCOSDecoder(Decoder):
     evaluation_threshold, evaluation_nms = 0.0, 0.5
     max_detections = 100
 
+    def __init__(self, card: ModelCard) -> None:
+        self.check_strides(card, FINEST)
+        super().__init__(card)
+
     def cells(self, side: int, stride: int) -> int:
         """Count as the pyramid does: levels are pooled from stride 4 and round down, then halved and round up."""
-        return -(-(side // 4 // (stride // 8)) // 2)
+        return -(-(side // 4 // (stride // FINEST)) // 2)
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shapes of the outputs, in the card's order."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgehr.card import ModelCard, TaskSpec
 from edgehr.errors import EdgehrError
 
 PERSON = "person"  # what COCO calls people
 FACE = "face"
+MAX_PROPOSALS = 1000  # what mmdetection looks at
 # COCO's classes by their category ids, from 1. Ten ids, at the dashes, are of classes that it did not keep.
 _COCO_NAMES = (
     "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,-,stop sign,parking meter,"
@@ -40,8 +41,8 @@ class RegionSpec:
     masks: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_proposals < 1:
-            raise EdgehrError(f"max_proposals must be at least 1, got {self.max_proposals}")
+        if not 1 <= self.max_proposals <= MAX_PROPOSALS:
+            raise EdgehrError(f"a two-stage detector looks at 1 to {MAX_PROPOSALS} proposals, got {self.max_proposals}")
         if not self.anchor_ratios or min(*self.anchor_ratios, self.anchor_scale) <= 0:
             raise EdgehrError(f"anchors need a scale and ratios above 0, got {self.anchor_scale}, {self.anchor_ratios}")
         if any(std <= 0 for stds in self.box_stds for std in stds):
@@ -121,3 +122,17 @@ class DetectionSpec(TaskSpec):
             ),
             *([("points", f"{len(self.points)}: {', '.join(self.points)}")] if self.points else []),
         ]
+
+
+def with_proposals(card: ModelCard, count: int) -> ModelCard:
+    """Return the card of a two-stage detector that looks at no more than so many regions of a picture.
+
+    Its box heads take just that many at a time: what is proposed less is filled up with zeros.
+
+    Raises:
+        EdgehrError: It is no two-stage detector, or the number is not 1 to 1000.
+    """
+    spec = card.spec
+    if not isinstance(spec, DetectionSpec) or not spec.regions.box_stds:
+        raise EdgehrError(f"{card.name} is no two-stage detector: proposals go with those (faster-rcnn-..., ...)")
+    return replace(card, spec=replace(spec, regions=replace(spec.regions, max_proposals=count)))

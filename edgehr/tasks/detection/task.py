@@ -205,7 +205,10 @@ class DetectionTask(Task):
                 raise TensorError(f"{self.card.name} returns {name!r}, got {found}")
             count = pictures or len(outputs[name])
             if outputs[name].shape != (count, *shape):
-                raise TensorError(f"{name} must be {(count, *shape)}, got {outputs[name].shape}")
+                raise TensorError(
+                    f"{self.card.name}: {name} must be {(count, *shape)}, got {outputs[name].shape}: the card's size, "
+                    "strides, anchors or classes do not fit the graph"
+                )
 
     def scores(self, outputs: Outputs) -> Floats:
         """Score objects of each wanted class at each place, (N, A, C) float32."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.errors import TensorError
+from edgehr.errors import EdgehrError, TensorError
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Outputs, PartSpec
 from edgehr.tasks.detection.decoders import Decoder, Floats
@@ -42,6 +42,7 @@ class TwoStageDecoder(Decoder):
     max_detections = MAX_DETECTIONS
 
     def __init__(self, card: ModelCard) -> None:
+        self.check_strides(card, FINEST)
         super().__init__(card)
         regions = self.spec.regions
         self._size = card.input.height, card.input.width
@@ -55,6 +56,9 @@ class TwoStageDecoder(Decoder):
         self._feature_names = self.names[2:]
         self._pooled_strides = self.spec.strides[: len(self._feature_names)]
         self._stages = len(regions.box_stds)
+        if (built := card.parameters.get("stages", 1)) != self._stages:
+            raise EdgehrError(f"{card.name}: its network has {built} box heads, but box_stds are of {self._stages}")
+        self._specs = self.part_specs()
 
     def cells(self, side: int, stride: int) -> int:
         """Count as the pyramid does: each level is pooled from the finest, and rounds down."""
@@ -101,7 +105,7 @@ class TwoStageDecoder(Decoder):
             pyramid = self._pyramid(outputs, picture)
             for name, spec in self.part_specs().items():
                 pooled = pool_regions(pyramid, self._pooled_strides, regions, spec.shape[0])
-                for output, values in _run(runtime.parts, name, pooled).items():
+                for output, values in self._run(runtime.parts, name, pooled).items():
                     found.setdefault(f"{name}.{output}", []).append(values)
         return {name: np.stack(values) for name, values in found.items()}
 
@@ -121,7 +125,9 @@ class TwoStageDecoder(Decoder):
         pyramid = self._pyramid(outputs, 0)
 
         def head(stage: int, boxes: Floats) -> tuple[Floats, Floats]:
-            found = _run(parts, self._box_head(stage), pool_regions(pyramid, self._pooled_strides, boxes, BOX_BINS))
+            found = self._run(
+                parts, self._box_head(stage), pool_regions(pyramid, self._pooled_strides, boxes, BOX_BINS)
+            )
             return found["scores"], found["deltas"]
 
         boxes, moves, logits = refine(proposals, head, regions.box_stds, size)
@@ -133,18 +139,32 @@ class TwoStageDecoder(Decoder):
         masks = None
         if regions.masks:
             pooled = pool_regions(pyramid, self._pooled_strides, found, MASK_BINS)
-            drawn = _run(parts, "mask_head", pooled)["masks"][np.arange(len(found)), labels]
+            drawn = self._run(parts, "mask_head", pooled)["masks"][np.arange(len(found)), labels]
             masks = paste(drawn, in_picture, (letterbox.height, letterbox.width))
         return Detections(in_picture, scores, labels, classes=self.spec.classes, masks=masks).with_area()
+
+    def _run(self, parts: Mapping[str, Runtime], name: str, regions: Floats) -> Mapping[str, NDArray[Any]]:
+        """Run a head on any number of regions.
+
+        Raises:
+            TensorError: There is no such head, or it returns something else than the card says.
+        """
+        if name not in parts:
+            raise TensorError(
+                f"the {name} of this detector looks at regions of its outputs: call predict with the model"
+            )
+        found = parts[name].infer_batch(regions)
+        for output, shape in self._specs[name].outputs.items():
+            if output not in found or found[output].shape[1:] != shape:
+                returned = ", ".join(f"{key} {values.shape[1:]}" for key, values in found.items())
+                raise TensorError(
+                    f"{parts[name].path or name}: the card says {output} {shape} of each region, got {returned}: its "
+                    "classes or stages do not fit the graph"
+                )
+        return found
 
     def _box_head(self, stage: int) -> str:
         return f"box_head{stage}" if self._stages > 1 else "box_head"
 
     def _pyramid(self, outputs: Outputs, picture: int) -> list[Floats]:
         return [outputs[name][picture] for name in self._feature_names]
-
-
-def _run(parts: Mapping[str, Runtime], name: str, regions: Floats) -> Mapping[str, NDArray[Any]]:
-    if name not in parts:
-        raise TensorError(f"the {name} of this detector looks at regions of its outputs: call predict with the model")
-    return parts[name].infer_batch(regions)
