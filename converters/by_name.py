@@ -75,7 +75,7 @@ def convert(
         card = with_proposals(card, proposals)
     made.check_model(card)
     if calibration is not None and not isinstance(calibration, CalibrationSet):
-        calibration = CalibrationSet.of(Path(calibration))
+        calibration = CalibrationSet.of(Path(calibration), card=card)
     made = replace(made, calibration=calibration or made.calibration)
     made.check()  # what is missing is said now, not after a download
     report = conversion.convert(

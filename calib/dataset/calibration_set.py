@@ -56,6 +56,7 @@ class CalibrationSet:
         max_crops: int = MAX_CROPS,
         finder: Finder | None = None,
         progress: Progress | None = None,
+        card: ModelCard | None = None,
     ) -> CalibrationSet:
         """Select crops that are unlike each other; the same source gives the same crops.
 
@@ -66,12 +67,14 @@ class CalibrationSet:
             max_crops: The most crops to take.
             finder: Finds people, see `edgehr.calib.dataset.finder`.
             progress: Called with the images looked at and how many there are.
+            card: The model that the set is for: one for face landmarks takes the faces of an annotation file, not the
+                people.
 
         Raises:
             EdgehrError: There is no such set, an image of it cannot be read, or it holds too few different crops.
         """
         wanted = max(max_crops, MIN_CROPS)
-        found = collect_candidates(source, images, wanted, finder, progress)
+        found = collect_candidates(source, images, wanted, finder, progress, card)
         selected = select_diverse(found.descriptors, found.ranks, wanted)
         if not found.searched:
             raise EdgehrError(f"{source}: no frame of this video can be decoded")

@@ -1,4 +1,4 @@
-"""Finders of people for a calibration set: they find them as they will be found when the model runs."""
+"""Finders of people and faces for a calibration set: they find them as they will be found when the model runs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.live.predictors.detectors import PersonDetector
+from edgehr.live.predictors.detectors import FaceDetector, PersonDetector
+from edgehr.live.predictors.landmarks import face_boxes
 from edgehr.live.predictors.pose_sequence import WINDOWS_PER_FRAME
 from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.runtimes.base import Runtime
+from edgehr.tasks.detection.spec import FACE, PERSON
 from edgehr.tasks.image.reading import Image
 
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds the boxes of people in images without annotations.
+    """Finds the boxes of people, or of faces, in images without annotations.
 
     Attributes:
         find: (H, W, 3) BGR image -> (N, 4) xyxy boxes in its pixels, N may be 0.
@@ -28,10 +30,22 @@ class Finder:
     by: str
 
 
-def detector(runtime: Runtime) -> Finder:
-    """Find all people by a converted YOLOX detector; raise EdgehrError for another model."""
+def detector(runtime: Runtime, holds: str = PERSON) -> Finder:
+    """Find all people, or all faces in boxes as data sets of landmarks have them, by a converted detector.
+
+    Args:
+        runtime: The detector.
+        holds: What boxes are to hold, see `Task.boxes_hold`.
+
+    Raises:
+        EdgehrError: The model is no detector of these.
+    """
+    by = f"detector {runtime.card.name}, weights {_weights(runtime)}"
+    if holds == FACE:
+        find = FaceDetector(runtime)
+        return Finder(lambda image: face_boxes(find(image).boxes), by)
     detect = PersonDetector(runtime)
-    return Finder(lambda image: detect(image).boxes, f"detector {runtime.card.name}, weights {_weights(runtime)}")
+    return Finder(lambda image: detect(image).boxes, by)
 
 
 def single_person(runtime: Runtime) -> Finder:

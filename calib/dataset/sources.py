@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from edgehr.calib.dataset.finder import Finder
 from edgehr.calib.dataset.frames import count_frames, read_frames
 from edgehr.calib.dataset.selection import Floats, describe_crops
+from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.annotations import Annotations
+from edgehr.evaluation.annotations import annotated_people
+from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.overlap import fingerprint
 from edgehr.live.sources import VIDEO_SUFFIXES
+from edgehr.tasks.base import Task
 from edgehr.tasks.image.boxes import areas
 from edgehr.tasks.image.reading import Image, image_files, image_files_within, read_image, read_images, read_reduced
 
@@ -81,7 +84,12 @@ class _View:
 
 
 def collect_candidates(
-    source: Path, images: Path | None, max_crops: int, finder: Finder | None, progress: Progress | None
+    source: Path,
+    images: Path | None,
+    max_crops: int,
+    finder: Finder | None,
+    progress: Progress | None,
+    card: ModelCard | None = None,
 ) -> Candidates:
     """Collect crops from a source.
 
@@ -91,6 +99,7 @@ def collect_candidates(
         max_crops: How many are to be selected of them.
         finder: Finds people where there are no annotations.
         progress: Called with the images done and how many there are.
+        card: The model, whose task says which boxes of an annotation file count.
 
     Raises:
         EdgehrError: There is no such source, it cannot be read, or the finder does not fit it.
@@ -99,7 +108,7 @@ def collect_candidates(
     if kind == "annotations":
         if finder:
             raise EdgehrError(f"{source}: its people have boxes: a detector goes with a folder of images or a video")
-        people = _annotated(source, images, max(POOL, 2 * max_crops))
+        people = _annotated(source, images, max(POOL, 2 * max_crops), card)
         return _collect(_read_crops(people), len(people), "annotations", progress)
     if kind == "folder" and not finder:
         files = sample_evenly(_images(source), max(POOL, 2 * max_crops))
@@ -155,10 +164,10 @@ def sample_evenly(items: Sequence[T], count: int) -> Sequence[T]:
     return [items[int((part + part * GOLDEN % 1) * len(items) / count)] for part in range(count)]
 
 
-def _annotated(source: Path, folder: Path | None, max_people: int) -> list[list[Crop]]:
-    """List people by image; where there are too many, the largest of each image first, then the second ones."""
-    annotations = Annotations.read(source)
-    images = annotations.ground_truth(folder or annotations.images_beside)
+def _annotated(source: Path, folder: Path | None, max_people: int, card: ModelCard | None) -> list[list[Crop]]:
+    """List people, or faces, by image; of too many, the largest of each image first, then the second ones."""
+    judged = card is not None and Task.for_card(card).evaluator
+    images = Evaluator.for_card(card).annotated(source, folder) if card and judged else annotated_people(source, folder)
     people: list[list[Crop]] = []
     for image in sorted(images, key=lambda image: image.path.name):
         people.append(_crops(image.path, image.boxes, size=image.size))

@@ -188,6 +188,17 @@ class BoxAnnotations:
         return cls(path, checked, {entry["id"]: entry["name"] for entry in file.categories})
 
 
+def annotated_people(path: Path, images: Path | None = None) -> list[ImageSample]:
+    """Give the images of a COCO keypoint file with the boxes of their people; see `Annotations.ground_truth`.
+
+    Args:
+        path: The file.
+        images: The folder of its images; by default where such files have them.
+    """
+    annotations = Annotations.read(path)
+    return annotations.ground_truth(images or annotations.images_beside)
+
+
 def images_beside(path: Path) -> Path:
     """Find the images of an annotation file if nobody says where: `images/` beside it, or else its own folder."""
     beside = path.parent / "images"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
+from edgehr.evaluation.annotations import annotated_people
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.plain_data import without_nan
 from edgehr.registry import load_attribute
@@ -163,6 +164,18 @@ class Evaluator(ABC):
         Raises:
             EdgehrError: A file is missing or not what it should be, or does not suit the model.
         """
+
+    def annotated(self, annotations: Path, images: Path | None = None) -> list[ImageSample]:
+        """Give the images of an annotation file with the boxes to calibrate on; by default those of its people.
+
+        Args:
+            annotations: The file.
+            images: The folder of its images; by default where such files have them.
+
+        Raises:
+            EdgehrError: A file is missing or not what it should be, or does not suit the model.
+        """
+        return annotated_people(annotations, images)
 
     @property
     def has_similarity(self) -> bool:

@@ -64,8 +64,8 @@ def read_faces(
     counts, wanted = sorted({len(entry["keypoints"]) // 3 for entry in entries}), spec.num_outputs
     if counts != [wanted]:
         raise EdgehrError(
-            f"{path}: its faces have {' or '.join(map(str, counts))} landmarks, {card.name} finds {wanted}: evaluate "
-            "on the data set that the model is for"
+            f"{path}: its faces have {' or '.join(map(str, counts))} landmarks, {card.name} finds {wanted}: give faces "
+            "of the data set that the model is for"
         )
     boxes: dict[int, list[NDArray[np.float64]]] = {}
     faces: dict[int, list[Face]] = {}

@@ -136,6 +136,10 @@ class LandmarksEvaluator(Evaluator):
         samples, faces = read_faces(annotations, self.card, images, max_samples)
         return Dataset(samples, faces, str(annotations), "ground truth")
 
+    def annotated(self, annotations: Path, images: Path | None = None) -> list[ImageSample]:
+        """Give the images with the boxes of their faces; see `Evaluator.annotated`."""
+        return read_faces(annotations, self.card, images)[0]
+
     def check_comparable(self, other: ModelCard) -> None:
         """Refuse a model of another task or of other landmarks."""
         super().check_comparable(other)

@@ -18,6 +18,7 @@ from edgehr.card import ModelCard, TaskSpec
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.registry import TASKS
 from edgehr.runtimes.base import Runtime
+from edgehr.tasks.detection.spec import PERSON
 from edgehr.tasks.difference import OutputDifference, output_difference
 from edgehr.tasks.image.reading import Image
 
@@ -52,12 +53,14 @@ class Task(ABC):
     Attributes:
         spec_type: The task's part of a card.
         takes_boxes: Whether it looks at boxes in an image, or at the whole of it.
+        boxes_hold: What its boxes hold, as a class of detectors: people, or faces.
         evaluator: The class that judges it on annotated images, ``module:Class``; empty where there is none.
         predictor: The class that predicts for images and streams, ``module:Class``; empty where there is none.
     """
 
     spec_type: ClassVar[type[TaskSpec]]
     takes_boxes: ClassVar[bool] = False
+    boxes_hold: ClassVar[str] = PERSON
     evaluator: ClassVar[str] = ""
     predictor: ClassVar[str] = ""
 

@@ -26,7 +26,10 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--calib", type=Path, metavar="PATH", help="folder of images, COCO keypoint file, or video")
     group.add_argument("--calib-images", type=Path, metavar="DIR", help="images of that file (default: beside it)")
     group.add_argument(
-        "--calib-detector", type=Path, metavar="ARTIFACT", help="detector that finds the people of the folder or video"
+        "--calib-detector",
+        type=Path,
+        metavar="ARTIFACT",
+        help="detector that finds the people, or faces, of the folder or video",
     )
     group.add_argument("--calib-crops", type=int, metavar="N", help="crops to choose (default: 300)")
     group.add_argument(
@@ -87,7 +90,7 @@ def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSe
     with ExitStack() as stack:
         finder = _finder(args, card, stack)
         progress = stack.enter_context(progress_bar("choosing calibration crops", None))
-        chosen = CalibrationSet.of(args.calib, args.calib_images, most, finder, progress.update)
+        chosen = CalibrationSet.of(args.calib, args.calib_images, most, finder, progress.update, card)
     if args.held_out:
         refuse_held_out(chosen, args.held_out)
     return chosen
@@ -130,8 +133,9 @@ def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Find
 
     if args.calib_detector:
         from edgehr.runtimes import load
+        from edgehr.tasks.base import Task
 
-        return detector(stack.enter_context(load(args.calib_detector)))
+        return detector(stack.enter_context(load(args.calib_detector)), Task.for_card(card).boxes_hold)
     if kind_of(args.calib) != "video":
         return None
     from edgehr.cli.fetch import fetch_with_progress

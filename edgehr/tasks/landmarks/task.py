@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgehr.tasks.detection.spec import FACE
 from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.tasks.landmarks.spec import LandmarksSpec
 from edgehr.tasks.pose.top_down import TopDownTask
@@ -16,5 +17,6 @@ class LandmarksTask(TopDownTask[Landmarks]):
 
     spec_type = LandmarksSpec
     result_type = Landmarks
+    boxes_hold = FACE
     evaluator = "edgehr.evaluation.landmarks:LandmarksEvaluator"
     predictor = "edgehr.live.predictors.landmarks:LandmarkDetector"

@@ -12,13 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
+from edgehr.assets import photographs
 from edgehr.calib.dataset.calibration_set import MIN_CROPS, CalibrationSet
 from edgehr.calib.dataset.finder import Finder, detector, single_person
 from edgehr.calib.dataset.sources import POOL, sample_evenly
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
+from edgehr.live.predictors.detectors import FaceDetector
 from edgehr.runtimes import load
 from edgehr.tasks.base import Task
+from edgehr.tasks.detection.spec import FACE
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import get_card
 from tests.calib.pictures import MIDDLE, folder, picture, video
@@ -231,6 +234,18 @@ def test_the_detector_finds_the_people_of_a_video(shared: Path, detector_ir: Pat
     assert {crop.frame for crop in chosen.crops} == set(range(5))
     assert re.search(r"detector yolox-nano-coco-416x416, weights sha256 [0-9a-f]{64}", chosen.manifest["boxes"])
     assert len(list(chosen.batches(CARD))) == len(chosen.crops)
+
+
+def test_a_face_detector_finds_faces_in_boxes_as_data_sets_have_them(yunet_ir: Path) -> None:
+    portrait = read_image(photographs()[0])
+    with load(yunet_ir) as runtime:
+        finder = detector(runtime, FACE)
+        (box,) = finder.find(portrait)
+        assert box[2] - box[0] == pytest.approx(box[3] - box[1])  # square, from the eyebrows to the chin
+        (found,) = FaceDetector(runtime)(portrait).boxes
+        assert box[1] > found[1]
+        with pytest.raises(EdgehrError, match="person"):
+            detector(runtime)
 
 
 @pytest.mark.slow

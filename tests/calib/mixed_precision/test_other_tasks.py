@@ -36,6 +36,7 @@ LANDMARKS = get_card("hrnetv2-w18-cofw-256x256").with_size(HEIGHT, WIDTH)
 # Behind the last layer of a classifier; the bias makes it find all classes.
 BIAS = np.float32([-38.6, 52.6, -750])
 POOLED = (("ReduceMean", {"keepdims": 0}, np.array([2, 3], np.int64)), ("Add", {}, BIAS))
+FACE_BOX = (35, 3, 285, 253)  # 200 * 1.25 pixels about the middle of 320x256
 NETWORKS: dict[str, SimulatedNetwork] = {}
 NAMES_OF_METRICS = {"segmentation": "mIoU", "classification": "top-1", "landmarks": "1 - NME"}
 
@@ -61,7 +62,8 @@ def network_of(card: ModelCard) -> SimulatedNetwork:
 def found_by_float(card: ModelCard, path: Path) -> Any:
     """What the float network finds in a whole picture."""
     task, image = Task.for_card(card), cv2.imread(str(path))
-    batch, context = task.preprocess_part(image, np.float32([0, 0, image.shape[1], image.shape[0]]))
+    box = FACE_BOX if task.takes_boxes else [0, 0, image.shape[1], image.shape[0]]
+    batch, context = task.preprocess_part(image, np.float32(box))
     return task.postprocess({card.outputs[0].name: network_of(card).run(batch)}, context)
 
 
@@ -81,14 +83,15 @@ def class_labels(pictures: Path, path: Path) -> Path:
 
 
 def faces(pictures: Path, path: Path) -> Path:
-    """A file of faces that fill their pictures, with the landmarks that the float network finds."""
+    """A file of faces in the middle of their pictures, with the landmarks that the float network finds."""
     images, annotations = [], []
     for number, each in enumerate(sorted(pictures.iterdir())):
         (points,) = found_by_float(LANDMARKS, each).points
         listed = np.column_stack([points, np.ones(len(points))]).ravel().tolist()
         images.append({"id": number, "file_name": each.name, "width": 320, "height": 256})
         known: dict[str, Any] = {"id": number + 1, "image_id": number, "category_id": 1, "keypoints": listed}
-        annotations.append({**known, "bbox": [0, 0, 320, 256]})
+        # The face is the square of center and scale, as the data sets' own protocol has it, not the bbox.
+        annotations.append({**known, "bbox": [9, 9, 9, 9], "center": [160.0, 128.0], "scale": 1.25})
     path.write_text(json.dumps({"images": images, "annotations": annotations}))
     return path
 
@@ -119,7 +122,7 @@ def test_with_annotations_they_are(
     truth = annotate(pictures, tmp_path / "truth")
     if card.task == "landmarks":  # whose boxes are in the file
         file = truth.rename(tmp_path / "faces.json")
-        meter = LossMeter(calibrated(CalibrationSet.of(file, pictures), card=card))
+        meter = LossMeter(calibrated(CalibrationSet.of(file, pictures, card=card), card=card))
     else:
         meter = LossMeter(calibrated(crops, card=card), truth)
     outputs = network_of(card).run(meter.inputs)
@@ -240,3 +243,13 @@ def test_parts_of_pictures_have_no_annotations_of_their_own(pictures: Path, tmp_
     assert {batch.tobytes() for batch in meter.inputs} < parts
     with pytest.raises(EdgehrError, match="does not say what is true of all"):
         LossMeter(calibrated(crops, card=SEGMENTER), label_images(pictures, tmp_path / "labels"))
+
+
+def test_people_are_no_faces(pictures: Path, tmp_path: Path) -> None:
+    file = faces(pictures, tmp_path / "faces.json")
+    data = json.loads(file.read_text())
+    for person in data["annotations"]:
+        person["keypoints"] = person["keypoints"][: 3 * 17]
+    file.write_text(json.dumps(data))
+    with pytest.raises(EdgehrError, match=r"its faces have 17 landmarks, .* finds 29: give faces of the data set"):
+        CalibrationSet.of(file, pictures, card=LANDMARKS)
