@@ -55,7 +55,7 @@ def make(folder: Path, name: str, weights: Path | None = None) -> list[Path]:
     """
     card = get_card(name)
     source = weights or find_weights(card)
-    targets: tuple[Target, ...] = (HalfWeightsTarget(), TFLiteTarget(precision="fp16"))
+    targets: tuple[Target, ...] = (HalfWeightsTarget(), TFLiteTarget(precision="fp16", float16_arithmetic=False))
     paths = []
     for target in targets:
         report = convert(card, source, target, out=folder / f"{name}{target.suffix}")

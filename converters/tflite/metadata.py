@@ -13,25 +13,36 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
-from edgehr.runtimes.tflite.container import HASH_KEY, HASH_LENGTH, file_hash, metadata_spans
+from edgehr.runtimes.tflite.container import (
+    FLOAT16_ARITHMETIC,
+    HASH_KEY,
+    HASH_LENGTH,
+    REDUCED_PRECISION_KEY,
+    file_hash,
+    metadata_spans,
+)
 
 COMPUTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _KINDS = {"FLOAT32": "fp32", "FLOAT16": "fp16", "INT8": "int8"}
 # The converter's own note, and what an earlier `embed` left.
-_STRIPPED = ("keep_stablehlo_constant", METADATA_KEY, HASH_KEY)
+_STRIPPED = ("keep_stablehlo_constant", METADATA_KEY, HASH_KEY, REDUCED_PRECISION_KEY)
 
 
-def embed(content: bytes, artifact: Artifact) -> bytes:
+def embed(content: bytes, artifact: Artifact, *, float16_arithmetic: bool = False) -> bytes:
     """Put the artifact's description and the file's own hash into the metadata.
 
     Args:
         content: A `.tflite`.
         artifact: What it says of itself; its precision is replaced by the one found in the file.
+        float16_arithmetic: Let XNNPACK compute in half precision where the CPU has that.
     """
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     artifact = replace(artifact, precision=precision(model))
     model.metadata = [entry for entry in model.metadata or [] if _text(entry.name) not in _STRIPPED]
-    for name, text in ((METADATA_KEY, artifact.to_json()), (HASH_KEY, "0" * HASH_LENGTH)):
+    entries = {METADATA_KEY: artifact.to_json(), HASH_KEY: "0" * HASH_LENGTH}
+    if float16_arithmetic:
+        entries[REDUCED_PRECISION_KEY] = FLOAT16_ARITHMETIC
+    for name, text in entries.items():
         buffer, entry = schema.BufferT(), schema.MetadataT()
         buffer.data = np.frombuffer(text.encode(), np.uint8)
         model.buffers.append(buffer)

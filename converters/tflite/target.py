@@ -33,6 +33,8 @@ class TFLiteTarget(Target):
     Attributes:
         layout: ``nhwc`` takes (N, H, W, 3) and returns (N, H / 4, W / 4, K), what mobile cameras and delegates want;
             ``nchw`` has both channels first.
+        float16_arithmetic: With ``fp16``, let CPUs that can compute in half precision do so, as most phones and a
+            Raspberry Pi 5 can; otherwise float16 is how weights are stored, and all CPUs compute in float32.
     """
 
     name: ClassVar[str] = "tflite"
@@ -45,6 +47,7 @@ class TFLiteTarget(Target):
     recipe_kind: ClassVar[str] = "kernels"
 
     layout: str = "nhwc"
+    float16_arithmetic: bool = True
 
     @staticmethod
     def add_options(group: argparse._ActionsContainer) -> list[argparse.Action]:
@@ -54,6 +57,11 @@ class TFLiteTarget(Target):
                 "--layout", choices=["nhwc", "nchw"], help="of input and output (default: nhwc, channels last)"
             ),
             group.add_argument("--int8-io", action="store_true", help="with int8: INT8 input and output too"),
+            group.add_argument(
+                "--float32-arithmetic",
+                action="store_true",
+                help="with fp16: compute in float32 on CPUs that have half precision, too",
+            ),
         ]
 
     @classmethod
@@ -61,7 +69,10 @@ class TFLiteTarget(Target):
         """Make a target; it has no float16 input and output."""
         if args.fp16_io:
             raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
-        return super().from_options(args, layout=args.layout or "nhwc", native_io=args.int8_io, **own)
+        if args.float32_arithmetic and args.precision != "fp16":
+            raise EdgehrError("--float32-arithmetic goes with --precision fp16: other files have no half precision")
+        own |= {"native_io": args.int8_io, "float16_arithmetic": not args.float32_arithmetic}
+        return super().from_options(args, layout=args.layout or "nhwc", **own)
 
     @property
     def variant(self) -> str:
@@ -119,7 +130,7 @@ class TFLiteTarget(Target):
         """Write with the description and a hash in the metadata."""
         from edgehr.converters.tflite.metadata import embed, operator_counts, read_precision
 
-        content = embed(built.model, artifact)
+        content = embed(built.model, artifact, float16_arithmetic=self.precision == "fp16" and self.float16_arithmetic)
         path.write_bytes(content)
         nodes = {"artifact": sum(operator_counts(content).values())}
         return Written(read_precision(path), partial(open_written, path), nodes=nodes)

@@ -22,6 +22,9 @@ except ImportError as error:
 
 HASH_KEY = "edgehr.sha256"
 HASH_LENGTH = 64
+# What XNNPACK looks for in the metadata: may it compute in half precision, and does it add up in that too?
+REDUCED_PRECISION_KEY = "reduced_precision_support"
+FLOAT16_ARITHMETIC = "fp16accfp16"
 IDENTIFIER = b"TFL3"
 MAX_METADATA = 64
 # Field numbers of tables in the schema of TFLite (tensorflow/lite/schema/schema.fbs), where a file's buffers and
@@ -75,6 +78,12 @@ def metadata_spans(data: bytes, name: str) -> dict[str, Span]:
         return _spans(data)
     except (struct.error, IndexError, TypeError, ValueError, OverflowError) as error:
         raise ArtifactError(f"{name}: is a damaged TFLite model ({error})") from None
+
+
+def allows_float16(data: bytes, name: str) -> bool:
+    """Tell whether the metadata of a `.tflite` lets XNNPACK compute in half precision."""
+    span = metadata_spans(data, name).get(REDUCED_PRECISION_KEY)
+    return span is not None and data[span.start : span.stop].startswith(b"fp16")
 
 
 def file_hash(data: bytes, place: Span) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from edgehr.errors import EdgehrError, first_line
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
-from edgehr.runtimes.tflite.container import read_artifact
+from edgehr.runtimes.tflite.container import allows_float16, read_artifact
 from edgehr.runtimes.tflite.library import import_library, try_in_child
 from edgehr.runtimes.tflite.model import Entry, Quantization, open_model
 
@@ -73,13 +75,21 @@ class TFLiteRuntime(Runtime):
             path=path,
             artifact=artifact,
             device=self._model.device,
-            precision=artifact.precision if artifact else "",
+            precision=self._arithmetic(artifact, allows_float16(data, str(path))),
         )
 
     @property
     def quantization(self) -> dict[str, Quantization]:
         """Return the quantization parameters of the model's inputs and outputs, by tensor; none of a float model."""
         return dict(self._quantization)
+
+    def _arithmetic(self, artifact: Artifact | None, half_allowed: bool) -> str:
+        """Say what is computed in; a CPU takes float16 as a way to store weights, unless it may and can do more."""
+        stored = artifact.precision if artifact else ""
+        on_cpu = self._model.device.lower().startswith("cpu")
+        if stored == "fp16" and on_cpu and not (half_allowed and computes_in_float16()):
+            return "fp32"
+        return stored
 
     def _spec(self, entry: Entry) -> TensorSpec:
         dtype = np.dtype(np.float32) if entry.name in self._converted else entry.dtype
@@ -102,6 +112,16 @@ class TFLiteRuntime(Runtime):
 
     def _close(self) -> None:
         del self._model, self._data
+
+
+def computes_in_float16() -> bool:
+    """Tell whether XNNPACK finds half precision in this CPU: in Linux's list of features, or in any ARM of Apple."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    try:
+        return "asimdhp" in Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
 
 
 def _usable_cores() -> int:

@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 from edgehr.converters.quiet import quiet
+from edgehr.converters.tflite.metadata import embed
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tflite import library as library_module
+from edgehr.runtimes.tflite import runtime as runtime_module
 from edgehr.runtimes.tflite.container import HASH_KEY, metadata_spans, read_artifact
 from edgehr.runtimes.tflite.library import Library, import_library, try_in_child
 from edgehr.runtimes.tflite.model import Quantization, open_model
 from edgehr.runtimes.tflite.runtime import MAX_THREADS, TFLiteRuntime, _source_artifact
 from edgehr.zoo import get_card
-from tests.runtimes.small_tflite import IMAGE, Op, T, doubling, int8, write
+from tests.runtimes.small_tflite import IMAGE, Op, T, const, conv, doubling, int8, write
 
 ARTIFACT = Artifact(get_card("litehrnet-18-coco-256x192"), "fp32", "ab" * 32, {"edgehr": "test"})
 
@@ -167,6 +169,20 @@ def test_devices_that_are_not_there(device: str, message: str, model: Path) -> N
     with pytest.raises(EdgehrError, match=message) as caught:
         load(model, device)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_it_says_what_file_and_cpu_make_it_compute_in(
+    allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, weights = tmp_path / "half.tflite", T((4, 3, 3, 4))
+    write(path, Op("DEQUANTIZE", [const(4, 3, 3, 4, dtype="float16")], [weights]), conv(weights=weights))
+    path.write_bytes(embed(path.read_bytes(), ARTIFACT, float16_arithmetic=allowed))
+    for able in (True, False):
+        monkeypatch.setattr(runtime_module, "computes_in_float16", lambda able=able: able)
+        with load(path) as runtime:
+            assert runtime.precision == ("fp16" if allowed and able else "fp32")
+            assert runtime.require_artifact().precision == "fp16"
 
 
 def test_a_precision_is_refused(model: Path) -> None:
