@@ -130,6 +130,7 @@ def place(graph: Graph, recipe: Recipe, in_float: Collection[str] = (), split: C
         return place_for_kernels(
             graph,
             float_ends=recipe.float_ends,
+            float_shared=recipe.float_shared,
             pooled_weight_only=recipe.pooled_weight_only,
             weight_only=recipe.weight_only,
             float_convolutions=float_convolutions,
@@ -138,6 +139,7 @@ def place(graph: Graph, recipe: Recipe, in_float: Collection[str] = (), split: C
     return place_for_qdq(
         graph,
         float_ends=recipe.float_ends,
+        float_shared=recipe.float_shared,
         pooled_weight_only=recipe.pooled_weight_only,
         unsigned=recipe.unsigned,
         weight_only=recipe.weight_only,
@@ -257,9 +259,10 @@ def _pack(network: SimulatedNetwork) -> Arrays:
 
 def _unpack(recipe: Recipe, arrays: Arrays) -> SimulatedNetwork:
     model = onnx.load_from_string(arrays["graph"].tobytes())
-    for node in model.graph.node:
-        if (weight := arrays.get(f"weight {node.name}")) is not None:
-            model.graph.initializer.append(numpy_helper.from_array(weight, node.input[1]))
+    filters = {
+        node.input[1]: arrays[f"weight {node.name}"] for node in model.graph.node if f"weight {node.name}" in arrays
+    }
+    model.graph.initializer.extend(numpy_helper.from_array(weight, name) for name, weight in filters.items())
     graph = Graph(model)
     network = SimulatedNetwork(graph, place(graph, recipe, arrays["float"].tolist(), arrays["split"].tolist()))
     numbers = zip(*(arrays[name].tolist() for name in ("quantizers", "scales", "zero_points")), strict=True)

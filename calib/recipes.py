@@ -20,6 +20,7 @@ class BaseRecipe:
     Attributes:
         name: What artifacts record.
         float_ends: The first and the last convolution stay in float.
+        float_shared: Convolutions that share their filter with others stay in float.
         float_share: Of all multiply-adds, how many may stay in float, see `edgehr.calib.quantizer.noise.budget`.
         pooled_weight_only: Convolutions on 1x1 maps are quantized weight-only.
         weight_only: Names of further convolutions that are quantized weight-only.
@@ -36,6 +37,7 @@ class BaseRecipe:
 
     name: str
     float_ends: bool = False
+    float_shared: bool = False
     float_share: float = 0.0
     pooled_weight_only: bool = True
     weight_only: tuple[str, ...] = ()
@@ -119,6 +121,14 @@ RECIPES: dict[tuple[str, str], dict[str, Recipe]] = {
 
 # The other networks on HRNet's backbone are quantized as it is.
 RECIPES |= {(name, ""): RECIPES["hrnet", ""] for name in ("hrnetv2", "hrnet_ocr", "hrnet_classifier")}
+# So are backbone and pyramid of detectors; their heads look at all levels of it with the same filters.
+RECIPES |= {
+    (name, ""): {
+        kind: replace(recipe, name=f"hrnetv2p-{kind}", float_shared=True)
+        for kind, recipe in RECIPES["hrnet", ""].items()
+    }
+    for name in ("hrnet_fcos", "hrnet_rcnn")
+}
 
 
 def recipe_for(card: ModelCard, kind: str) -> Recipe:

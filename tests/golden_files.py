@@ -112,6 +112,25 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return json.loads(str(data["meta"])), {name: data[name] for name in data.files if name != "meta"}
 
 
+def detector_card(path: Path) -> ModelCard:
+    """The card of the detector that a file of raw outputs is of, at the size of its input."""
+    kind, width = re.fullmatch(r"(.*)_hrnetv2p_w(\d+)_.*", path.stem).groups()  # type: ignore[union-attr]
+    start = {"fcos": "fcos-", "mask": "mask-rcnn-", "cascade": "cascade-rcnn-", "cascade_mask": "cascade-mask-rcnn-"}
+    begins = f"{start.get(kind, 'faster-rcnn-')}hrnetv2p-w{width}-"
+    meta, _ = load(path)
+    return next(card for card in list_models() if card.name.startswith(begins)).with_size(*meta["input_shape"][2:])
+
+
+def joined_levels(data: Mapping[str, np.ndarray], numbers: range, columns: int) -> np.ndarray:
+    """The outputs of these numbers, (1, k * columns, h, w) of each level, as (A, columns)."""
+    return np.concatenate([data[f"output{n}"][0].transpose(1, 2, 0).reshape(-1, columns) for n in numbers])
+
+
+def near(found: Any, wanted: np.ndarray, share: float = 2e-5) -> bool:
+    """Whether no value is further off than that share of the largest one."""
+    return bool(np.abs(np.asarray(found) - wanted).max() <= share * np.abs(wanted).max())
+
+
 def save_tensors(path: Path, meta: Mapping[str, Any], folder: Path) -> Path:
     """Write the checkpoint of a file, with keys as its origin names them."""
     tensors = {key: np.asarray(value) for key, value in fill(path).fill(meta["keys"]).items()}

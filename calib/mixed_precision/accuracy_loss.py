@@ -75,6 +75,10 @@ class LossMeter:
         crops, self._finish = calibration.crops, finish
         self._card, self._evaluator = calibration.card, Evaluator.for_card(calibration.card)
         self._evaluator.check_comparable(calibration.card)
+        if self._evaluator.task.part_specs():
+            raise EdgehrError(
+                f"{self._card.name} consists of several graphs, of which --max-drop measures one alone: leave it out"
+            )
         used = set(crop_order(crops, calibration.recipe.max_crops))
         unused, kind = [index for index in range(len(crops.crops)) if index not in used], "that nothing is fitted on"
         if len(unused) < MIN_CROPS:
@@ -179,12 +183,21 @@ class LossMeter:
         return dataset
 
     def _results(self, outputs: Array) -> list[Any]:
-        name, task = self._card.outputs[0].name, self._evaluator.task
         found, start = [], 0
         for context, count in self._contexts:
-            found.append(task.postprocess({name: self._finish(outputs[start : start + count])}, context))
+            named = self._named(self._finish(outputs[start : start + count]))
+            found.append(self._evaluator.task.postprocess(named, context))
             start += count
         return found
+
+    def _named(self, outputs: Array) -> dict[str, Array]:
+        """Tell several outputs apart, which a simulated network returns as one row an image."""
+        shapes = self._evaluator.task.output_shapes()
+        if len(shapes) == 1:
+            return {name: outputs for name in shapes}
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+        rows = np.split(outputs, ends[:-1], axis=1)
+        return {name: row.reshape(-1, *shapes[name]) for name, row in zip(shapes, rows, strict=True)}
 
 
 def _digest(annotations: Path) -> str:

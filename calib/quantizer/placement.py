@@ -64,6 +64,7 @@ def place_for_qdq(
     graph: Graph,
     *,
     float_ends: bool,
+    float_shared: bool = False,
     pooled_weight_only: bool,
     unsigned: bool,
     weight_only: Collection[str] = (),
@@ -78,6 +79,7 @@ def place_for_qdq(
     Args:
         graph: The network.
         float_ends: The first and the last convolution stay in float.
+        float_shared: Convolutions that share their filter with others stay in float.
         pooled_weight_only: Convolutions on 1x1 maps (weights of channels, from means) are quantized weight-only: their
             filters are most of a small network's size.
         unsigned: Tensors that are never negative take uint8, which TensorRT lacks.
@@ -86,7 +88,9 @@ def place_for_qdq(
         split: Names of those with split activations; those in float are not among them. A tensor that was concatenated
             in bytes for others has lost what the second quantizer would find.
     """
-    float_data, float_weights = _in_float(graph, float_ends, pooled_weight_only, weight_only, float_convolutions)
+    float_data, float_weights = _in_float(
+        graph, float_ends, float_shared, pooled_weight_only, weight_only, float_convolutions
+    )
     in_int8 = [operator for operator in graph.convolutions if operator.name not in float_data]
     plain = [operator for operator in in_int8 if operator.name not in split]
     splitting = [operator for operator in in_int8 if operator.name in split]
@@ -107,6 +111,7 @@ def place_for_kernels(
     graph: Graph,
     *,
     float_ends: bool,
+    float_shared: bool = False,
     pooled_weight_only: bool,
     weight_only: Collection[str] = (),
     float_convolutions: Collection[str] = (),
@@ -119,13 +124,16 @@ def place_for_kernels(
     Args:
         graph: The network.
         float_ends: See `place_for_qdq`.
+        float_shared: See `place_for_qdq`.
         pooled_weight_only: See `place_for_qdq`.
         weight_only: See `place_for_qdq`.
         float_convolutions: See `place_for_qdq`.
         dynamic: All but depthwise convolutions take dynamic ranges and return float. No fast kernel does that for
             depthwise ones.
     """
-    float_data, float_weights = _in_float(graph, float_ends, pooled_weight_only, weight_only, float_convolutions)
+    float_data, float_weights = _in_float(
+        graph, float_ends, float_shared, pooled_weight_only, weight_only, float_convolutions
+    )
     in_int8 = [operator for operator in graph.convolutions if operator.name not in float_data]
     at_runtime = {op.name for op in in_int8 if dynamic and not is_depthwise(graph.weight(op))}
     integer, tensors = set(), []
@@ -170,11 +178,14 @@ def is_positive(graph: Graph, tensor: str) -> bool:
 def _in_float(
     graph: Graph,
     float_ends: bool,
+    float_shared: bool,
     pooled_weight_only: bool,
     weight_only: Collection[str],
     float_convolutions: Collection[str],
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Name the convolutions whose data stay in float, and those of them whose weights do."""
+    # The filter of a head that looks at all levels of a pyramid cannot suit what is rounded in each of them.
+    float_convolutions = {*float_convolutions, *(graph.shared if float_shared else ())}
     ends = {op.name for op in graph.convolutions if graph.input in op.inputs or set(graph.outputs) & set(op.outputs)}
     pooled = {op.name for op in graph.convolutions if graph.shapes[op.outputs[0]][2:] == [1, 1] and pooled_weight_only}
     float_weights = (ends if float_ends else set()) | set(float_convolutions) - pooled

@@ -17,15 +17,12 @@ from edgehr.models.necks.hrfpn import HRFPN
 from edgehr.tasks.detection.two_stage.regions import choose_detections, refine
 from edgehr.tasks.detection.two_stage.roi_align import levels_of, pool_regions
 from tests import golden_files
+from tests.golden_files import joined_levels, near
 
 pytestmark = pytest.mark.slow
 
 STRIDES = (4, 8, 16, 32)
-NEAR = 2e-5  # of the largest value
-
-
-def near(found: Any, wanted: np.ndarray) -> bool:
-    return bool(np.abs(np.asarray(found) - wanted).max() <= NEAR * np.abs(wanted).max())
+NEAR = 2e-5
 
 
 def run(path: Path, folder: Path, architecture: str, **parameters: Any) -> tuple[Any, Any, Network, list[np.ndarray]]:
@@ -47,10 +44,6 @@ def part(network: Network, name: str, features: np.ndarray) -> Any:
     return tuple(each.numpy() for each in found) if isinstance(found, tuple) else found.numpy()
 
 
-def joined(data: Any, numbers: range, columns: int) -> np.ndarray:
-    return np.concatenate([data[f"output{n}"][0].transpose(1, 2, 0).reshape(-1, columns) for n in numbers])
-
-
 @pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("path", golden_files.matching(r"fcos_hrnetv2p_.*"))
 def test_fcos(path: Path, early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,14 +62,14 @@ def test_fcos(path: Path, early: bool, tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(golden_files, "fill", renamed)
     _, data, _, outputs = run(path, tmp_path, "hrnet_fcos")
     for number, (found, columns) in enumerate(zip(outputs, (80, 4, 1), strict=True)):
-        assert near(found, joined(data, range(5 * number, 5 * number + 5), columns))
+        assert near(found, joined_levels(data, range(5 * number, 5 * number + 5), columns))
 
 
 @pytest.mark.parametrize("path", golden_files.matching(r"faster_rpn_hrnetv2p_.*"))
 def test_region_proposal_network(path: Path, tmp_path: Path) -> None:
     _, data, _, (objectness, deltas, *_) = run(path, tmp_path, "hrnet_rcnn")
-    assert near(objectness, joined(data, range(5), 1))
-    assert near(deltas, joined(data, range(5, 10), 4))
+    assert near(objectness, joined_levels(data, range(5), 1))
+    assert near(deltas, joined_levels(data, range(5, 10), 4))
 
 
 @pytest.mark.parametrize("path", golden_files.matching(r"(faster_roi|mask)_hrnetv2p_.*"))

@@ -16,8 +16,9 @@ _COMMUTING = ("Relu", "Add", "Resize", "AveragePool", "ReduceMean")
 class ChannelGroups:
     """Groups of (tensor, channel): all of a group take the same factor.
 
-    A convolution takes any factors in and out into its weights. Every other operator that commutes with factors ties
-    its inputs and outputs together; whatever does not commute, and the network's input and output, fixes them.
+    A convolution takes any factors in and out into its weights, unless it shares them. Every other operator that
+    commutes with factors ties its inputs and outputs together; whatever does not commute, and the network's input and
+    outputs, fixes them.
 
     Attributes:
         count: Number of (tensor, channel), and of factors.
@@ -35,6 +36,9 @@ class ChannelGroups:
         self._parents = np.arange(self.count)  # a union-find forest
         for operator in graph.operators:
             self._tie(operator)
+            if operator.name in graph.shared:  # one filter takes no factors of several tensors
+                self._fix(operator.inputs[0])
+                self._fix(operator.outputs[0])
         self._fix(graph.input)
         for name in graph.outputs:
             self._fix(name)

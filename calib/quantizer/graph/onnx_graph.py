@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,6 +103,12 @@ class Graph:
     def data(self, operator: Operator) -> list[str]:
         """Return the names of an operator's inputs that are no constants."""
         return [name for name in operator.inputs if name and name not in self.constants]
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """Name the convolutions whose filter others have too: heads that look at all levels of a pyramid."""
+        readers = Counter(operator.inputs[1] for operator in self.convolutions)
+        return frozenset(operator.name for operator in self.convolutions if readers[operator.inputs[1]] > 1)
 
     def weight(self, convolution: Operator) -> NDArray[np.float32]:
         """Return the filter of a convolution, (out, in of one group, height, width)."""

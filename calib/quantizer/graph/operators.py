@@ -174,6 +174,7 @@ def _resize(graph: Graph, operator: Operator, values: Values) -> Sequence[Tensor
 _OPERATORS: dict[str, Compute] = {
     "Relu": _elementwise(torch.relu),
     "Sigmoid": _elementwise(torch.sigmoid),
+    "Exp": _elementwise(torch.exp),
     "Add": _elementwise(torch.add),
     "MatMul": _elementwise(torch.matmul),
     "Mul": _elementwise(torch.mul),
@@ -185,6 +186,14 @@ _OPERATORS: dict[str, Compute] = {
     ],
     "Split": _split,
     "AveragePool": _pool,
+    "InstanceNormalization": lambda graph, operator, values: [
+        F.instance_norm(
+            _tensor(graph, operator.inputs[0], values),
+            weight=_tensor(graph, operator.inputs[1], values),
+            bias=_tensor(graph, operator.inputs[2], values),
+            eps=operator.attributes.get("epsilon", 1e-5),
+        )
+    ],
     "ReduceMean": _mean,
     "Resize": _resize,
     **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),

@@ -18,6 +18,7 @@ from edgehr.calib.quantizer.simulation import BATCH, SimulatedNetwork
 # Share of a channel's values that are outliers: beyond what counts as its range.
 OUTLIERS = 5e-4
 GAIN_IMAGES = 40
+MIN_SIZE = 1e-6  # root mean square of an output
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,16 @@ def measure_statistics(graph: Graph, images: NDArray[np.float32], dynamic: Colle
 
         source = torch.from_numpy(images[start : start + BATCH]).clone().requires_grad_()
         network.copies, network.dynamic_copies = {}, {}
-        output = network.forward(source, retain)
-        projected = (output * torch.randn(output.shape, generator=draw)).sum()
+        network.forward(source, retain)
+        outputs = [values[name] for name in graph.outputs]
+        # Of several outputs, the error of each counts in parts of its own size.
+        sizes = [float(output.detach().square().mean().sqrt()) if len(outputs) > 1 else 1.0 for output in outputs]
+        projected = torch.stack(
+            [
+                (output * torch.randn(output.shape, generator=draw)).sum() / max(size, MIN_SIZE)
+                for output, size in zip(outputs, sizes, strict=True)
+            ]
+        ).sum()
         projected.backward()  # type: ignore[no-untyped-call]
         for found, tensors_read in ((gains, values), (read_gains, network.copies)):
             for name in tensors:

@@ -10,13 +10,14 @@ Quantization with Small Calibration Sets, 2021. Here they are in closed form.)
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph
-from edgehr.calib.quantizer.graph.operators import compute
+from edgehr.calib.quantizer.graph.operators import compute, convolve
 from edgehr.calib.quantizer.reconstruction.rounding import choose_scales, round_with_feedback
 from edgehr.calib.quantizer.reconstruction.second_order import SecondOrderStatistics, measure_second_order
 from edgehr.calib.quantizer.simulation import Layer, SimulatedNetwork, drop_unused
@@ -38,6 +39,9 @@ def reconstruct(
 ) -> None:
     """Quantize the weights of a network whose quantizers have their parameters, in place.
 
+    A filter that several convolutions share is fitted where it is met first, on the finest level of a pyramid; in
+    float it stays. Each of them has a bias of its own.
+
     Args:
         graph: The float network.
         network: The same graph, with parameters.
@@ -49,14 +53,21 @@ def reconstruct(
     reference, placement = SimulatedNetwork(graph), network.placement
     source = torch.from_numpy(images)
     wanted, values = {graph.input: source}, {graph.input: source}
+    fitted: dict[str, Layer] = {}  # by filter, which several convolutions may share
     total, done = len(graph.convolutions), 0
     for index, operator in enumerate(graph.operators):
         if operator.kind == CONVOLUTION:
             target = reference.convolve(operator, wanted[operator.inputs[0]])
             if only is None or operator.name in only:
                 data, before = network.read(operator, values)[operator.inputs[0]], network.layers[operator.name]
-                statistics = measure_second_order(operator, before.weight, data, target)
-                layer = fit(before, statistics, ridge, in_float=operator.name in placement.float_weights)
+                in_float = operator.name in placement.float_weights
+                same = fitted.get(operator.inputs[1], before if in_float and operator.name in graph.shared else None)
+                if same is None:
+                    statistics = measure_second_order(operator, before.weight, data, target)
+                    layer = fitted[operator.inputs[1]] = fit(before, statistics, ridge, in_float=in_float)
+                else:
+                    rest = target - convolve(operator, data, same.weight, None)
+                    layer = replace(same, bias=rest.mean((0, 2, 3)))
                 if placement.returns_int8 and layer.scale is not None and operator.name in placement.integer:
                     # An integer kernel adds a whole number of products of an input's scale and a weight's.
                     unit = layer.scale.double() * network.parameters[placement.quantizers[operator.inputs[0]]].scale
