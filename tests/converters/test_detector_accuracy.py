@@ -42,10 +42,13 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
 
 
 @pytest.fixture(scope="module")
-def artifact(fitted: Fitted, converted: Callable[..., Path]) -> Artifact:
+def artifact(fitted: Fitted, converted: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    compared = tmp_path_factory.mktemp("compared")  # one picture, in place of many parts of photographs
+    cv2.imwrite(str(compared / "0.png"), PICTURES[0].image)
+
     def convert(kind: str, target: str) -> Path:
         card, weights = fitted[kind]
-        return converted(f"fitted-{kind}{TARGETS[target]}", card, weights, target)
+        return converted(f"fitted-{kind}{TARGETS[target]}", card, weights, target, images=compared)
 
     return convert
 
