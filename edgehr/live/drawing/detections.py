@@ -23,7 +23,8 @@ OPACITY = 0.45  # of masks
 def draw_detections(image: NDArray[np.uint8], detections: Detections, *, opacity: float = OPACITY) -> None:
     """Draw boxes with class and score, masks and points into an image, in place; the surest objects on top.
 
-    The color is that of the class. Where classes have no names, scores alone are written.
+    The color is that of the class, but objects with masks, which may touch, have each their own. Where classes have no
+    names, scores alone are written.
 
     Args:
         image: What inference takes: uint8 BGR (H, W, 3), grayscale (H, W) or BGRA (H, W, 4), also a view of another.
@@ -38,16 +39,17 @@ def draw_detections(image: NDArray[np.uint8], detections: Detections, *, opacity
         (height, width), (rows, columns) = masks.size, image.shape[:2]
         raise TensorError(f"the masks are of an image of {width}x{height} pixels, not of {columns}x{rows}")
     width = max(round(min(image.shape[:2]) / 300), 1)
-    columns = detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist()
+    numbers = detections.class_ids.tolist() if masks is None else range(len(detections))
+    colors = [COLORS[number % len(COLORS)] for number in numbers]
     points = np.clip(detections.points, -(2**20), 2**20).tolist()
     names = detections.names or [""] * len(detections)
-    rows = list(enumerate(zip(*columns, points, names, strict=True)))[::-1]
+    table = zip(detections.boxes.tolist(), detections.scores.tolist(), points, names, colors, strict=True)
+    rows = list(enumerate(table))[::-1]
     with canvas(image) as drawn:
         if masks is not None:
-            for number, (_, _, class_id, _, _) in rows:
-                _draw_mask(drawn, masks, number, COLORS[class_id % len(COLORS)], opacity, width)
-        for _, (box, score, class_id, places, name) in rows:
-            color = COLORS[class_id % len(COLORS)]
+            for number, (*_, color) in rows:
+                _draw_mask(drawn, masks, number, color, opacity, width)
+        for _, (box, score, places, name, color) in rows:
             left, top, right, bottom = (round(value) for value in box)
             cv2.rectangle(drawn, (left, top), (right, bottom), color, width, cv2.LINE_AA)
             _draw_name(drawn, f"{name} {score:.2f}".strip(), (left, top), color)
