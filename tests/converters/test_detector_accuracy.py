@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,15 @@ from edgehr.cli.main import main
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.masks import Masks
 from edgehr.tasks.image.boxes import overlaps
+from tests.conftest import ROOT
+from tests.examples.test_embedding_doc import run_page
 from tests.models import fitted_detectors
 from tests.models.fitted_detectors import CARDS, CLASSES, Picture
 
 pytestmark = pytest.mark.slow
 
 PICTURES = fitted_detectors.pictures()
-TARGETS = {"onnx": ".onnx", "openvino": ".xml"}
+TARGETS = {"onnx": ".onnx", "openvino": ".xml", "tflite": ".tflite"}
 
 FCOS = ("fcos", "onnx")
 
@@ -156,3 +160,22 @@ def test_any_picture_has_a_result(kind: str, artifact: Artifact) -> None:
         drawn = PICTURES[0].image.copy()
         edgehr.draw_detections(drawn, nothing)
         assert (drawn == PICTURES[0].image).all()
+
+
+def test_the_page_on_detection_runs(
+    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main_file = artifact("mask-rcnn", "onnx")
+    shutil.copy(main_file, tmp_path / "detector.onnx")
+    for part in main_file.parent.glob(f"{main_file.stem}.*_head.onnx"):
+        shutil.copy(part, tmp_path)
+    cv2.imwrite(str(tmp_path / "picture.jpg"), PICTURES[0].image)
+    monkeypatch.chdir(tmp_path)
+    names = run_page(ROOT / "docs" / "detection.md")
+    said = capsys.readouterr().out
+    assert re.search(r"^Detections\(1 \w+, 1 \w+, 1 \w+, with masks, best score 0\.9\d\)$", said, re.MULTILINE)
+    assert "(200, 300)\n" in said
+    assert "True\n" in said
+    assert "[200, 300]\nPoses(0 people, 17 keypoints)\n" in said
+    assert len(names["entries"]) == 3
+    assert (tmp_path / "drawn.jpg").is_file()
