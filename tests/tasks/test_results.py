@@ -1,4 +1,4 @@
-"""What results say of themselves, and convert to: rows, COCO results, supervision."""
+"""What results say of themselves, and convert to: rows, COCO results."""
 
 from __future__ import annotations
 
@@ -10,40 +10,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgehr.errors import EdgehrError, MissingDependencyError, TensorError
+from edgehr.errors import EdgehrError, TensorError
 from edgehr.evaluation.coco import run_coco
 from edgehr.live.predictors.pose import StreamPoses
 from edgehr.live.sources import Frame
-from edgehr.tasks.classification.classification import Classification
 from edgehr.tasks.coco import COCO_CATEGORIES, compressed_runs, encoded_mask
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.masks import Masks
-from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.tasks.pose.poses import Poses
-from edgehr.tasks.pose.spec import KeypointSet
 from edgehr.tasks.result import TaskResult
 from edgehr.tasks.segmentation.segmentation import Segmentation
-
-KEYPOINTS = KeypointSet(("nose", "tail"))
-BOXES = np.array([[10, 20, 30, 60], [0, 0, 5, 5]], np.float32)
-POINTS = np.array([[[11, 21], [12, 22]], [[1, 2], [3, 4]]], np.float32)
-POINT_SCORES = np.array([[0.9, 0.1], [0.5, 0.25]], np.float32)
-POSES = Poses(BOXES, POINTS, POINT_SCORES, np.array([7, -1]), KEYPOINTS)
-LANDMARKS = Landmarks(BOXES[:1], POINTS[:1], POINT_SCORES[:1], keypoint_set=KEYPOINTS)
-DETECTIONS = Detections(BOXES, np.array([0.9, 0.5], np.float32), np.array([2, 0]), classes=("person", "rabbit", "dog"))
-FACES = Detections(BOXES[:1], np.array([0.9], np.float32), points=POINTS[:1])
-MAP = np.array([[0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 3]], np.uint8)
-MASKED = Detections(
-    np.array([[1, 0, 4, 2], [3, 2, 4, 3]], np.float32),
-    np.array([0.9, 0.5], np.float32),
-    np.array([0, 1]),
-    classes=("bear", "dog"),
-    masks=Masks.of(np.stack([MAP == 1, MAP == 3])),
+from tests.tasks.sample_results import (
+    ALL,
+    BOXES,
+    CLASSIFICATION,
+    DETECTIONS,
+    FACES,
+    LANDMARKS,
+    MAP,
+    MASKED,
+    POINT_SCORES,
+    POINTS,
+    POSES,
+    SEGMENTATION,
 )
-CLASSES = ("background", "person", "cat", "rabbit")
-SEGMENTATION = Segmentation(MAP, CLASSES, ((0, 0, 0),) * 4)
-CLASSIFICATION = Classification(np.array([0.1, 0.7, 0.2], np.float32), ("cat", "dog", "pig"), top=2)
-ALL = (POSES, LANDMARKS, DETECTIONS, FACES, MASKED, SEGMENTATION, CLASSIFICATION)
 
 
 def test_what_results_look_like_on_a_screen() -> None:
@@ -262,79 +252,3 @@ def test_masks_of_detections() -> None:
     assert [each["rle"]["counts"] for each in empty.to_dict()["objects"]] == [[12], [12]]
     with pytest.raises(TensorError, match="detections of 1 objects need as many masks, got 2"):
         replace(DETECTIONS[:1], masks=MASKED.masks)
-
-
-def test_without_supervision_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for result in ALL:
-        with pytest.raises(MissingDependencyError, match=r"needs supervision: pip install 'edgehr\[supervision\]'"):
-            result.to_supervision()
-
-
-@pytest.fixture(scope="module")
-def sv() -> Any:
-    return pytest.importorskip("supervision", reason="needs supervision, which the extra `dev` brings")
-
-
-def test_poses_in_supervision(sv: Any) -> None:
-    found = POSES.to_supervision()
-    assert isinstance(found, sv.KeyPoints)
-    np.testing.assert_array_equal(found.xy, POINTS)
-    np.testing.assert_array_equal(found.keypoint_confidence, POINT_SCORES)
-    assert found[1].xy.tolist() == POINTS[1:].tolist()
-    assert found.data["tracker_id"].tolist() == [7, -1]
-    assert found.as_detections().xyxy.tolist() == [[11, 21, 12, 22], [1, 2, 3, 4]]
-    assert isinstance(LANDMARKS.to_supervision(), sv.KeyPoints)
-    assert "tracker_id" not in LANDMARKS.to_supervision().data
-    assert len(POSES[:0].to_supervision()) == 0
-
-
-def test_supervision_draws_poses(sv: Any) -> None:
-    black = np.zeros((80, 60, 3), np.uint8)
-    found = POSES.to_supervision()
-    drawn = sv.EdgeAnnotator(sv.Color.WHITE, 1, edges=[(1, 2)]).annotate(black.copy(), found)
-    assert drawn[21, 11].tolist() == drawn[22, 12].tolist() == drawn[3, 2].tolist() == [255] * 3
-    found.visible = found.keypoint_confidence > 0.3
-    drawn = sv.VertexAnnotator(sv.Color.WHITE, 1).annotate(black.copy(), found)
-    assert drawn[21, 11].any()
-    assert not drawn[4, 3].any()
-    drawn = sv.VertexAnnotator().annotate(black.copy(), POSES[:0].to_supervision())
-    assert not drawn.any()
-
-
-def test_detections_in_supervision(sv: Any) -> None:
-    found = DETECTIONS.to_supervision()
-    assert isinstance(found, sv.Detections)
-    assert found.xyxy.tolist() == BOXES.tolist()
-    assert found.class_id.tolist() == [2, 0]
-    assert found[found.confidence > 0.6]["class_name"].tolist() == ["dog"]
-    assert FACES.to_supervision().data["points"].shape == (1, 2, 2)
-    masked = MASKED.to_supervision()
-    np.testing.assert_array_equal(masked.mask, [MAP == 1, MAP == 3])
-    assert masked[1].area.tolist() == [1]
-    for nothing in (DETECTIONS[:0], MASKED[:0], Detections.none()):
-        assert len(nothing.to_supervision()) == 0
-        sv.BoxAnnotator().annotate(np.zeros((80, 60, 3), np.uint8), nothing.to_supervision())
-    for some in (MASKED, MASKED[:0]):
-        drawn = sv.MaskAnnotator().annotate(np.zeros((3, 4, 3), np.uint8), some.to_supervision())
-        assert drawn.any() == bool(len(some))
-
-
-def test_segmentations_in_supervision(sv: Any) -> None:
-    found = SEGMENTATION.to_supervision()
-    assert found["class_name"].tolist() == ["person", "rabbit"]
-    assert found.class_id.tolist() == [1, 3]
-    np.testing.assert_array_equal(found.mask, [MAP == 1, MAP == 3])
-    assert found.area.tolist() == [6, 1]
-    assert found.xyxy[0].tolist() == [1, 0, 3, 1]  # supervision's boxes of masks end on their last pixels
-    empty = Segmentation(np.zeros((3, 4), np.uint8), CLASSES, ((0, 0, 0),) * 4).to_supervision()
-    for each in (found, empty):
-        sv.MaskAnnotator().annotate(np.zeros((3, 4, 3), np.uint8), each)
-    assert len(empty) == 0
-
-
-def test_classifications_in_supervision(sv: Any) -> None:
-    found = CLASSIFICATION.to_supervision()
-    assert isinstance(found, sv.Classifications)
-    numbers, probabilities = found.get_top_k(2)
-    assert (numbers.tolist(), probabilities.tolist()) == ([1, 2], pytest.approx([0.7, 0.2]))
