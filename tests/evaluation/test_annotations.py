@@ -180,3 +180,18 @@ def test_doubles_are_suppressed() -> None:
     areas = np.full(3, 1e4, np.float32)
     sigmas = get_card("litehrnet-18-coco-256x192").spec.keypoints.sigmas
     assert oks_nms(keypoints, areas, np.array([0.5, 0.9, 0.1], np.float32), sigmas) == [1, 2]
+
+
+def test_of_doubles_only_keypoints_seen_in_both_count() -> None:
+    rng = np.random.default_rng(1)
+    pose = rng.uniform(0, 100, (17, 2)).astype(np.float32)
+    cut_off = np.stack([pose, pose])
+    cut_off[1, 10:] += 60  # the legs are outside the picture, so each box puts them elsewhere
+    seen = np.ones((2, 17), bool)
+    seen[1, 10:] = False
+    areas, scores = np.full(2, 1e4, np.float32), np.array([0.5, 0.9], np.float32)
+    sigmas = get_card("litehrnet-18-coco-256x192").spec.keypoints.sigmas
+    assert oks_nms(cut_off, areas, scores, sigmas, 0.65) == [1, 0]
+    assert oks_nms(cut_off, areas, scores, sigmas, 0.65, seen) == [1]
+    seen[1, 3:] = False  # three keypoints say too little
+    assert oks_nms(cut_off, areas, scores, sigmas, 0.65, seen) == [1, 0]

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from edgehr.errors import EdgehrError
 from edgehr.live.pipeline import Closed, Mailbox, run_pipeline
 from edgehr.live.predictors.pose import PoseEstimator
+from edgehr.live.predictors.pose_sequence import without_duplicates
 from edgehr.live.sources import Frame
 from edgehr.live.sources.live import LiveSource
 from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
 from edgehr.runtimes.base import Tensors
 from edgehr.tasks.detection.detections import Detections
+from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -237,6 +239,18 @@ def test_several_people_go_through_one_inference() -> None:
     assert len(PoseEstimator(Counting(), detector=three)(np.zeros((100, 300, 3), np.uint8))) == 3
     assert len(PoseEstimator(Counting(), detector=three, max_people=2)(np.zeros((100, 300, 3), np.uint8))) == 2
     assert batches == [3, 2]
+
+
+def test_a_person_cut_off_by_the_edge_is_not_doubled() -> None:
+    card = get_card("litehrnet-18-coco-256x192")
+    keypoints = np.random.default_rng(1).uniform(0, 100, (1, 17, 2)).astype(np.float32).repeat(2, axis=0)
+    scores = np.full((2, 17), 0.8, np.float32)
+    keypoints[1, 10:] += 60
+    scores[:, 10:] = 0.1  # nobody saw the legs, so each box put them elsewhere
+    scores[1] *= 0.9
+    poses = Poses(np.zeros((2, 4), np.float32), keypoints, scores)
+    (kept,) = without_duplicates(poses, card.spec.keypoints.sigmas).scores
+    assert kept[0] == pytest.approx(0.8)
 
 
 def test_bad_settings_and_models_are_refused() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgehr.card import ModelCard
 from edgehr.live.predictors.single_person import SinglePerson
 from edgehr.live.timing import StageTimes
-from edgehr.live.tracking.boxes import Boxes, keypoint_boxes
+from edgehr.live.tracking.boxes import MIN_SCORE, Boxes, keypoint_boxes
 from edgehr.live.tracking.tracker import Tracker, oks_sigmas
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.detection.detections import Detections
@@ -25,8 +25,9 @@ from edgehr.tasks.pose.task import PoseTask
 MIN_MEAN_SCORE = 0.3
 # A detected box that overlaps a tracked one by more than this is the same person.
 SAME_BOX_IOU = 0.5
-# Keypoint similarity above which two poses are of one person.
-DUPLICATE_OKS = 0.7
+# Similarity of the keypoints seen in both above which two poses are of one person. Those that nobody sees, such as the
+# legs of a person whom the picture's edge cuts off, lie anywhere in each box.
+DUPLICATE_OKS = 0.65
 WINDOWS_PER_FRAME = 8
 
 
@@ -146,5 +147,12 @@ def without_duplicates(poses: Poses, sigmas: ArrayLike) -> Poses:
     if len(poses) < 2:
         return poses
     boxes, _ = keypoint_boxes(poses, 1 << 20, 1 << 20)
-    chosen = oks_nms(poses.keypoints, areas(boxes), poses.scores.mean(axis=1), oks_sigmas(poses, sigmas), DUPLICATE_OKS)
+    chosen = oks_nms(
+        poses.keypoints,
+        areas(boxes),
+        poses.scores.mean(axis=1),
+        oks_sigmas(poses, sigmas),
+        DUPLICATE_OKS,
+        poses.scores > MIN_SCORE,
+    )
     return poses[np.array(sorted(chosen), np.intp)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+# Fewer sure keypoints than these do not tell two people apart.
+MIN_SEEN = 4
+
 
 def oks(
     keypoints: NDArray[np.float32],
@@ -39,6 +42,7 @@ def oks_nms(
     scores: NDArray[np.float32],
     sigmas: ArrayLike,
     threshold: float = 0.9,
+    seen: NDArray[np.bool_] | None = None,
 ) -> list[int]:
     """Drop poses that are nearly the same as a better one (the suppression of SimpleBaseline and mmpose).
 
@@ -48,6 +52,8 @@ def oks_nms(
         scores: (N,) of the poses.
         sigmas: (K,) per-keypoint constants.
         threshold: Similarity above which the lower-scored pose goes.
+        seen: (N, K) the keypoints that are sure. Two poses are compared by those that are sure in both, as mmpose's
+            `vis_thr` does, or by all where these are fewer than `MIN_SEEN`; None compares by all.
 
     Returns:
         Indices to keep, best first.
@@ -58,6 +64,10 @@ def oks_nms(
         best, order = int(order[0]), order[1:]
         kept.append(best)
         # mmpose takes the mean of the two areas
-        similar = oks(keypoints[best], keypoints[order], (areas[best] + areas[order]) / 2, sigmas)
+        counted: NDArray[np.bool_] | bool = True
+        if seen is not None:
+            both = seen[best] & seen[order]
+            counted = both | (both.sum(axis=-1, keepdims=True) < MIN_SEEN)
+        similar = oks(keypoints[best], keypoints[order], (areas[best] + areas[order]) / 2, sigmas, counted)
         order = order[similar <= threshold]
     return kept
