@@ -100,6 +100,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["eval", "absent.onnx", "--annotations", "a", "--images", "b"], "no such model file"),
         (["demo", "--source", "absent.jpg"], "no such image"),
         (["demo", "--model", "absent"], "absent: no such model file"),
+        (["demo", "--model", "yunet-widerface-640x640"], "edgehr convert yunet-widerface-640x640 makes a file"),
         (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--device", "GPU"], "runs in PyTorch"),
         (["eval", DEFAULT_MODEL, "--annotations", "a", "--images", "b", "--threads", "-1"], "threads must be"),
         (["eval", DEFAULT_DETECTOR, "--annotations", "a"], "comes as ONNX and does not run in PyTorch"),

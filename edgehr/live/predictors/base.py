@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from edgehr.assets import packaged_models
 from edgehr.card import ModelCard
-from edgehr.errors import EdgehrError
+from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.live.pipeline import run_pipeline
 from edgehr.live.predictors.packaged import open_packaged
 from edgehr.live.sources import Frame, Source, open_source
 from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Runtime, load
+from edgehr.zoo import all_cards
 
 if TYPE_CHECKING:
     from typing import Self
@@ -56,6 +57,10 @@ def enter_runtime(
         return model
     if isinstance(model, str) and model in packaged_models():
         return opened.enter_context(open_packaged(model, device, threads))
+    if isinstance(model, str) and not Path(model).exists() and any(card.name == model for card in all_cards()):
+        raise ArtifactError(
+            f"{model}: does not ship with edgehr; edgehr convert {model} makes a file of it, to give here"
+        )
     return opened.enter_context(load(model, device, threads=threads))
 
 

@@ -40,6 +40,8 @@ def as_bgr(image: NDArray[Any]) -> Image:
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        if found == "NoneType":
+            found = "None, which cv2.imread returns for a file that is missing or no picture"
         raise TensorError(f"an image must be a uint8 array (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, got {found}")
     channels = 1 if image.ndim == 2 else image.shape[2]
     if channels == 3:
