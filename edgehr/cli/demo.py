@@ -59,7 +59,7 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--realtime", action="store_true", help="play a video as a camera would deliver it")
     parser.add_argument("--frames", type=int, metavar="N", help="stop after so many frames")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, why=None)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -105,6 +105,8 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         print_json(summary)
     elif args.jsonl != "-":
+        if args.why:
+            print(f"source   {args.why}")
         _print_summary(summary)
 
 
@@ -127,17 +129,24 @@ def _predictor(args: argparse.Namespace) -> Predictor[Any, Any]:
 
 
 def _source(args: argparse.Namespace) -> Source:
-    """Open what was asked for; or else the first camera, where its pictures can go somewhere, or else a picture."""
+    """Open what was asked for; or else the first camera, where its pictures can go somewhere, or else a picture.
+
+    Sets `why` of the arguments where it is that picture in place of a camera.
+    """
     from edgehr.assets import group_picture, photographs
     from edgehr.live.sources import open_source
 
     if args.source is not None:
         return open_source(args.source, loop=args.loop, realtime=args.realtime)
+    reason = "no camera opens"
     if not (args.loop or args.realtime) and (camera := _first_camera()):
         if args.window or args.serve or args.save or args.jsonl or _has_screen():
             args.window = args.window or not (args.serve or args.save or args.jsonl)
             return camera
         camera.close()
+        reason = "there is a camera but no screen for it (see --serve and --save)"
+    if not (args.loop or args.realtime):
+        args.why = f"{reason}: a picture that ships with edgehr"
     several = args.detector != NO_DETECTOR if args.model is None else args.detector not in (None, NO_DETECTOR)
     return open_source(group_picture() if several else photographs()[0], loop=args.loop, realtime=args.realtime)
 

@@ -167,7 +167,9 @@ def test_the_source_that_nobody_named(
         assert source.path.name == chosen
         assert camera.closed
     monkeypatch.setattr(demo, "_first_camera", lambda: None)
+    assert ("no screen" in (args.why or "")) == (chosen != "camera")
     assert demo._source(args).kind == "images"
+    assert "no camera opens" in args.why
 
 
 def test_without_options_several_people_are_found(

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from edgehr.cli import models
+from edgehr.cli.common import output
 from edgehr.cli.common.output import progress_bar
 from edgehr.cli.main import main
 from edgehr.progress import no_bar
@@ -39,6 +40,21 @@ def test_nothing_shows_without_rich_or_where_nobody_looks(
             progress.advance()
             progress.update(2, 4)
     assert capsys.readouterr().err == ""
+
+
+def test_without_rich_a_plain_line_counts_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(output, "REFRESH_S", -1.0)
+    with progress_bar("clip", 4) as progress:
+        progress.advance(3)
+        progress.update(4)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "clip  3/4" in shown.err
+    assert shown.err.rsplit("\r", 2)[-2:] == [" " * len("clip  4/4"), ""]  # and leaves the line empty
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])

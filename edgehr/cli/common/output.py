@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from edgehr.progress import Progress
+
+REFRESH_S = 0.2
 
 # Commands: argparse's sub-parser collection has no public name.
 SubParsers = Any
@@ -27,9 +30,34 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+class _PlainLine(Progress):
+    """Counts in one line of standard error, which it writes over."""
+
+    def __init__(self, label: str, total: int | None) -> None:
+        self._label, self._done, self._total = label, 0, total
+        self._width, self._shown_s = 0, float("-inf")
+
+    def advance(self, steps: int = 1) -> None:
+        self.update(self._done + steps)
+
+    def update(self, done: int, total: int | None = None) -> None:
+        self._done, self._total = done, total or self._total
+        if time.monotonic() - self._shown_s > REFRESH_S:
+            self._shown_s = time.monotonic()
+            self._write(f"{self._label}  {done}" + (f"/{self._total}" if self._total else ""))
+
+    def clear(self) -> None:
+        """Leave the line empty, for what is printed next."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        print(f"\r{text.ljust(self._width)}\r{text}", end="", file=sys.stderr, flush=True)
+        self._width = len(text)
+
+
 @contextmanager
 def progress_bar(label: str, total: int | None, unit: str = "") -> Iterator[Progress]:
-    """Show progress on a terminal; elsewhere, and where rich is not installed (devices), show nothing.
+    """Show progress on a terminal, in a plain line where rich is not installed (devices); elsewhere show nothing.
 
     Args:
         label: What is going on.
@@ -43,7 +71,12 @@ def progress_bar(label: str, total: int | None, unit: str = "") -> Iterator[Prog
         from rich import progress as rich
         from rich.console import Console
     except ImportError:
-        yield Progress()
+        line = _PlainLine(label, total) if sys.stderr.isatty() else Progress()
+        try:
+            yield line
+        finally:
+            if isinstance(line, _PlainLine):
+                line.clear()
         return
     amount = [rich.DownloadColumn(), rich.TransferSpeedColumn()] if unit == "bytes" else [rich.MofNCompleteColumn()]
     columns = [rich.TextColumn("{task.description}"), rich.BarColumn(), *amount, rich.TimeRemainingColumn()]
