@@ -13,6 +13,7 @@ import pytest
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
+from edgehr.evaluation.detection.agreement import Matches, match
 from edgehr.evaluation.detection.evaluator import DetectionEvaluator
 from edgehr.runtimes import load
 from edgehr.tasks.detection.detections import Detections
@@ -105,6 +106,26 @@ def test_agreement_is_the_overlap_of_the_nearest_box_of_the_class(dataset: Path)
     nothing = evaluator.agreement(images, [found(), found()], first)
     assert math.isnan(nothing.similarity)
     assert nothing.to_dict()["iou"] is None
+
+
+def test_each_object_has_one_counterpart() -> None:
+    boxes = np.float32([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [80, 80, 90, 90]])
+    first = Detections(boxes, np.float32([0.9, 0.8, 0.7, 0.1]), np.array([0, 0, 1, 1]))
+    second = Detections(boxes[[1, 0, 2, 3]], np.float32([0.6, 0.5, 0.9, 0.3]), np.array([0, 0, 0, 1]))
+    assert match(first, second) == [(0, 1), (1, 0), (3, 3)]
+    assert match(first, second[1:]) == [(0, 0), (3, 2)]
+    assert match(first[:0], second) == match(first, second[:0]) == []
+    matches = Matches.of([first, first[:0]], [second, second[:0]])
+    assert (len(matches.ious), matches.missed, matches.added) == (2, 1, 1)  # what scores 0.1 does not count
+    assert matches.ious.tolist() == [1, 1]
+    assert matches.score_differences == pytest.approx([-0.4, -0.2])
+    assert len(matches.mask_ious) == 0
+    shown = [[str(value) for value in row] for row in matches.rows]
+    assert shown[0][:2] == ["found by both", "2 of 3"]
+    assert shown[3][1:] == ["0.3000", "the largest 0.4000"]
+    nothing = Matches.of([first[:0]], [second[:0]])
+    assert nothing.to_dict()["largest_score_difference"] is None
+    assert [row[1] for row in nothing.rows] == ["0 of 0", 0]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.detection.agreement import Matches, match
+from edgehr.evaluation.detection.agreement import Matches
 from edgehr.evaluation.detection.evaluator import DetectionEvaluator
 from edgehr.tasks.coco import compressed_runs, mask_runs
 from edgehr.tasks.detection.detections import Detections
@@ -276,26 +276,6 @@ def test_masks_do_not_matter_to_a_detector_of_boxes(tmp_path: Path) -> None:
     evaluator = DetectionEvaluator(boxes)
     dataset = evaluator.read(one_object(tmp_path, {"size": [1, 1], "counts": "?"}))
     assert evaluator.score(dataset, [replace(rectangle(), masks=None)]).ap == 1
-
-
-def test_each_object_has_one_counterpart() -> None:
-    boxes = np.float32([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [80, 80, 90, 90]])
-    first = Detections(boxes, np.float32([0.9, 0.8, 0.7, 0.1]), np.array([0, 0, 1, 1]))
-    second = Detections(boxes[[1, 0, 2, 3]], np.float32([0.6, 0.5, 0.9, 0.3]), np.array([0, 0, 0, 1]))
-    assert match(first, second) == [(0, 1), (1, 0), (3, 3)]
-    assert match(first, second[1:]) == [(0, 0), (3, 2)]
-    assert match(first[:0], second) == match(first, second[:0]) == []
-    matches = Matches.of([first, first[:0]], [second, second[:0]])
-    assert (len(matches.ious), matches.missed, matches.added) == (2, 1, 1)  # what scores 0.1 does not count
-    assert matches.ious.tolist() == [1, 1]
-    assert matches.score_differences == pytest.approx([-0.4, -0.2])
-    assert len(matches.mask_ious) == 0
-    shown = [[str(value) for value in row] for row in matches.rows]
-    assert shown[0][:2] == ["found by both", "2 of 3"]
-    assert shown[3][1:] == ["0.3000", "the largest 0.4000"]
-    nothing = Matches.of([first[:0]], [second[:0]])
-    assert nothing.to_dict()["largest_score_difference"] is None
-    assert [row[1] for row in nothing.rows] == ["0 of 0", 0]
 
 
 def test_masks_of_counterparts_are_compared() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.masks import paste
 from edgehr.tasks.detection.two_stage.boxes import apply_deltas, suppress, suppress_by_group
 from edgehr.tasks.detection.two_stage.proposals import AnchorGrid, propose
@@ -122,6 +123,27 @@ def test_wild_deltas_stay_finite_and_inside() -> None:
     assert np.isfinite(moved).all()
     assert (moved >= 0).all()
     assert (moved <= [20, 10, 20, 10]).all()
+
+
+def test_objects_without_area_are_dropped_with_their_masks() -> None:
+    boxes = np.float32([[2, 3, 2, 8], [0, 0, 5, 5], [np.nan, 0, 5, 5], [4, 9, 9, 4], [1, 1, 2, 2]])
+    masks = paste(np.ones((5, 28, 28), np.float32), np.nan_to_num(boxes), (12, 10))
+    found = Detections(boxes, np.linspace(1, 0, 5, dtype=np.float32), np.arange(5), masks=masks).with_area()
+    assert found.class_ids.tolist() == [1, 4]
+    assert found.masks is not None
+    assert found.masks.areas.tolist() == [25, 1]
+
+
+def test_a_mask_of_a_large_picture_is_pasted_row_by_row() -> None:
+    rising = np.tile(np.linspace(0, 1, 28, dtype=np.float32), (2, 28, 1))
+    rising[1] = rising[1].T
+    masks = paste(rising, np.float32([[0, 0, 999, 1500]] * 2), (1500, 1000))
+    across, down = masks.full(0), masks.full(1)
+    assert (across[40:-40] == across[700]).all()
+    assert not across[700, :480].any()
+    assert across[700, 520:960].all()
+    assert not down[:720].any()
+    assert down[780:1440, 500].all()
 
 
 def test_masks_without_area_or_outside_are_empty() -> None:
