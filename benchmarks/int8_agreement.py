@@ -177,22 +177,37 @@ def _run(path: Path, samples: Sequence[ImageSample]) -> Found:
 
 
 def _figures(card: ModelCard, samples: Sequence[ImageSample], one: Found, two: Found) -> dict[str, str]:
-    """Compare what two models found, in the words of their task."""
+    """Compare what two models found, in the words of their task.
+
+    Networks that were never trained return much the same for all pictures. Correlation is therefore that of the
+    differences from float32's mean over the samples, and so is the second top-1 ("centered"), as if the last layer had
+    another bias: all classes compete. The table says how far results differ from sample to sample.
+    """
     agreement = Evaluator.for_card(card).agreement(samples, one.results, two.results)
-    correlation = np.corrcoef(one.outputs.ravel(), two.outputs.ravel())[0, 1]
+    first, second = (each - one.outputs.mean(axis=0) for each in (one.outputs, two.outputs))
+    correlation = f"{np.corrcoef(first.ravel(), second.ravel())[0, 1]:.4f}"
     if not isinstance(one.results[0], Landmarks):
-        return {"same top-1": f"{agreement.similarity:.1%}", "correlation of logits": f"{correlation:.4f}"}
-    moved = [
-        np.linalg.norm(first.points[0] - second.points[0], axis=1) / (first.boxes[0, 2:] - first.boxes[0, :2]).max()
-        for first, second in zip(one.results, two.results, strict=True)
+        best = first.argmax(axis=1)
+        return {
+            "same top-1": f"{agreement.similarity:.1%}",
+            "classes": f"{len({result.best.class_id for result in one.results})}",
+            "same top-1, centered": f"{(best == second.argmax(axis=1)).mean():.1%}",
+            "classes, centered": f"{len(set(best.tolist()))}",
+            "correlation": correlation,
+        }
+    places = [
+        [(each.points[0] - each.boxes[0, :2]) / (each.boxes[0, 2:] - each.boxes[0, :2]).max() for each in found.results]
+        for found in (one, two)
     ]
-    distances = np.concatenate(moved)
+    distances = np.linalg.norm(np.subtract(*places), axis=2)
+    spread = np.linalg.norm(places[0] - np.mean(places[0], axis=0), axis=2)
     return {
         "NME": f"{1 - agreement.similarity:.2%}",
         "moved, mean": f"{distances.mean():.2%}",
         "moved, median": f"{np.median(distances):.2%}",
-        f"points within {NEAR:.0%}": f"{(distances <= NEAR).mean():.1%}",
-        "correlation of heatmaps": f"{correlation:.4f}",
+        f"within {NEAR:.0%}": f"{(distances <= NEAR).mean():.1%}",
+        "spread": f"{spread.mean():.1%}",
+        "correlation": correlation,
     }
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import Probe, fill_batch
 from edgehr.runtimes.openvino.library import ov
-from edgehr.runtimes.openvino.runtime import read_ir
+from edgehr.runtimes.openvino.runtime import as_written, read_ir
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 
 _CONVOLUTIONS = {
@@ -65,7 +65,7 @@ def open_probe(path: Path, names: Iterable[str]) -> Probe:
     results = [ov.op.Result(operators[name].output(0)) for name in wanted]
     model.add_results(results)
     with kept_signal_stack(), kept_signal_stack():
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **as_written(core, "CPU")})
     request = compiled.create_infer_request()
     port = model.inputs[0]
     size = port.partial_shape[0]
@@ -83,7 +83,7 @@ def _executed(core: Any, model: Any, nodes: list[Node]) -> float | None:
     """Return the share of multiply-adds in operators that the CPU runs by an INT8 primitive."""
     try:
         with kept_signal_stack():
-            compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **as_written(core, "CPU")})
     except RuntimeError:
         return None
     done = set()

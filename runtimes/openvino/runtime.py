@@ -20,6 +20,7 @@ from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 # Of artifacts to arithmetic, where the device has it.
 _BY_DEFAULT = {"fp32": "fp32", "fp16": "fp16", "int8": "fp32"}
+_DYNAMIC_QUANTIZATION = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
 
 
 class OpenVINORuntime(Runtime):
@@ -48,12 +49,14 @@ class OpenVINORuntime(Runtime):
         model = read_ir(core, path)
         artifact = ir_artifact(model)
         _check_weights(path, model)
+        device = "CPU" if device == "auto" else device.upper()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
-        device = "CPU" if device == "auto" else device.upper()
-        if precision is None and artifact is not None:
-            precision = default_precision(core, device, artifact.precision)
+        with kept_signal_stack():  # questions to a device load it
+            config |= as_written(core, device)
+            if precision is None and artifact is not None:
+                precision = default_precision(core, device, artifact.precision)
         if precision is not None:
             config["INFERENCE_PRECISION_HINT"] = _PRECISIONS.get(precision, precision)
         try:
@@ -135,6 +138,18 @@ def default_precision(core: Any, device: str, stored: str) -> str | None:
     if stored == "fp16" and device == "CPU" and "FP16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
         return "fp32"
     return _BY_DEFAULT.get(stored)
+
+
+def as_written(core: Any, device: str) -> dict[str, int]:
+    """Return the setting by which OpenVINO rounds no activation that the file has in float, where a device knows it.
+
+    By default it rounds those of a fully connected layer with INT8 weights, as at the end of a classifier, 32 by 32.
+    """
+    try:
+        known = _DYNAMIC_QUANTIZATION in core.get_property(device, "SUPPORTED_PROPERTIES")
+    except RuntimeError:  # such a device is not there, which is said where the model is compiled
+        known = False
+    return {_DYNAMIC_QUANTIZATION: 0} if known else {}
 
 
 def _used_precision(compiled: Any) -> str:

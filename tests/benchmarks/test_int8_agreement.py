@@ -23,7 +23,10 @@ def test_a_classifier_is_judged_by_its_classes() -> None:
     one, two = (Found(each, [Classification(row, COLORS, 3) for row in each]) for each in (logits, moved))
     figures = _figures(color_card(), samples, one, two)
     assert figures["same top-1"] == "75.0%"
-    assert figures["correlation of logits"] == f"{np.corrcoef(logits.ravel(), moved.ravel())[0, 1]:.4f}"
+    assert figures["classes"] == "3"
+    assert (figures["same top-1, centered"], figures["classes, centered"]) == ("75.0%", "3")
+    apart = [(each - logits.mean(axis=0)).ravel() for each in (logits, moved)]
+    assert figures["correlation"] == f"{np.corrcoef(*apart)[0, 1]:.4f}"
 
 
 def test_landmarks_are_judged_by_how_far_they_move() -> None:
@@ -35,14 +38,16 @@ def test_landmarks_are_judged_by_how_far_they_move() -> None:
     box = np.float32([[0, 0, 100, 80]])
 
     def found(where: np.ndarray) -> Found:
-        scores = np.ones((1, 29), np.float32)
-        return Found(where, [Landmarks(box, where, scores)])
+        both = [where, where + 10]  # two faces, one beside the other
+        return Found(np.concatenate(both), [Landmarks(box, each, np.ones((1, 29), np.float32)) for each in both])
 
-    figures = _figures(card, [ImageSample.with_boxes(0, Path(), box)], found(points), found(moved))
+    samples = [ImageSample.with_boxes(number, Path(), box) for number in range(2)]
+    figures = _figures(card, samples, found(points), found(moved))
     assert figures["NME"] == f"{14 * 5 / 50 / 29:.2%}"
     assert figures["moved, mean"] == f"{14 * 0.05 / 29:.2%}"
     assert figures["moved, median"] == "0.00%"
-    assert figures["points within 1%"] == f"{15 / 29:.1%}"
+    assert figures["spread"] == f"{5 * 2**0.5:.1f}%"
+    assert figures["within 1%"] == f"{15 / 29:.1%}"
 
 
 def test_an_unknown_task_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

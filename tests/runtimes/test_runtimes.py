@@ -301,3 +301,35 @@ def test_a_signal_after_models_were_closed_is_handled(path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+def test_openvino_rounds_no_activation_that_the_file_has_in_float(tmp_path: Path) -> None:
+    """At the end of a classifier in INT8, where OpenVINO alone would round what goes into the weights."""
+    import onnxruntime as ort
+    import openvino as ov
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng, classes, channels = np.random.default_rng(0), 100, 512
+    constants = [
+        numpy_helper.from_array(rng.integers(-127, 128, (classes, channels, 1, 1)).astype(np.int8), "integers"),
+        numpy_helper.from_array(rng.uniform(0.001, 0.002, classes).astype(np.float32), "scales"),
+        numpy_helper.from_array(np.array([-1, classes], np.int64), "shape"),
+    ]
+    nodes = [
+        helper.make_node("DequantizeLinear", ["integers", "scales"], ["weight"], axis=0),
+        helper.make_node("Conv", ["image", "weight"], ["mixed"]),
+        helper.make_node("Reshape", ["mixed", "shape"], ["logits"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("image", [1, channels, 1, 1]), ("logits", [1, classes]))
+    ]
+    graph = helper.make_graph(nodes, "head", ends[:1], ends[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    ov.save_model(ov.Core().read_model(model), tmp_path / "head.xml", compress_to_fp16=False)
+    image = rng.standard_normal((1, channels, 1, 1)).astype(np.float32)
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {"image": image})
+    with load(tmp_path / "head.xml") as runtime:
+        (found,) = runtime.infer({"image": image}).values()
+    assert np.abs(found - expected).max() < 1e-4 * expected.std()
