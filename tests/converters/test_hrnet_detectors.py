@@ -184,3 +184,7 @@ def test_proposals_are_those_that_were_asked_for() -> None:
     for count in (0, 1001):
         with pytest.raises(EdgehrError, match="1 to 1000 proposals"):
             with_proposals(card, count)
+    with pytest.raises(EdgehrError, match="1 to 1000 proposals"):
+        edgehr.convert("faster-rcnn-hrnetv2p-w18-1x-coco-800x1344", "onnx", proposals=0)
+    with pytest.raises(EdgehrError, match="no two-stage detector"):
+        edgehr.convert("fcos-hrnetv2p-w18-1x-coco-800x1344", "onnx", proposals=10)

@@ -18,6 +18,7 @@ from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.tasks.base import Task
+from edgehr.zoo import get_card
 from tests.calib.pictures import MIDDLE, folder, picture, video
 from tests.calib.small_pose import CARD, calibrated, small_pose
 
@@ -136,3 +137,21 @@ def test_people_are_listed_in_the_order_of_their_boxes(
     annotations = Annotations.read(file)
     assert [person["bbox"] for person in annotations.people()[0]] == [data["annotations"][0]["bbox"], second["bbox"]]
     assert annotations.ground_truth(pictures)[0].boxes[1].tolist() == [10, 20, 40, 60]
+
+
+def test_outputs_of_a_detector_are_told_apart_in_a_row(pictures: Path) -> None:
+    by = calibrated(CalibrationSet.of(pictures))
+    fcos = get_card("fcos-hrnetv2p-w18-1x-coco-800x1344").with_size(64, 64)
+    meter = LossMeter(replace(by, card=fcos))
+    random, shapes = np.random.default_rng(0), Task.for_card(fcos).output_shapes()
+    outputs = {name: random.normal(-3, 2, (len(meter.inputs), *shape)).astype("f4") for name, shape in shapes.items()}
+    outputs["boxes"] = np.exp(outputs["boxes"] + 5)
+    meter.set_reference(np.concatenate([values.reshape(len(values), -1) for values in outputs.values()], axis=1))
+    first = {name: values[:1] for name, values in outputs.items()}
+    wanted = meter._evaluator.task.postprocess(first, meter._contexts[0][0])
+    assert len(wanted) > 5
+    np.testing.assert_array_equal(meter._float_results[0].boxes, wanted.boxes)
+
+    faster = get_card("faster-rcnn-hrnetv2p-w18-1x-coco-800x1344").with_size(64, 64)
+    with pytest.raises(EdgehrError, match="consists of several graphs"):
+        LossMeter(replace(by, card=faster))
