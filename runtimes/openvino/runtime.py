@@ -140,7 +140,7 @@ def default_precision(core: Any, device: str, stored: str) -> str | None:
     return _BY_DEFAULT.get(stored)
 
 
-def as_written(core: Any, device: str) -> dict[str, int]:
+def as_written(core: Any, device: str) -> dict[str, str]:
     """Return the setting by which OpenVINO rounds no activation that the file has in float, where a device knows it.
 
     By default it rounds those of a fully connected layer with INT8 weights, as at the end of a classifier, 32 by 32.
@@ -149,7 +149,7 @@ def as_written(core: Any, device: str) -> dict[str, int]:
         known = _DYNAMIC_QUANTIZATION in core.get_property(device, "SUPPORTED_PROPERTIES")
     except RuntimeError:  # such a device is not there, which is said where the model is compiled
         known = False
-    return {_DYNAMIC_QUANTIZATION: 0} if known else {}
+    return {_DYNAMIC_QUANTIZATION: "0"} if known else {}  # OpenVINO 2024 refuses an integer of Python's
 
 
 def _used_precision(compiled: Any) -> str:
