@@ -91,6 +91,6 @@ def test_what_has_no_recipe_is_refused() -> None:
 
 def test_int8_without_a_recipe_is_refused_before_the_work() -> None:
     target = make_target("openvino", precision="int8")
-    with pytest.raises(EdgehrError, match="int8 is for networks of .*, this is of vit"):
+    with pytest.raises(EdgehrError, match=r"int8 is for networks of .*, this is of vit"):
         target.check_model(replace(get_card("hrnetv2-w18-wflw-256x256"), architecture="vit"))
     target.check_model(get_card("hrnetv2-w18-wflw-256x256"))
