@@ -22,7 +22,6 @@ from edgehr.converters.openvino.ir import save_ir, to_ir
 from edgehr.errors import ArtifactError, EdgehrError, TensorError
 from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
 from edgehr.runtimes.base import Tensors
-from edgehr.runtimes.openvino.runtime import default_precision
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import doubling
 
@@ -229,19 +228,6 @@ def test_missing_and_unknown_files(tmp_path: Path) -> None:
         load(tmp_path / "model.trtbundle")
 
 
-def test_ir_weights_that_are_missing_or_of_another_model(tmp_path: Path) -> None:
-    path = write(tmp_path, ".xml")
-    weights = path.with_suffix(".bin")
-    changed = bytearray(weights.read_bytes())
-    changed[0] ^= 1
-    weights.write_bytes(changed)
-    with pytest.raises(ArtifactError, match=r"model\.bin is damaged or belongs to another model"):
-        load(path)
-    weights.unlink()
-    with pytest.raises(ArtifactError, match=r"model\.bin is not beside it"):
-        load(path)
-
-
 def test_a_damaged_description_is_said(tmp_path: Path) -> None:
     model = small_model(1)
     entry = model.metadata_props.add()
@@ -265,26 +251,6 @@ def test_unknown_devices_and_settings_are_refused(path: Path) -> None:
         load(path, threads=0)
 
 
-def test_openvino_computes_in_the_artifact_s_precision_unless_asked(tmp_path: Path) -> None:
-    path = write(tmp_path, ".xml")
-    assert load(path).precision == "fp32"
-    with pytest.raises(EdgehrError, match="cannot run it"):
-        load(path, precision="int3")
-
-
-@pytest.mark.parametrize(
-    ("device", "capabilities", "used"),
-    [("CPU", ["FP32", "BF16"], "fp32"), ("CPU", ["FP32", "BF16", "FP16"], "fp16"), ("NPU", ["INT8"], "fp16")],
-)
-def test_openvino_does_not_take_bf16_for_fp16(device: str, capabilities: list[str], used: str) -> None:
-    class Core:
-        def get_property(self, device: str, name: str) -> list[str]:
-            return {("CPU", "OPTIMIZATION_CAPABILITIES"): capabilities}[device, name]
-
-    assert default_precision(Core(), device, "fp16") == used
-    assert default_precision(Core(), device, "fp32") == default_precision(Core(), device, "int8") == "fp32"
-
-
 def test_onnxruntime_refuses_a_precision(tmp_path: Path) -> None:
     with pytest.raises(EdgehrError, match="precision of the graph"):
         load(write(tmp_path, ".onnx"), precision="fp16")
@@ -301,35 +267,3 @@ def test_a_signal_after_models_were_closed_is_handled(path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
-
-
-def test_openvino_rounds_no_activation_that_the_file_has_in_float(tmp_path: Path) -> None:
-    """At the end of a classifier in INT8, where OpenVINO alone would round what goes into the weights."""
-    import onnxruntime as ort
-    import openvino as ov
-    from onnx import TensorProto, helper, numpy_helper
-
-    rng, classes, channels = np.random.default_rng(0), 100, 512
-    constants = [
-        numpy_helper.from_array(rng.integers(-127, 128, (classes, channels, 1, 1)).astype(np.int8), "integers"),
-        numpy_helper.from_array(rng.uniform(0.001, 0.002, classes).astype(np.float32), "scales"),
-        numpy_helper.from_array(np.array([-1, classes], np.int64), "shape"),
-    ]
-    nodes = [
-        helper.make_node("DequantizeLinear", ["integers", "scales"], ["weight"], axis=0),
-        helper.make_node("Conv", ["image", "weight"], ["mixed"]),
-        helper.make_node("Reshape", ["mixed", "shape"], ["logits"]),
-    ]
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("image", [1, channels, 1, 1]), ("logits", [1, classes]))
-    ]
-    graph = helper.make_graph(nodes, "head", ends[:1], ends[1:], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
-    ov.save_model(ov.Core().read_model(model), tmp_path / "head.xml", compress_to_fp16=False)
-    image = rng.standard_normal((1, channels, 1, 1)).astype(np.float32)
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (expected,) = session.run(None, {"image": image})
-    with load(tmp_path / "head.xml") as runtime:
-        (found,) = runtime.infer({"image": image}).values()
-    assert np.abs(found - expected).max() < 1e-4 * expected.std()
