@@ -1,6 +1,6 @@
 """Compare the artifacts of a detector on HRNetV2p with PyTorch, and time each of its stages.
 
-    python -m benchmarks.detectors agreement CARD WEIGHTS FILE... --size 320x320 --images DIR
+    python -m benchmarks.detectors agreement WEIGHTS FILE... --images DIR
     python -m benchmarks.detectors speed FILE... --images DIR
     python -m benchmarks.detectors pooling
 
@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from benchmarks.peak_memory import open_float32, peak
-from edgehr.cli.convert import parse_size
 from edgehr.converters.report.latency import machine
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.formats import format_of, part_files
 from edgehr.runtimes.onnx.library import ort
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.task import DetectionTask
@@ -39,7 +39,6 @@ from edgehr.tasks.detection.two_stage import decoder
 from edgehr.tasks.detection.two_stage.roi_align import pool_regions, roi_align
 from edgehr.tasks.image.boxes import overlaps
 from edgehr.tasks.image.reading import image_files, read_image
-from edgehr.zoo import find_card
 
 THREADS = 2
 PICTURES = 10
@@ -53,10 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="detectors")
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("agreement")
-    command.add_argument("card")
     command.add_argument("weights", type=Path)
     command.add_argument("files", type=Path, nargs="+")
-    command.add_argument("--size", type=parse_size, required=True)
     command.add_argument("--images", type=Path, required=True)
     command.add_argument("--threshold", type=float, default=0.05)
     command.set_defaults(run=lambda args: agreement(args))
@@ -80,18 +77,20 @@ def main() -> None:
 
 def agreement(args: argparse.Namespace) -> None:
     """Print how much of what PyTorch and each artifact find is the same."""
-    card, pictures = find_card(args.card).with_size(*args.size), read_pictures(args.images)
+    pictures = read_pictures(args.images)
+    with open_float32(args.files[0], THREADS) as runtime:
+        card = runtime.card
     with TorchRuntime(card, args.weights, THREADS) as reference:
-        task = DetectionTask(card, args.threshold)
+        task = DetectionTask(reference.card, args.threshold)
         wanted = [task.predict(reference, picture) for picture in pictures]
     print(f"PyTorch finds {sum(map(len, wanted))} objects in {len(pictures)} pictures")
     for path in args.files:
         with open_float32(path, THREADS) as runtime:
             found = [DetectionTask(runtime.card, args.threshold).predict(runtime, picture) for picture in pictures]
+            parts = {name: vars(part) for name, part in runtime.require_artifact().parts.items()}
+        files = [path, *part_files(path, parts).values()]
+        size = sum(file.stat().st_size for main in files for file in format_of(main).files(main))
         shares = [shared(found, wanted, *limits) for limits in (STRICT, LOOSE)]
-        size = sum(
-            file.stat().st_size for file in path.parent.glob(f"{path.stem}.*") if ".calibration" not in file.name
-        )
         print(f"{path.name:<60} {shares[0]:7.2%} {shares[1]:7.2%} {size / 1e6:7.1f} MB", flush=True)
 
 
