@@ -14,8 +14,10 @@ import pytest
 
 import edgehr
 from edgehr.assets import photographs
+from edgehr.calib.recipes import recipe_for
 from edgehr.card import ModelCard
 from edgehr.converters.convert import convert
+from edgehr.converters.target import make_target
 from edgehr.errors import ArtifactError, EdgehrError, TensorError
 from edgehr.models.architectures import networks
 from edgehr.models.heads import roi
@@ -188,3 +190,15 @@ def test_proposals_are_those_that_were_asked_for() -> None:
         edgehr.convert("faster-rcnn-hrnetv2p-w18-1x-coco-800x1344", "onnx", proposals=0)
     with pytest.raises(EdgehrError, match="no two-stage detector"):
         edgehr.convert("fcos-hrnetv2p-w18-1x-coco-800x1344", "onnx", proposals=10)
+
+
+def test_heads_of_regions_stay_in_float_beside_int8() -> None:
+    for target, precision in (
+        ("onnx", "fp16"),
+        ("openvino", "fp16"),
+        ("trt-bundle", "fp16"),
+        ("tflite", "dynamic-int8"),
+    ):
+        assert make_target(target, precision="int8").for_part().precision == precision
+        assert make_target(target, precision="fp32").for_part().precision == "fp32"
+    assert recipe_for(small("fcos"), "symmetric").float_shared
