@@ -202,8 +202,9 @@ def _figures(card: ModelCard, samples: Sequence[ImageSample], one: Found, two: F
     distances = np.linalg.norm(np.subtract(*places), axis=2)
     spread = np.linalg.norm(places[0] - np.mean(places[0], axis=0), axis=2)
     return {
-        "NME": f"{1 - agreement.similarity:.2%}",
-        "moved, mean": f"{distances.mean():.2%}",
+        # By the card's normalizer, and by the box: where nothing was trained, heatmaps of the eyes may be empty.
+        "NME": "-" if np.isnan(agreement.similarity) else f"{1 - agreement.similarity:.2%}",
+        "NME by the box": f"{distances.mean():.2%}",
         "moved, median": f"{np.median(distances):.2%}",
         f"within {NEAR:.0%}": f"{(distances <= NEAR).mean():.1%}",
         "spread": f"{spread.mean():.1%}",
