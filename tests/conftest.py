@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -166,6 +167,16 @@ def sample_graph(sample_card: Any, kept_exports: KeptExports) -> Any:
 
     network, _ = deploy(load(sample_card, find_weights(sample_card)))
     return Graph(kept_exports.simplified(network, sample_card, 1)[0])
+
+
+@pytest.fixture(scope="session")
+def few_people(store: Store, shared: Path) -> tuple[Path, Path]:
+    """Annotations of the first 60 people to evaluate in 14 pictures of COCO val2017, and the folder of pictures."""
+    from edgehr.evaluation.annotations import Annotations
+
+    people = shared / "data" / "coco-val2017-people"
+    few = Annotations.read(people / "person_keypoints.json").first(60)
+    return store.file("few.json", lambda path: path.write_text(json.dumps(few.data))), people / "images"
 
 
 @pytest.fixture(scope="session")

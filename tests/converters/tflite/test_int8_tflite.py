@@ -29,7 +29,7 @@ from tests.models.short_lite_hrnet import LITE, WIDER
 
 pytestmark = pytest.mark.slow
 
-FEW = KernelRecipe("few", float_share=0.0999, equalize_crops=8, range_crops=16, fit_crops=16)
+FEW = KernelRecipe("few", float_share=0.0999, equalize_crops=8, range_crops=8, fit_crops=8)
 CARDS = {card.name: card for card in (WIDER, LITE)}
 RECIPES = {WIDER.name: FEW, LITE.name: replace(FEW, dynamic=True)}
 
