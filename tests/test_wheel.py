@@ -43,7 +43,7 @@ print("LOADED", *sys.modules)
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    command = [sys.executable, "-m", "build", "--installer", "uv", "--wheel", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "BuildBackendWarning" not in done.stdout + done.stderr  # pip shows them to everyone who installs
     assert "is absent from the `packages`" not in done.stdout + done.stderr
@@ -51,30 +51,38 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def device_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with ONNX Runtime, made by pip."""
-    folder = tmp_path_factory.mktemp("device")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", f"{wheel}[onnxruntime]"]
-    subprocess.run(install, check=True, capture_output=True)
-    return python
+def uv(*arguments: str) -> None:
+    """What pip and venv do too, in a fraction of the time."""
+    subprocess.run([sys.executable, "-m", "uv", *arguments], check=True, capture_output=True)
+
+
+def make_environment(folder: Path) -> Path:
+    """An empty environment; returns its Python."""
+    uv("venv", "--quiet", "--python", sys.executable, str(folder))
+    return folder / "bin" / "python"
 
 
 def make_device(wheel: Path, folder: Path, runtime: str) -> Path:
-    """The same by uv, in a fraction of the time."""
-    python = folder / "bin" / "python"
-    for command in (
-        ["venv", "--quiet", "--python", sys.executable, str(folder)],
-        ["pip", "install", "--quiet", "--python", str(python), f"{wheel}[{runtime}]"],
-    ):
-        subprocess.run([sys.executable, "-m", "uv", *command], check=True, capture_output=True)
+    """An environment with the wheel and a runtime."""
+    python = make_environment(folder)
+    uv("pip", "install", "--quiet", "--python", str(python), f"{wheel}[{runtime}]")
     return python
+
+
+@pytest.fixture(scope="module")
+def device_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with ONNX Runtime."""
+    return make_device(wheel, tmp_path_factory.mktemp("device"), "onnxruntime")
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> Any:
     return subprocess.run([str(python), *arguments], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def installed(python: Path, folder: Path) -> set[str]:
+    """The distributions of an environment, in lower case."""
+    code = "from importlib.metadata import distributions; print(*(each.name.lower() for each in distributions()))"
+    return set(run(python, "-c", code, cwd=folder).stdout.split())
 
 
 def test_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
@@ -102,8 +110,7 @@ def test_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
 
 
 def test_a_device_installs_numpy_opencv_and_one_runtime(device_python: Path, tmp_path: Path) -> None:
-    listed = run(device_python, "-m", "pip", "list", "--format=freeze", cwd=tmp_path).stdout.lower()
-    packages = {line.split("==")[0] for line in listed.split()}
+    packages = installed(device_python, tmp_path)
     assert {"edgehr", "numpy", "opencv-python", "onnxruntime"} <= packages
     assert not packages & {"torch", "onnx", "openvino", "safetensors", "rich", "scipy", "pillow"}
 
@@ -114,10 +121,9 @@ def test_an_editable_install_is_found_beside_its_clone(tmp_path: Path) -> None:
     shutil.copytree(
         ROOT, clone, ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "artifacts", "tests")
     )
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "-e", str(clone)]
-    subprocess.run(install, check=True, capture_output=True)
+    python = make_environment(tmp_path / "venv")
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "-e", str(clone)], check=True, capture_output=True)
     code = (
         "import edgehr, edgehr.errors, edgehr.calib; edgehr.EdgehrError; print(edgehr.__file__, edgehr.calib.__file__)"
     )
@@ -125,7 +131,7 @@ def test_an_editable_install_is_found_beside_its_clone(tmp_path: Path) -> None:
         done = run(python, "-c", code, cwd=folder)
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == [str(clone / name / "__init__.py") for name in ("edgehr", "calib")]
-    subprocess.run([str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "edgehr"], check=True)
+    subprocess.run([*pip, "uninstall", "--quiet", "--yes", "edgehr"], check=True)
     assert not list((tmp_path / "venv").rglob("*edgehr*"))
 
 
@@ -218,8 +224,7 @@ def headless_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_headless_extras_bring_no_other_opencv(headless_python: Path, tmp_path: Path) -> None:
-    code = "from importlib.metadata import distributions; print(*(each.name.lower() for each in distributions()))"
-    names = run(headless_python, "-c", code, cwd=tmp_path).stdout.split()
+    names = installed(headless_python, tmp_path)
     assert "edgehr" in names
     assert [name for name in names if name.startswith("opencv")] == ["opencv-python-headless"]
 
