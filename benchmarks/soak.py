@@ -133,6 +133,8 @@ def one_run(
         try:
             command = [sys.executable, "-c", f"from benchmarks.soak import view; view({server.url!r})"]
             viewer = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+            if viewer.stdout:
+                viewer.stdout.readline()  # so that what a viewer needs is there from the first frame on
             summary = go_through(source, estimator, SinkGroup(sinks), server, max_frames=frames)
         finally:
             server.close()
@@ -144,12 +146,16 @@ def one_run(
 
 
 def view(url: str) -> None:
-    """Ask the demo's page for pictures as a browser does, until the server goes, and print how many came."""
+    """Ask the demo's page for pictures as a browser does, until the server goes, and print how many came.
+
+    A line before that says that the page is open.
+    """
     import aiohttp
 
     async def watch() -> int:
         pictures = 0
         async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}live", max_msg_size=0) as live:
+            print("open", flush=True)
             for _ in range(MAX_REQUESTED):
                 await live.send_str("next")
             async for message in live:

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.live.sources.test_sources import write_video
 
-FRAMES = 2000
+FRAMES = 700
 
 
 @pytest.mark.slow
@@ -25,6 +25,6 @@ def test_memory_does_not_grow_and_nothing_is_left_over(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found["frames"] == found["lines"] == found["frames_with"] == FRAMES
     assert found["pictures"] > 0
-    assert found["growth"] < 0.02
+    assert found["growth"] < 0.014  # 0.007 without a leak, 0.027 where the results of all frames stay
     for kind in ("threads", "files"):
         assert found["after"][kind] == found["before"][kind]
