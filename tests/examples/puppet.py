@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-FPS = 25
+FPS = 15
 HALF_WIDTH = 16  # of the forearm, pixels
 HAND = 1.6  # elbow to fingertips, in lengths of the forearm
 
