@@ -13,6 +13,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, MissingDependencyError
 from edgehr.zoo import DEFAULT_MODEL, all_cards, get_card
 from tests.conftest import ROOT
+from tests.made_once import KeptExports
 
 # Not installed everywhere: what `MissingDependencyError` may be raised for.
 OPTIONAL = {"TensorRTRuntime"}
@@ -71,8 +72,8 @@ def test_a_conversion_that_cannot_be_is_refused_before_a_download(monkeypatch: p
 
 
 @pytest.mark.slow
-def test_a_model_is_converted_by_its_name(tmp_path: Path) -> None:
-    report = edgehr.convert(DEFAULT_MODEL, "onnx", out=str(tmp_path / "model.onnx"))
+def test_a_model_is_converted_by_its_name(tmp_path: Path, kept_exports: KeptExports) -> None:
+    report = edgehr.convert(DEFAULT_MODEL, "onnx", batch=None, out=str(tmp_path / "model.onnx"))
     assert report.path == tmp_path / "model.onnx"
     assert report.model == DEFAULT_MODEL
     with edgehr.load(report.path) as runtime:

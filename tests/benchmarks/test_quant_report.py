@@ -114,17 +114,18 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
     from edgehr.converters import int8
 
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(equalization, "STEPS", 20)
-    few = QDQRecipe("few", equalize_crops=8, range_crops=16, fit_crops=16)
+    monkeypatch.setattr(equalization, "STEPS", 2)
+    monkeypatch.setattr(quant_report, "ROUNDS", 1)
+    few = QDQRecipe("few", equalize_crops=4, range_crops=4, fit_crops=4)
     monkeypatch.setattr(int8, "recipe_for", lambda card, name: few)
     monkeypatch.setattr(quant_report, "get_card", lambda name: WIDER)
     monkeypatch.setitem(quant_report.MODELS, "a", (WIDER.name, str(short_wider)))  # whole paths stay as they are
     arguments: list[Any] = ["--shared", shared, "--out", tmp_path / "out", "--models", "a", "--formats", "tensorrt"]
-    arguments += ["--people", 8, "--crops", 40]
+    arguments += ["--people", 2, "--crops", 32]
     assert quant_report.main(list(map(str, arguments))) == 0
     first = capsys.readouterr()
     assert "INT8 by edgehr" in first.err
-    assert "calibrated on 40 crops" in first.out
+    assert "calibrated on 32 crops" in first.out
     rows = [line for line in first.out.splitlines() if line.startswith("| ONNX, symmetric")]
     assert [row.split("|")[2].strip() for row in rows] == ["float32", "edgehr"]
     monkeypatch.setattr(quant_report, "convert", None)
