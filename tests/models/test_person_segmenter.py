@@ -36,9 +36,8 @@ def crops(shared: Path) -> list[Crop]:
     folder, found = shared / "data" / "coco-val2017-people", []
     data = read_json(folder / "person_keypoints.json")
     images = {entry["id"]: folder / "images" / entry["file_name"] for entry in data["images"]}
-    pixels = {number: read_image(path) for number, path in images.items()}
-    for person in data["annotations"][::3]:
-        image = pixels[person["image_id"]]
+    for person in data["annotations"][::9]:
+        image = read_image(images[person["image_id"]])
         x, y, width, height = person["bbox"]
         left, top = int(max(x - MARGIN * width, 0)), int(max(y - MARGIN * height, 0))
         part = image[top : int(y + (1 + MARGIN) * height), left : int(x + (1 + MARGIN) * width)]

@@ -31,6 +31,7 @@ STATUS = {
     "dropped": 5,
     "board": {"power_mode": "15W", "clocks": {"cpu": "1.5 GHz"}},
 }
+FASTER = 4  # where a test waits for what the page does after some seconds
 GRAY = "document.getElementById('picture').getContext('2d').getImageData(5, 5, 1, 1).data[0]"
 LIVE = "document.body.dataset.state === 'live' && !document.getElementById('notice').innerText"
 CAPTION = "document.querySelector('figcaption')?.innerText"
@@ -57,8 +58,8 @@ def moving(web: WebServer, fps: float = 30) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(url: str, folder: Path) -> AsyncIterator[tuple[chromium.Browser, chromium.Page]]:
-    async with chromium.browser(folder) as browser, browser.page(url) as page:
+async def opened(url: str, folder: Path, faster: float = 1) -> AsyncIterator[tuple[chromium.Browser, chromium.Page]]:
+    async with chromium.browser(folder) as browser, browser.page(url, faster) as page:
         await page.wait_for(LIVE)
         yield browser, page
 
@@ -104,7 +105,7 @@ def test_shows_pictures_and_figures_and_stands_still_when_asked(
             await assert_moves(page)
             for size in ((1440, 900, "light"), (390, 844, "dark", 2), (320, 560, "light", 2)):
                 await page.show(*size)
-                await asyncio.sleep(0.5)
+                await page.wait_for(f"window.innerWidth === {size[0]}")
                 assert await page.evaluate("document.documentElement.scrollWidth") <= size[0]
             assert page.complaints == []
 
@@ -114,7 +115,7 @@ def test_shows_pictures_and_figures_and_stands_still_when_asked(
 
 def test_a_lost_connection_is_called_one_and_the_page_comes_back(tmp_path: Path) -> None:
     async def look(url: str, kill: Callable[[], None]) -> None:
-        async with opened(url, tmp_path) as (_, page):
+        async with opened(url, tmp_path, FASTER) as (_, page):
             kill()
             await page.wait_for("document.body.dataset.state === 'lost'")
             assert await page.evaluate(text("#state")) == "Connection lost, retrying"
@@ -137,13 +138,13 @@ def test_a_stream_that_has_ended_is_called_so_and_tried_again_slowly(tmp_path: P
     tries = "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/live')).length"
 
     async def look(web: WebServer) -> None:
-        async with opened(web.url, tmp_path) as (_, page):
+        async with opened(web.url, tmp_path, FASTER) as (_, page):
             web.close()
             await page.wait_for("document.body.dataset.state === 'ended'")
             assert await page.evaluate(text("#state")) == "Ended"
             assert (await page.evaluate(text("#notice"))).startswith("The stream has ended.")
             complaints = len(page.complaints)
-            await asyncio.sleep(5)  # a lost connection would have been tried three times
+            await asyncio.sleep(5 / FASTER)  # a lost connection would have been tried three times
             assert await page.evaluate(text("#state")) == "Ended"
             assert (await page.evaluate(tries), len(page.complaints)) == (0, complaints)
             with WebServer(port=port_of(web.url)) as again, moving(again):
