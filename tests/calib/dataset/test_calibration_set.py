@@ -254,7 +254,7 @@ def test_the_pose_model_itself_finds_one_person_in_each_frame(shared: Path, samp
     original = shared / "data" / "video" / "posetrack.mp4"
     frame = cv2.VideoCapture(str(original)).read()[1]
     rng = np.random.default_rng(0)
-    lights = 0.4 + 0.9 * rng.random((80, 3))
+    lights = 0.4 + 0.9 * rng.random((48, 3))
     frames = [np.clip(np.roll(frame, 6 * step, axis=1) * light, 0, 255) for step, light in enumerate(lights)]
     source = video(tmp_path / "walk.avi", [image.astype(np.uint8) for image in frames])
     with load(sample_ir, threads=1) as runtime:
