@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,12 +22,12 @@ from tests.cli.test_cli import one_line
 
 @pytest.mark.slow
 def test_demo_follows_a_person_through_a_video(
-    edgehr_command: Any, sample_ir: Path, shared: Path, tmp_path: Path
+    sample_ir: Path, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = shared / "data" / "video" / "posetrack.mp4"
-    done = edgehr_command("demo", "--model", sample_ir, "--source", source, "--save", tmp_path, "--json")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)
+    command = ["demo", "--model", sample_ir, "--source", source, "--save", tmp_path, "--json"]
+    assert main(list(map(str, command))) == 0
+    summary = json.loads(capsys.readouterr().out)
     assert summary["frames"] == 5
     assert summary["frames_with"] >= 4
     noses = np.array([frame["people"][0]["keypoints"][0][:2] for frame in summary["results"] if frame["people"]])
@@ -68,23 +67,27 @@ def test_an_interrupted_demo_closes_its_files(
     assert abs(len(lines) - summary["frames"]) <= 1
 
 
-def test_sources_that_cannot_be_opened_are_one_line(tmp_path: Path, edgehr_command: Any) -> None:
+def test_sources_that_cannot_be_opened_are_one_line(tmp_path: Path) -> None:
     """In another process, where FFmpeg would write to standard error by itself."""
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    for source, message in (
-        ("text.mp4", "text.mp4: OpenCV cannot open this video"),
-        ("empty", "empty: holds no images"),
-        ("", "the source is empty"),
-        ("99", "camera 99: cannot be opened"),
-        (f"rtsp://user:topsecret@127.0.0.1:{port}/x", f"rtsp://user:***@127.0.0.1:{port}/x: cannot be opened"),
-        (f"http://127.0.0.1:{port}/x.mp4", "cannot be opened"),
-    ):
-        done = edgehr_command("demo", "--source", source, cwd=tmp_path)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert message in one_line(done.stderr)
+    expected = {
+        "text.mp4": "text.mp4: OpenCV cannot open this video",
+        "empty": "empty: holds no images",
+        "": "the source is empty",
+        "99": "camera 99: cannot be opened",
+        f"rtsp://user:topsecret@127.0.0.1:{port}/x": f"rtsp://user:***@127.0.0.1:{port}/x: cannot be opened",
+        f"http://127.0.0.1:{port}/x.mp4": "cannot be opened",
+    }
+    code = "import sys; from edgehr.cli.main import main; "
+    code += "sys.exit(sum(main(['demo', '--source', source]) for source in sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *expected]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (len(expected), "")
+    for line, message in zip(done.stderr.strip().splitlines(), expected.values(), strict=True):
+        assert message in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "text.mp4"]
 
 

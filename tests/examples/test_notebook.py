@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edgehr.live.sources import clip
 from tests.examples.conftest import EXAMPLES
 
 NOTEBOOK = EXAMPLES / "edgehr_in_colab.ipynb"
@@ -42,6 +43,7 @@ def test_every_cell_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     for package in ("pandas", "supervision", "matplotlib"):
         pytest.importorskip(package, reason=f"needs {package}, which the extra `dev` brings")
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setattr(clip, "FRAMES", 30)
     names: dict[str, Any] = {"__name__": "__main__"}
     shown = [run_cell(source, names) for source in code_cells()[1:]]
     said = capsys.readouterr().out

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgehr.assets import photographs
+from edgehr.cli.main import main
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.live.predictors.detectors import FaceDetector, ObjectDetector, PersonDetector, open_detector
 from edgehr.runtimes import load
@@ -49,7 +50,7 @@ def test_faces_are_those_that_opencv_finds(
     reference = create.create(str(weights), "", (SIZE, SIZE), 0.75, 0.3, 5000)
     path, card = (weights, CARD) if kind == "published ONNX" else (request.getfixturevalue("yunet_ir"), None)
     samples = sorted((shared / "data" / "mmpose-samples").glob("*/*.[jp][pn]g"))
-    people = sorted((shared / "data" / "coco-val2017-people" / "images").glob("*.jpg"))[:30]
+    people = sorted((shared / "data" / "coco-val2017-people" / "images").glob("*.jpg"))[:8]
     faces = 0
     with FaceDetector(path, card=card) as detector:
         for file in (*samples, *people, *photographs()):
@@ -62,14 +63,16 @@ def test_faces_are_those_that_opencv_finds(
             np.testing.assert_allclose(found.points, expected[:, 4:14].reshape(-1, 5, 2), atol=1e-2)
             np.testing.assert_allclose(found.scores, expected[:, 14], atol=1e-4)
             faces += len(found)
-    assert faces > 100
+    assert faces > 70
 
 
 @pytest.mark.slow
-def test_it_converts_to_other_precisions_and_sizes(weights: Path, tmp_path: Path, edgehr_command: Any) -> None:
-    convert = ["convert", CARD.name, "--weights", weights, "--to"]
-    done = edgehr_command(*convert, "onnx", "--size", "320x256", "--precision", "fp16", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_it_converts_to_other_precisions_and_sizes(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    convert = ["convert", CARD.name, "--weights", str(weights), "--to", "onnx"]
+    assert main([*convert, "--size", "320x256", "--precision", "fp16"]) == 0
     path = tmp_path / "artifacts" / "yunet-widerface-320x256-fp16.onnx"
     with load(path) as runtime:
         assert runtime.inputs[0].shape == (1, 3, 320, 256)
@@ -79,11 +82,13 @@ def test_it_converts_to_other_precisions_and_sizes(weights: Path, tmp_path: Path
     with FaceDetector(path) as detector:
         found = detector(cv2.imread(str(photographs()[0])))
     assert len(found) == 1
-    shown = edgehr_command("inspect", path)
+    capsys.readouterr()
+    assert main(["inspect", str(path)]) == 0
+    shown = capsys.readouterr().out
     for word in ("1: face", "5: right_eye, left_eye, nose", "gray 0"):
-        assert word in shown.stdout, shown.stdout + shown.stderr
-    refused = edgehr_command(*convert, "onnx", "--batch", "2", cwd=tmp_path)
-    assert "convert it with --batch 1" in refused.stderr
+        assert word in shown
+    assert main([*convert, "--batch", "2"]) == 1
+    assert "convert it with --batch 1" in capsys.readouterr().err
 
 
 def outputs(task: DetectionTask) -> dict[str, np.ndarray]:
