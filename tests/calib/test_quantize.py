@@ -11,6 +11,7 @@ import pytest
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.quantize import quantize, quantize_on, read_crops
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
+from edgehr.calib.quantizer.passes import equalization
 from tests.calib.pictures import folder
 from tests.calib.small_pose import CARD, RECIPE, calibrated, small_pose
 
@@ -22,6 +23,7 @@ def test_what_was_kept_is_the_network_that_was_made(
     additions: bool, split_share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEHR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(equalization, "STEPS", 20)
     crops = CalibrationSet.of(folder(tmp_path / "pictures", 35))
     recipe = replace(RECIPE, centering_additions=additions, split_share=split_share)
     batch = read_crops(crops, CARD, recipe.max_crops)

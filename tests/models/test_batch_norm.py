@@ -7,7 +7,8 @@ from edgehr.models import ARCHITECTURES, build
 from edgehr.models.deploy.batch_norm import fold_batch_norm
 from edgehr.zoo import list_models
 
-CARDS = {card.architecture: card for card in list_models() if card.architecture in ARCHITECTURES.names}
+WIDEST_FIRST = sorted(list_models(), key=lambda card: -card.parameters.get("width", 0))
+CARDS = {card.architecture: card for card in WIDEST_FIRST if card.architecture in ARCHITECTURES.names}
 
 
 @pytest.mark.parametrize("architecture", CARDS)
