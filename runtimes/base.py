@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.runtimes.artifact import Artifact, require_artifact
+from edgehr.runtimes.streams import Streams
 
 Tensors = Mapping[str, NDArray[Any]]
 R = TypeVar("R", bound="Runtime")
@@ -52,7 +55,8 @@ class TensorSpec:
 class Runtime(ABC):
     """A loaded model. Safe to call from several threads; use it as a context manager or call `close`.
 
-    Backends set `inputs` and `outputs` through the constructor and override `_infer`. A model of several graphs is the
+    Backends set `inputs` and `outputs` through the constructor and override `_infer`, and `_open_streams` where several
+    inferences on one thread each can be faster than one on all. A model of several graphs is the
     runtime of its main one with the others in `parts`, by name; they are closed with it.
 
     Args:
@@ -63,6 +67,7 @@ class Runtime(ABC):
         device: Where it runs, in the backend's words.
         precision: The arithmetic it runs in, as read back from the backend where that can tell.
         concurrency: How many inferences `infer_async` keeps under way at once.
+        streams: How many inputs `infer_batch` may run side by side, on one thread each.
         batch_range: Smallest and largest batch of a model with dynamic batch; None for no limit.
     """
 
@@ -78,6 +83,7 @@ class Runtime(ABC):
         device: str = "CPU",
         precision: str = "",
         concurrency: int = 1,
+        streams: int = 1,
         batch_range: tuple[int, int | None] = (1, None),
     ) -> None:
         self.inputs = tuple(inputs)
@@ -90,6 +96,7 @@ class Runtime(ABC):
         self.parts: dict[str, Runtime] = {}
         self._concurrency = concurrency
         self._executor: ThreadPoolExecutor | None = None
+        self._streams = Streams(self._open_streams, streams, f"edgehr-{self.backend}-streams")
         self._state = threading.Condition()
         self._under_way = 0
         self._closed = False
@@ -125,15 +132,8 @@ class Runtime(ABC):
             EdgehrError: The runtime is closed, or the backend failed.
         """
         self._check(inputs)
-        with self._state:
-            self._refuse_closed()
-            self._under_way += 1
-        try:
+        with self._counted():
             return self._infer(inputs)
-        finally:
-            with self._state:
-                self._under_way -= 1
-                self._state.notify_all()
 
     def infer_async(self, inputs: Tensors) -> Future[dict[str, NDArray[Any]]]:
         """Start the model and return at once; the result is what `infer` would return.
@@ -148,7 +148,11 @@ class Runtime(ABC):
             return self._executor.submit(self._infer, inputs)
 
     def infer_batch(self, batch: NDArray[Any], limit: int = 32) -> dict[str, NDArray[Any]]:
-        """Run a model of one input on any number of items, in as few inferences as it allows.
+        """Run a model of one input on any number of items, in as few inferences as it allows, or one by one.
+
+        On a CPU a model whose batch may be one runs several items side by side, on one thread each, where that is the
+        faster way: it opens what it needs for that in the background, once several items have come more than once. The
+        results are the same.
 
         Args:
             batch: (N, ...) items of the model's input, N may be 0; cast to float16 for a model that takes that.
@@ -167,15 +171,13 @@ class Runtime(ABC):
             batch = batch.astype(np.float16, copy=False)
         fixed = spec.shape[0]
         smallest, largest = (fixed, fixed) if fixed else self.batch_range
-        step = fixed or min(limit, largest or limit)
-        results: list[dict[str, NDArray[Any]]] = []
-        for start in range(0, len(batch), step):
-            items = batch[start : start + step]
-            missing = max(smallest - len(items), 0)
-            if missing:
-                items = np.concatenate([items, np.zeros((missing, *items.shape[1:]), items.dtype)])
-            outputs = self.infer({spec.name: items})
-            results.append({name: array[: len(items) - missing] for name, array in outputs.items()})
+        single = [{spec.name: batch[i : i + 1]} for i in range(len(batch))] if smallest == 1 else []
+        if single and self._streams.pay(len(single), single[0]):
+            results = self._infer_side_by_side(single)
+        else:
+            started = time.perf_counter()
+            results = self._infer_in_turn(batch, smallest, fixed or min(limit, largest or limit))
+            self._streams.note_whole(len(batch), time.perf_counter() - started)
         if not results:
             return {
                 output.name: np.zeros((0, *(size or 0 for size in output.shape[1:])), output.dtype)
@@ -184,6 +186,36 @@ class Runtime(ABC):
         if len(results) == 1:
             return results[0]
         return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+
+    def _infer_in_turn(self, batch: NDArray[Any], smallest: int, step: int) -> list[dict[str, NDArray[Any]]]:
+        results = []
+        for start in range(0, len(batch), step):
+            items = batch[start : start + step]
+            missing = max(smallest - len(items), 0)
+            if missing:
+                items = np.concatenate([items, np.zeros((missing, *items.shape[1:]), items.dtype)])
+            outputs = self.infer({self.inputs[0].name: items})
+            results.append({name: array[: len(items) - missing] for name, array in outputs.items()})
+        return results
+
+    def _infer_side_by_side(self, inputs: Sequence[Tensors]) -> list[dict[str, NDArray[Any]]]:
+        for each in inputs:
+            self._check(each)
+        with self._counted():
+            return self._streams.run(inputs)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Let `close` wait for what is done meanwhile."""
+        with self._state:
+            self._refuse_closed()
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._state:
+                self._under_way -= 1
+                self._state.notify_all()
 
     def close(self) -> None:
         """Wait for inferences under way and release the model. Closing twice is fine.
@@ -198,6 +230,7 @@ class Runtime(ABC):
             self._state.wait_for(lambda: not self._under_way)
         if executor:
             executor.shutdown(wait=True)
+        self._streams.close()
         self._close()
         for part in self.parts.values():
             part.close()
@@ -225,6 +258,10 @@ class Runtime(ABC):
     @abstractmethod
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Run the model on checked inputs; called from several threads."""
+
+    def _open_streams(self, count: int) -> Callable[[Tensors], dict[str, NDArray[Any]]]:
+        """Open so many copies of the model, on one thread each; returns what runs one input on whichever is free."""
+        raise NotImplementedError(f"{type(self).__name__} has no streams")
 
     def _close(self) -> None:  # noqa: B027 - not every backend holds something
         """Release what the backend holds. Called once, when no inference is under way."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgehr.runtimes.base import Tensors
 
 EVERYTHING = "ai-edge-quantizer-static"  # recipe of files that are INT8 throughout
+HALF = ("fp16", "int8")  # precisions whose files may be computed in half precision
 F = TypeVar("F", bound="TFLiteTarget")
 
 
@@ -33,8 +34,8 @@ class TFLiteTarget(Target):
     Attributes:
         layout: ``nhwc`` takes (N, H, W, 3) and returns (N, H / 4, W / 4, K), what mobile cameras and delegates want;
             ``nchw`` has both channels first.
-        float16_arithmetic: With ``fp16``, let CPUs that can compute in half precision do so, as most phones and a
-            Raspberry Pi 5 can; otherwise float16 is how weights are stored, and all CPUs compute in float32.
+        float16_arithmetic: With ``fp16``, and with ``int8`` for what stays in float, let CPUs that can compute in half
+            precision do so, as most phones and a Raspberry Pi 5 can; otherwise all CPUs compute in float32.
     """
 
     name: ClassVar[str] = "tflite"
@@ -60,7 +61,7 @@ class TFLiteTarget(Target):
             group.add_argument(
                 "--float32-arithmetic",
                 action="store_true",
-                help="with fp16: compute in float32 on CPUs that have half precision, too",
+                help="with fp16 or int8: compute in float32 on CPUs that have half precision, too",
             ),
         ]
 
@@ -69,8 +70,8 @@ class TFLiteTarget(Target):
         """Make a target; it has no float16 input and output."""
         if args.fp16_io:
             raise EdgehrError("a TFLite file takes float32, or INT8 with --int8-io: --fp16-io goes with other targets")
-        if args.float32_arithmetic and args.precision != "fp16":
-            raise EdgehrError("--float32-arithmetic goes with --precision fp16: other files have no half precision")
+        if args.float32_arithmetic and args.precision not in HALF:
+            raise EdgehrError(f"--float32-arithmetic goes with --precision {' or '.join(HALF)}: others use no float16")
         own |= {"native_io": args.int8_io, "float16_arithmetic": not args.float32_arithmetic}
         return super().from_options(args, layout=args.layout or "nhwc", **own)
 
@@ -130,7 +131,8 @@ class TFLiteTarget(Target):
         """Write with the description and a hash in the metadata."""
         from edgehr.converters.tflite.metadata import embed, operator_counts, read_precision
 
-        content = embed(built.model, artifact, float16_arithmetic=self.precision == "fp16" and self.float16_arithmetic)
+        half = self.float16_arithmetic and self.precision in HALF and not self.native_io
+        content = embed(built.model, artifact, float16_arithmetic=half)
         path.write_bytes(content)
         nodes = {"artifact": sum(operator_counts(content).values())}
         return Written(read_precision(path), partial(open_written, path), nodes=nodes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
 from edgehr.runtimes.openvino.ir_file import weights_path
 from edgehr.runtimes.openvino.library import ov
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
+from edgehr.runtimes.streams import usable_cores
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 # Of artifacts to arithmetic, where the device has it.
@@ -51,10 +53,11 @@ class OpenVINORuntime(Runtime):
         _check_weights(path, model)
         device = "CPU" if device == "auto" else device.upper()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        self._core, self._config, self._model = core, config, model
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
         with kept_signal_stack():  # questions to a device load it
-            config |= as_written(core, device)
+            config.update(as_written(core, device))
             if precision is None and artifact is not None:
                 precision = default_precision(core, device, artifact.precision)
         if precision is not None:
@@ -77,24 +80,36 @@ class OpenVINORuntime(Runtime):
             device=device,
             precision=_used_precision(self._compiled),
             concurrency=concurrency,
+            streams=threads or usable_cores() if device == "CPU" else 1,
         )
 
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        return self._run(self._compiled, self._requests, inputs)
+
+    def _open_streams(self, count: int) -> Callable[[Tensors], dict[str, NDArray[Any]]]:
+        config = {**self._config, "NUM_STREAMS": count, "INFERENCE_NUM_THREADS": count}
+        del config["PERFORMANCE_HINT"]
+        requests: deque[Any] = deque()
+        with kept_signal_stack():
+            compiled = self._core.compile_model(self._model, "CPU", config)
+        return lambda inputs: self._run(compiled, requests, inputs)
+
+    def _run(self, compiled: Any, requests: deque[Any], inputs: Tensors) -> dict[str, NDArray[Any]]:
         try:
-            request = self._requests.pop()  # one request serves one caller at a time
+            request = requests.pop()  # one request serves one caller at a time
         except IndexError:
-            request = self._compiled.create_infer_request()
+            request = compiled.create_infer_request()
         try:
             result = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
             return {spec.name: np.array(result[i]) for i, spec in enumerate(self.outputs)}
         except RuntimeError as error:
             raise EdgehrError(f"OpenVINO failed: {_reason(error)}") from error
         finally:
-            self._requests.append(request)
+            requests.append(request)
 
     def _close(self) -> None:
         self._requests.clear()
-        del self._compiled
+        del self._compiled, self._model
 
 
 def read_ir(core: Any, path: Path) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from queue import LifoQueue
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,10 @@ from numpy.typing import NDArray
 from edgehr.errors import EdgehrError, first_line
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tflite.container import allows_float16, read_artifact
 from edgehr.runtimes.tflite.library import import_library, try_in_child
-from edgehr.runtimes.tflite.model import Entry, Quantization, open_model
+from edgehr.runtimes.tflite.model import Entry, Model, Quantization, open_model
 
 # More threads do not make networks of this size faster on phones and boards.
 MAX_THREADS = 4
@@ -62,10 +65,12 @@ class TFLiteRuntime(Runtime):
             artifact = read_artifact(data, str(path))
             if artifact is None:
                 try_in_child(self.library, path)
-        threads = threads or min(_usable_cores(), MAX_THREADS)
+        threads = threads or min(usable_cores(), MAX_THREADS)
         self._lock = threading.Lock()
         self._data = data  # the interpreter works in it
-        self._model = open_model(path, data, self.library, device if ":" in device else device.lower(), threads)
+        device = device if ":" in device else device.lower()
+        self._open = partial(open_model, path, data, self.library, device)
+        self._model = self._open(threads)
         ends = (*self._model.inputs, *self._model.outputs)
         self._quantization = {entry.name: entry.quantization for entry in ends if entry.quantization is not None}
         self._converted = {} if integers else self._quantization
@@ -76,6 +81,7 @@ class TFLiteRuntime(Runtime):
             artifact=artifact,
             device=self._model.device,
             precision=self._arithmetic(artifact, allows_float16(data, str(path))),
+            streams=threads if device in ("auto", "cpu") else 1,
         )
 
     @property
@@ -96,13 +102,30 @@ class TFLiteRuntime(Runtime):
         return TensorSpec(entry.name, entry.shape, dtype)
 
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        with self._lock:
+            return self._run(self._model, inputs)
+
+    def _open_streams(self, count: int) -> Callable[[Tensors], dict[str, NDArray[Any]]]:
+        free: LifoQueue[Model] = LifoQueue()
+        for _ in range(count):
+            free.put(self._open(1))
+
+        def infer(inputs: Tensors) -> dict[str, NDArray[Any]]:
+            model = free.get()
+            try:
+                return self._run(model, inputs)
+            finally:
+                free.put(model)
+
+        return infer
+
+    def _run(self, model: Model, inputs: Tensors) -> dict[str, NDArray[Any]]:
         fed = {
             name: self._converted[name].quantize(array) if name in self._converted else array
             for name, array in inputs.items()
         }
         try:
-            with self._lock:
-                outputs = self._model.run(fed)
+            outputs = model.run(fed)
         except (RuntimeError, ValueError) as error:
             raise EdgehrError(f"{self.library} failed: {first_line(error)}") from error
         return {
@@ -111,7 +134,7 @@ class TFLiteRuntime(Runtime):
         }
 
     def _close(self) -> None:
-        del self._model, self._data
+        del self._model, self._open, self._data
 
 
 def computes_in_float16() -> bool:
@@ -122,11 +145,6 @@ def computes_in_float16() -> bool:
         return "asimdhp" in Path("/proc/cpuinfo").read_text().split()
     except OSError:
         return False
-
-
-def _usable_cores() -> int:
-    """Count the cores that this process may use: threads that have to share one hardly get on, as each waits awake."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _source_artifact(path: Path) -> Artifact | None:
