@@ -56,7 +56,8 @@ def main() -> None:
     command.add_argument("files", type=Path, nargs="+")
     command.add_argument("--images", type=Path, required=True)
     command.add_argument("--threshold", type=float, default=0.05)
-    command.set_defaults(run=lambda args: agreement(args))
+    command.add_argument("--same-proposals", action="store_true", help="let heads look at the regions of PyTorch")
+    command.set_defaults(run=agreement)
     command = commands.add_parser("speed")
     command.add_argument("files", type=Path, nargs="+")
     command.add_argument("--images", type=Path, required=True)
@@ -82,16 +83,40 @@ def agreement(args: argparse.Namespace) -> None:
         card = runtime.card
     with TorchRuntime(card, args.weights, THREADS) as reference:
         task = DetectionTask(reference.card, args.threshold)
-        wanted = [task.predict(reference, picture) for picture in pictures]
+        with proposals_from(None) as proposed:
+            wanted = [task.predict(reference, picture) for picture in pictures]
     print(f"PyTorch finds {sum(map(len, wanted))} objects in {len(pictures)} pictures")
     for path in args.files:
-        with open_float32(path, THREADS) as runtime:
+        given = proposed if args.same_proposals else None
+        with open_float32(path, THREADS) as runtime, proposals_from(given) as own:
             found = [DetectionTask(runtime.card, args.threshold).predict(runtime, picture) for picture in pictures]
             parts = {name: vars(part) for name, part in runtime.require_artifact().parts.items()}
         files = [path, *part_files(path, parts).values()]
         size = sum(file.stat().st_size for main in files for file in format_of(main).files(main))
         shares = [shared(found, wanted, *limits) for limits in (STRICT, LOOSE)]
-        print(f"{path.name:<60} {shares[0]:7.2%} {shares[1]:7.2%} {size / 1e6:7.1f} MB", flush=True)
+        alike = [
+            (overlaps(one, other) >= STRICT[0]).any(axis=0).mean() for one, other in zip(own, proposed, strict=False)
+        ]
+        regions = f"{np.mean(alike):7.2%} of the regions proposed" if alike else ""
+        print(f"{path.name:<60} {shares[0]:7.2%} {shares[1]:7.2%} {size / 1e6:7.1f} MB {regions}", flush=True)
+
+
+@contextmanager
+def proposals_from(given: list[Any] | None) -> Iterator[list[Any]]:
+    """Keep what is proposed, picture by picture; with `given`, those regions go to the heads in place of a model's."""
+    own: list[Any] = []
+    original = decoder.propose
+
+    def propose(*arguments: Any) -> Any:
+        boxes, scores = original(*arguments)
+        own.append(boxes)
+        return (boxes if given is None else given[len(own) - 1]), scores
+
+    decoder.propose = propose
+    try:
+        yield own
+    finally:
+        decoder.propose = original
 
 
 def shared(found: list[Detections], wanted: list[Detections], least: float, most: float) -> float:

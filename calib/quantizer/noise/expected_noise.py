@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ WEIGHT_NOISE = 0.1
 # Noise of fixed ranges, in units of what their scales make: they clip, too, which counts beside dynamic ranges, as
 # those do not. By experience; 2 and 4 give the same.
 CLIPPING_NOISE = 3.0
-DOUBLINGS = 4  # of one: the norm that stands for the maximum
+NORM = 16  # that stands for the maximum
 
 
 def smooth_maximum(rows: Tensor) -> Tensor:
@@ -33,13 +34,34 @@ def smooth_maximum(rows: Tensor) -> Tensor:
 
     It is 0 for zeros.
     """
-    largest = rows.amax(-1, keepdim=True).detach() + 1e-12
-    powers = rows / largest
-    for _ in range(DOUBLINGS):  # much faster than a power
-        powers = powers * powers
-    sums = powers.sum(-1).clamp(min=0.5)  # 1 at least, but for zeros, whose root has no gradient
-    smooth: Tensor = largest[..., 0] * sums ** (0.5**DOUBLINGS)
+    smooth: Tensor = _Norm.apply(rows)  # type: ignore[no-untyped-call]
     return smooth
+
+
+class _Norm(torch.autograd.Function):
+    """The 16-norm of rows, by squares; autograd would keep each of them, and equalization spends its time here."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
+        largest = rows.amax(-1, keepdim=True).clamp_(min=1e-12)
+        powers = rows / largest
+        for _ in range(4):
+            powers.square_()
+        norms = largest * powers.sum(-1, keepdim=True) ** (1 / NORM)
+        context.save_for_backward(rows, norms.clamp(min=1e-12))
+        return norms[..., 0]
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        rows, norms = context.saved_tensors
+        ratios = rows / norms
+        result = ratios.square()
+        result *= ratios  # to the power of 3
+        ratios.square_()
+        for _ in range(2):
+            ratios.square_()
+            result *= ratios  # 7, 15
+        return result.mul_(gradient[..., None])
 
 
 def to_logarithms(factors: NDArray[np.float64]) -> Tensor:
