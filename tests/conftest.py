@@ -24,19 +24,20 @@ SHARED = Path(os.environ.get("EDGEHR_SHARED", ROOT.parent / "shared"))
 # Files that take longest, the longest first: workers take whole files, in this order, and so end nearly together.
 LONGEST = (
     "converters/test_int8.py",
-    "converters/tflite/test_tflite.py",
     "converters/tensorrt/test_tensorrt.py",
-    "test_wheel.py",
+    "converters/tflite/test_tflite.py",
     "converters/test_family.py",
-    "evaluation/test_accuracy.py",
-    "converters/test_convert.py",
-    "cli/test_cli.py",
-    "cli/test_report.py",
+    "converters/test_detector_accuracy.py",
     "converters/tflite/test_int8_tflite.py",
+    "cli/test_cli.py",
+    "converters/test_convert.py",
+    "test_wheel.py",
+    "evaluation/test_accuracy.py",
+    "converters/test_hrnet_detectors.py",
     "converters/test_golden_artifacts.py",
-    "models/test_deploy.py",
-    "cli/test_doctor.py",
+    "converters/test_detector.py",
     "runtimes/test_tflite_runtime.py",
+    "live/web/test_page.py",
 )
 
 
