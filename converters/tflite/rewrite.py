@@ -27,6 +27,7 @@ from edgehr.converters.tflite.metadata import operator_name, pack
 MAX_COPIES = 4  # of one tensor in one concatenation
 MAX_CONCATENATED = 4
 _PAIRS = ("ADD", "MUL")
+_PADS = ("PAD", "PADV2")
 
 
 def rewrite(content: bytes) -> bytes:
@@ -34,6 +35,17 @@ def rewrite(content: bytes) -> bytes:
     work = _Rewriting(content)
     for rule in (work.broadcast_upsampled, work.split_concatenation, work.separate_padding):
         work.apply(rule)
+    return work.content()
+
+
+def pad_rows(content: bytes) -> bytes:
+    """Return the same function with paddings that copy whole rows, for CPUs that compute in half precision.
+
+    There XNNPACK does not make paddings part of their convolutions, as it does in float32, and copies pixel by pixel, a
+    few channels each. Where a row is one run of memory, it copies rows. Reshaping moves nothing.
+    """
+    work = _Rewriting(content)
+    work.apply(work.pad_row)
     return work.content()
 
 
@@ -120,6 +132,25 @@ class _Rewriting:
             operator.inputs[place] = own
         return False
 
+    def pad_row(self, operator: Any) -> bool:
+        """Pad the rows and columns of a tensor, channels last, with its rows as channels of one column."""
+        source, result = int(operator.inputs[0]), int(operator.outputs[0])
+        if self._name(operator) not in _PADS or len(self._shape(source)) != 4:
+            return False
+        (_, height, width, channels), wide = self._shape(source), self._shape(result)
+        sides = self._integers(int(operator.inputs[1])).reshape(4, 2)
+        if sides[[0, 3]].any():
+            return False
+        batch = self._shape(source)[0]
+        rows = self._reshape(source, [batch, 1, height, width * channels])
+        padded = self._tensor(result, [batch, 1, wide[1], wide[2] * channels])
+        sides = np.stack([sides[0], sides[0], sides[1], sides[2] * channels])
+        operator.inputs = np.array([rows, self._constant(sides), *operator.inputs[2:]], np.int32)
+        operator.outputs = np.array([padded], np.int32)
+        self._made.append(operator)
+        self._reshape(padded, wide, result)
+        return True
+
     def _is_upsampled(self, index: int) -> bool:
         maker = self._makers.get(index)
         return maker is not None and self._name(maker) == "RESIZE_NEAREST_NEIGHBOR" and self._readers[index] == 1
@@ -151,7 +182,7 @@ class _Rewriting:
         result = self._tensor(source, shape) if result is None else result
         options = schema.ReshapeOptionsT()
         options.newShape = np.array(shape, np.int32)
-        self._add("RESHAPE", [source, self._sizes(shape)], result, options)
+        self._add("RESHAPE", [source, self._constant(np.array(shape))], result, options)
         return result
 
     def _tensor(self, like: int, shape: Sequence[int]) -> int:
@@ -162,11 +193,14 @@ class _Rewriting:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def _sizes(self, values: Sequence[int]) -> int:
+    def _integers(self, index: int) -> Any:
+        return np.frombuffer(bytes(self._model.buffers[self._graph.tensors[index].buffer].data), "<i4")
+
+    def _constant(self, values: Any) -> int:
         buffer, tensor = schema.BufferT(), schema.TensorT()
-        buffer.data = np.frombuffer(np.array(values, "<i4").tobytes(), np.uint8)
+        buffer.data = np.frombuffer(values.astype("<i4").tobytes(), np.uint8)
         self._model.buffers.append(buffer)
-        tensor.shape, tensor.type = np.array([len(values)], np.int32), schema.TensorType.INT32
+        tensor.shape, tensor.type = np.array(values.shape, np.int32), schema.TensorType.INT32
         tensor.buffer, tensor.name = len(self._model.buffers) - 1, f"r{len(self._graph.tensors)}".encode()
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1

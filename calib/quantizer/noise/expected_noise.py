@@ -42,7 +42,7 @@ class _Norm(torch.autograd.Function):
     """The 16-norm of rows, by squares; autograd would keep each of them, and equalization spends its time here."""
 
     @staticmethod
-    def forward(context: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, rows: Tensor) -> Tensor:
         largest = rows.amax(-1, keepdim=True).clamp_(min=1e-12)
         powers = rows / largest
         for _ in range(4):
@@ -52,8 +52,9 @@ class _Norm(torch.autograd.Function):
         return norms[..., 0]
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         rows, norms = context.saved_tensors
+        result: Tensor
         ratios = rows / norms
         result = ratios.square()
         result *= ratios  # to the power of 3

@@ -15,6 +15,7 @@ from edgehr.cli.main import main
 from edgehr.converters.compare import compare, comparison_batch
 from edgehr.converters.convert import check_difference, convert
 from edgehr.converters.tflite.metadata import embed
+from edgehr.converters.tflite.rewrite import pad_rows
 from edgehr.converters.tflite.target import TFLiteTarget
 from edgehr.converters.tflite.writer import write_float
 from edgehr.errors import EdgehrError
@@ -105,6 +106,21 @@ def test_half_weights(content: bytes, sample_graph: Any, tmp_path: Path, referen
     with load(path) as runtime:
         assert runtime.precision == "fp32"  # the file does not let CPUs compute in less
         assert runtime.require_artifact().precision == "fp16"
+
+
+def test_rows_are_padded_for_arm(content: bytes, tmp_path: Path, sample_card: Any) -> None:
+    path, usual = tmp_path / "rows.tflite", tmp_path / "usual.tflite"
+    path.write_bytes(_described(pad_rows(content), sample_card))
+    usual.write_bytes(_described(content, sample_card))
+    paddings = [operator for operator in read_graph(path).operators if operator.name == "PAD"]
+    assert len(paddings) == 45
+    for operator in paddings:
+        assert operator.inputs[0] is not None
+        assert operator.inputs[0].shape[1] == 1
+    assert check_form(path) <= OPERATORS
+    crops = comparison_batch(sample_card)[:2].transpose(0, 2, 3, 1).copy()
+    with load(path) as rows, load(usual) as pixels:
+        np.testing.assert_array_equal(*(runtime.infer_batch(crops)["heatmaps"] for runtime in (rows, pixels)))
 
 
 def test_dynamic_range(content: bytes, sample_graph: Any, tmp_path: Path, reference: Any, sample_card: Any) -> None:
@@ -248,6 +264,8 @@ def test_what_cannot_be_is_said_before_the_work(sample_card: Any, tmp_path: Path
         (TFLiteTarget(), "int8", 1, "--calib"),
         (TFLiteTarget(), "fp32", None, "fixed batch"),
         (TFLiteTarget(native_io=True), "fp16", 1, "need --precision int8"),
+        (TFLiteTarget(arm_cpu=True), "fp32", 1, "--arm-cpu goes with --precision fp16 or int8"),
+        (TFLiteTarget(arm_cpu=True, float16_arithmetic=False), "fp16", 1, "without --float32-arithmetic"),
         ("onnx", "dynamic-int8", 1, "unknown precision 'dynamic-int8' for onnx"),
     ):
         with pytest.raises(EdgehrError, match=message):
