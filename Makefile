@@ -153,7 +153,7 @@ test: say-how-long lint tflite-runtime-env lowest-env
 	$(test)
 
 say-how-long:
-	@echo "Lint, types, then all tests: about 15 minutes with two processors, besides what has to be installed."
+	@echo "Lint, types, then all tests: about 12 minutes with two processors, besides what has to be installed."
 	@echo "'make test-fast' leaves the slow tests out. WORKERS=N takes N processors."
 
 test-fast: lint

@@ -23,7 +23,7 @@ from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.library import Library, import_library
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import read_sidecar
-from edgehr.zoo import DEFAULT_MODEL, DEFAULT_SEGMENTER
+from edgehr.zoo import DEFAULT_MODEL
 from tests.made_once import KeptExports
 from tests.models.narrow_hrnet import CARD
 from tests.models.short_lite_hrnet import LITE
@@ -138,18 +138,18 @@ def test_an_onnx_artifact_and_its_bundle_build_through_the_command_line(
 def test_make_trt_s_command_writes_a_plan_and_a_bundle(
     short_lite: Path, tmp_path: Path, kept_command: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = kept_command("convert", DEFAULT_SEGMENTER, "--to", "tensorrt", "--precision", "fp16", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    for word in ("cast to fp16", "write tensorrt fp16", "73 fp16 (parsed network)", "tensorrt_rtx", "sample weights"):
-        assert word in done.stdout, done.stdout
-    plan = tmp_path / "artifacts" / f"{DEFAULT_SEGMENTER}-fp16.plan"
-    assert sorted(path.name for path in plan.parent.iterdir()) == [plan.name, f"{plan.name}.json"]
-    assert main(["inspect", str(plan)]) == 0
-    assert "73 fp16 (parsed network)" in capsys.readouterr().out
-    assert main(["demo", "--model", str(plan)]) == 1
-    assert "cannot run a plan here" in capsys.readouterr().err
     (tmp_path / "card.json").write_text(json.dumps(LITE.to_dict()))
     from_weights = ("convert", tmp_path / "card.json", "--weights", short_lite)
+    done = kept_command(*from_weights, "--to", "tensorrt", "--precision", "fp16", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("cast to fp16", "write tensorrt fp16", " fp16 (parsed network)", "tensorrt_rtx", "user weights"):
+        assert word in done.stdout, done.stdout
+    plan = tmp_path / "artifacts" / f"{LITE.name}-fp16.plan"
+    assert sorted(path.name for path in plan.parent.iterdir()) == [plan.name, f"{plan.name}.json"]
+    assert main(["inspect", str(plan)]) == 0
+    assert " fp16 (parsed network)" in capsys.readouterr().out
+    assert main(["demo", "--model", str(plan)]) == 1
+    assert "cannot run a plan here" in capsys.readouterr().err
     bundled = kept_command(*from_weights, "--to", "trt-bundle", "--out", tmp_path / "a.trtbundle")
     assert bundled.returncode == 0, bundled.stderr
     assert Bundle.read(tmp_path / "a.trtbundle").artifact.card.name == LITE.name

@@ -30,7 +30,7 @@ from edgehr.tasks.difference import OutputDifference
 from edgehr.zoo import find_weights
 from tests.made_once import KeptExports
 from tests.models.narrow_hrnet import CARD
-from tests.models.short_lite_hrnet import LITE, WIDER
+from tests.models.short_lite_hrnet import LITE
 
 pytestmark = pytest.mark.slow
 
@@ -156,10 +156,10 @@ def test_full_integer(
         assert runtime.precision == "int8"
 
 
-def test_channels_first_where_asked(tmp_path: Path, short_wider: Path) -> None:
+def test_channels_first_where_asked(tmp_path: Path, narrow_hrnet: Path) -> None:
     path = tmp_path / "first.tflite"
-    card = WIDER.with_size(64, 64)
-    convert(card, short_wider, TFLiteTarget(layout="nchw"), batch=2, out=path)
+    card = CARD.with_size(64, 64)
+    convert(card, narrow_hrnet, TFLiteTarget(layout="nchw"), batch=2, out=path)
     with load(path) as runtime:
         assert runtime.inputs[0].shape == (2, 3, 64, 64)
         assert runtime.outputs[0].shape == (2, 17, 16, 16)
@@ -170,7 +170,7 @@ def test_channels_first_where_asked(tmp_path: Path, short_wider: Path) -> None:
         assert operator.inputs[0] is not None
         assert {operator.inputs[0].index, operator.outputs[0].index} & ends
     assert len(transposes) == 2
-    assert difference(path, TorchRuntime(card, short_wider), card).relative_mean < 1e-5
+    assert difference(path, TorchRuntime(card, narrow_hrnet), card).relative_mean < 1e-5
 
 
 def test_conditional_channel_weighting_has_the_same_form(short_lite: Path, tmp_path: Path) -> None:
