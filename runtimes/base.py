@@ -166,6 +166,7 @@ class Runtime(ABC):
             TensorError: The items have another shape or type than the model takes.
             EdgehrError: The runtime is closed, or the backend failed.
         """
+        self._refuse_closed()
         spec = self.inputs[0]
         if spec.dtype == np.float16:
             batch = batch.astype(np.float16, copy=False)
