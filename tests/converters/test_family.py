@@ -178,8 +178,13 @@ def test_labels_are_made_in_the_graph(labeling: tuple[Network, Graph], images: n
     for found in (run_onnx(graph.model, images[:1]), run_tflite(write_float(graph, CARD), images[:1])):
         assert found.dtype == np.uint8
         assert (found == expected).mean() > 0.999
-    quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""]["kernels"], lambda what: None)
-    assert (run_tflite(write_int8(quantized, CARD), images[:1]) == expected).mean() > 0.95
+    for kind in ("unsigned", "kernels"):
+        quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""][kind], lambda what: None)
+        if kind == "unsigned":
+            found = run_onnx(write_qdq(quantized), images[:1])
+        else:
+            found = run_tflite(write_int8(quantized, CARD), images[:1])
+        assert (found == expected).mean() > 0.95
 
 
 def test_the_segmenter_that_ships_returns_labels(kept_exports: KeptExports, tmp_path: Path) -> None:
