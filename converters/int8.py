@@ -21,7 +21,7 @@ from edgehr.errors import EdgehrError
 # (architecture, variant, target) -> what its INT8 costs where float costs less; "" is any (docs/quantization.md)
 _COSTS = {
     ("lite_hrnet", "lite", "tflite"): (
-        "on ARM (Cortex-A76) this INT8 executes 1.09 times the instructions of fp32, and fp16 0.72: convert with "
+        "on ARM (Cortex-A76) this INT8 executes 1.12 times the instructions of fp32, and fp16 0.72: convert with "
         "--precision fp16 if speed counts"
     ),
     ("lite_hrnet", "lite", "openvino"): (

@@ -172,9 +172,12 @@ class Runtime(ABC):
             batch = batch.astype(np.float16, copy=False)
         fixed = spec.shape[0]
         smallest, largest = (fixed, fixed) if fixed else self.batch_range
-        single = [{spec.name: batch[i : i + 1]} for i in range(len(batch))] if smallest == 1 else []
-        if single and self._streams.pay(len(single), single[0]):
-            results = self._infer_side_by_side(single)
+        several = smallest == 1 and len(batch) > 1
+        if several:  # streams are opened with an example, which has to be right
+            spec.check(batch[:1] if fixed else batch)
+        if several and self._streams.pay(len(batch), {spec.name: batch[:1]}):
+            with self._counted():
+                results = self._streams.run([{spec.name: batch[i : i + 1]} for i in range(len(batch))])
         else:
             started = time.perf_counter()
             results = self._infer_in_turn(batch, smallest, fixed or min(limit, largest or limit))
@@ -198,12 +201,6 @@ class Runtime(ABC):
             outputs = self.infer({self.inputs[0].name: items})
             results.append({name: array[: len(items) - missing] for name, array in outputs.items()})
         return results
-
-    def _infer_side_by_side(self, inputs: Sequence[Tensors]) -> list[dict[str, NDArray[Any]]]:
-        for each in inputs:
-            self._check(each)
-        with self._counted():
-            return self._streams.run(inputs)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -52,7 +52,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def uv(*arguments: str) -> None:
-    """What pip and venv do too, in a fraction of the time."""
+    """Run uv, which does what pip and venv do in a fraction of the time."""
     subprocess.run([sys.executable, "-m", "uv", *arguments], check=True, capture_output=True)
 
 

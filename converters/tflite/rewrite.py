@@ -137,11 +137,10 @@ class _Rewriting:
         source, result = int(operator.inputs[0]), int(operator.outputs[0])
         if self._name(operator) not in _PADS or len(self._shape(source)) != 4:
             return False
-        (_, height, width, channels), wide = self._shape(source), self._shape(result)
+        (batch, height, width, channels), wide = self._shape(source), self._shape(result)
         sides = self._integers(int(operator.inputs[1])).reshape(4, 2)
         if sides[[0, 3]].any():
             return False
-        batch = self._shape(source)[0]
         rows = self._reshape(source, [batch, 1, height, width * channels])
         padded = self._tensor(result, [batch, 1, wide[1], wide[2] * channels])
         sides = np.stack([sides[0], sides[0], sides[1], sides[2] * channels])

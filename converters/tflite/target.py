@@ -103,7 +103,7 @@ class TFLiteTarget(Target):
 
     @property
     def computes_in_half(self) -> bool:
-        """Whether CPUs may compute what is in float in half precision."""
+        """Tell whether CPUs may compute what is in float in half precision."""
         return self.float16_arithmetic and self.precision in HALF and not self.native_io
 
     def described(self, card: ModelCard) -> ModelCard:

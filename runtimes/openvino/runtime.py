@@ -53,11 +53,10 @@ class OpenVINORuntime(Runtime):
         _check_weights(path, model)
         device = "CPU" if device == "auto" else device.upper()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        self._core, self._config, self._model = core, config, model
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
         with kept_signal_stack():  # questions to a device load it
-            config.update(as_written(core, device))
+            config |= as_written(core, device)
             if precision is None and artifact is not None:
                 precision = default_precision(core, device, artifact.precision)
         if precision is not None:
@@ -72,6 +71,7 @@ class OpenVINORuntime(Runtime):
                 f"{path}: OpenVINO cannot run it on {device} with {config} (devices here: {known}): {_reason(error)}"
             ) from None
         self._requests: deque[Any] = deque()
+        self._core, self._model, self._config = core, model, config  # for streams
         super().__init__(
             [_spec(path, port) for port in model.inputs],
             [_spec(path, port) for port in model.outputs],

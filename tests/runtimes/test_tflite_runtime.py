@@ -83,7 +83,7 @@ def test_every_precision_loads_and_agrees_with_litert(
 
 
 def test_accuracy_of_the_sample_weights(shared: Path, sample_tflite: Path, tmp_path: Path) -> None:
-    """On the first people; of all, tests/converters/tflite has the AP on LiteRT. Heatmaps are compared above."""
+    """On the first people; of more, tests/evaluation has the AP on LiteRT. Heatmaps are compared above."""
     people = shared / "data" / "coco-val2017-people"
     first = Annotations.read(people / "person_keypoints.json").first(20)
     (tmp_path / "first.json").write_text(json.dumps(first.data))
@@ -93,7 +93,6 @@ def test_accuracy_of_the_sample_weights(shared: Path, sample_tflite: Path, tmp_p
     files = ("--annotations", tmp_path / "first.json", "--images", people / "images")
     done = old("-m", "edgehr.cli.main", "eval", sample_tflite, *files, "--json")
     assert done.returncode == 0, done.stderr
-
     assert expected.headline > 0.5
     assert abs(json.loads(done.stdout)["ap"] - expected.headline) <= 0.001
 
