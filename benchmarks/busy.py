@@ -11,37 +11,23 @@ detector beside it, are counted instead.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 import edgehr
 from edgehr.assets import group_picture, packaged_model
+from edgehr.benchmark.busy import busy_processes
 from edgehr.live.sources import Frame, Source
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.streams import OPENED_AT_CALL
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 
-BUSY = "while True: pass"
 FRAMES = 40
-
-
-@contextmanager
-def busy_processes(count: int) -> Iterator[None]:
-    """Keep so many other processes computing."""
-    processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def packaged() -> list[Runtime]:

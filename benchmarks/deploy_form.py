@@ -22,12 +22,12 @@ from torch import nn
 from benchmarks.operators import profile
 from benchmarks.peak_memory import open_float32
 from benchmarks.tflite import plain as plain_tflite
+from edgehr.benchmark.timing import interleaved
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.card import ModelCard
 from edgehr.converters.onnx.export import export_onnx
 from edgehr.converters.onnx.simplify import simplify
 from edgehr.converters.openvino.ir import PASSIVE, to_ir
-from edgehr.converters.report.latency import interleaved
 from edgehr.converters.target import make_target
 from edgehr.converters.tflite.writer import write_float
 from edgehr.models.build import build, load

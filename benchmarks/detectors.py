@@ -27,8 +27,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from benchmarks.peak_memory import open_float32, peak
-from edgehr.converters.report.latency import machine
+from benchmarks.peak_memory import open_float32
+from edgehr.benchmark.fresh import peak_mib
+from edgehr.benchmark.state import machine
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.formats import format_of, part_files
@@ -243,7 +244,7 @@ def peak_memory(args: argparse.Namespace) -> None:
         task = DetectionTask(runtime.card, args.threshold)
         for picture in read_pictures(args.images):
             task.predict(runtime, picture)
-    print(f"{peak():.0f}")
+    print(f"{peak_mib() or 0:.0f}")
 
 
 def read_pictures(folder: Path) -> list[Image]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from unittest import mock
 
-from benchmarks.peak_memory import peak
+from edgehr.benchmark.fresh import peak_mib
 
 SAMPLE = "litehrnet-18-wider-naive-coco-256x192"
 
@@ -65,7 +65,7 @@ def quantize_once(options: argparse.Namespace, *, held: bool) -> None:
         start, before = time.perf_counter(), os.times().system
         if code := edgehr(words):
             sys.exit(code)
-    print(time.perf_counter() - start, os.times().system - before, peak())
+    print(time.perf_counter() - start, os.times().system - before, peak_mib())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from benchmarks import print_times
-from edgehr.converters.report.latency import interleaved
+from edgehr.benchmark.timing import interleaved
 
 BASE = "import numpy, cv2"
 PROGRAMS = {

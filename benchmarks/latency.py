@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import print_times
+from edgehr.benchmark.timing import interleaved
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.convert import convert
-from edgehr.converters.report.latency import interleaved
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
 from edgehr.zoo import DEFAULT_MODEL, find_weights, get_card

@@ -24,7 +24,7 @@ from edgehr.live.sinks.video import VideoSink
 from edgehr.live.sources import open_source
 from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
-from edgehr.runtimes.base import Tensors
+from edgehr.runtimes.tensors import Tensors
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import DEFAULT_MODEL, get_card

@@ -5,12 +5,12 @@ python -m benchmarks.peak_memory FILE THREADS
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from edgehr.benchmark.fresh import peak_mib
 from edgehr.runtimes import Runtime, load
 from edgehr.runtimes.formats import format_of
 
@@ -28,15 +28,7 @@ def main() -> None:
         entry = runtime.inputs[0]
         for _ in range(RUNS):
             runtime.infer({entry.name: np.zeros([size or 1 for size in entry.shape], entry.dtype)})
-    print(peak())
-
-
-def peak() -> float:
-    """Read this program's peak memory, MiB; `getrusage` would add what its parent process held when it started it."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if found is None:
-        raise OSError("the kernel does not say how much memory was used at most")
-    return int(found[1]) / 1024
+    print(peak_mib())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.converters.report.latency import interleaved
+from edgehr.benchmark.timing import interleaved
 from edgehr.evaluation.annotations import Annotations
 from edgehr.live.predictors.detectors import PersonDetector
 from edgehr.tasks.image.boxes import overlaps

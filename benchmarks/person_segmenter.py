@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgehr.benchmark.state import machine
+from edgehr.benchmark.timing import interleaved
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.converters.convert import convert
-from edgehr.converters.report.latency import interleaved, machine
 from edgehr.converters.target import make_target
 from edgehr.evaluation.annotations import Annotations
 from edgehr.files import atomic_write

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks import print_times
 from edgehr.assets import photographs
-from edgehr.converters.report.latency import interleaved
+from edgehr.benchmark.timing import interleaved
 from edgehr.tasks.pose.heatmaps import decode
 from edgehr.tasks.pose.spec import Decoding, with_decoding
 from edgehr.tasks.pose.task import PoseTask

@@ -23,7 +23,8 @@ from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, check_writable, sha256_file
 from edgehr.models.checkpoints.reading import check_is_file
 from edgehr.runtimes.artifact import Artifact, Part, part_path
-from edgehr.runtimes.base import Runtime, Tensors
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors
 from edgehr.tasks.difference import OutputDifference
 from edgehr.zoo import is_packaged, is_published
 

@@ -8,7 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgehr.converters.source import Source
-from edgehr.runtimes.base import Runtime, Tensors
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors
 
 MAIN = ""  # what stands for the name of a model's main graph
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edgehr.models import Network
     from edgehr.models.deploy.forms import Form
     from edgehr.runtimes import Artifact, Runtime
-    from edgehr.runtimes.base import Tensors
+    from edgehr.runtimes.tensors import Tensors
 
 T = TypeVar("T", bound="Target")
 

@@ -11,7 +11,8 @@ from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.formats import check_file, format_of, part_files
 
 if TYPE_CHECKING:
-    from edgehr.runtimes.base import Runtime, TensorSpec
+    from edgehr.runtimes.base import Runtime
+    from edgehr.runtimes.tensors import TensorSpec
 
 __all__ = ["Artifact", "Runtime", "TensorSpec", "load"]
 
@@ -20,9 +21,9 @@ def __getattr__(name: str) -> Any:
     # NumPy, which these need, takes longer to import than a command that runs no model has to spend.
     if name not in ("Runtime", "TensorSpec"):
         raise AttributeError(f"module 'edgehr.runtimes' has no attribute {name!r}")
-    from edgehr.runtimes import base
+    from edgehr.runtimes import base, tensors
 
-    return getattr(base, name)
+    return base.Runtime if name == "Runtime" else tensors.TensorSpec
 
 
 def load(

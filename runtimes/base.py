@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -20,44 +19,17 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError, TensorError
 from edgehr.runtimes.artifact import Artifact, require_artifact
 from edgehr.runtimes.streams import Streams
+from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
-Tensors = Mapping[str, NDArray[Any]]
 R = TypeVar("R", bound="Runtime")
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """A tensor that a model takes or returns.
-
-    Attributes:
-        name: Its name.
-        shape: Its dimensions; None where any size will do.
-        dtype: Its NumPy type.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: np.dtype[Any]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.dtype} ({', '.join('N' if d is None else str(d) for d in self.shape)})"
-
-    def check(self, array: NDArray[Any]) -> None:
-        """Raise TensorError unless `array` has this shape and type."""
-        fits = len(self.shape) == np.ndim(array) and all(
-            want is None or want == have for want, have in zip(self.shape, np.shape(array), strict=True)
-        )
-        if not isinstance(array, np.ndarray) or array.dtype != self.dtype or not fits:
-            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise TensorError(f"expected {self}, got {found}")
 
 
 class Runtime(ABC):
     """A loaded model. Safe to call from several threads; use it as a context manager or call `close`.
 
-    Backends set `inputs` and `outputs` through the constructor and override `_infer`, and `_open_streams` where several
-    inferences on one thread each can be faster than one on all. A model of several graphs is the
-    runtime of its main one with the others in `parts`, by name; they are closed with it.
+    Backends set `inputs` and `outputs` through the constructor and override `_infer`, `_open_streams` where several
+    inferences on one thread each can be faster than one on all, and `_profile` where the backend times operators. A
+    model of several graphs is the runtime of its main one with the others in `parts`, by name; they are closed with it.
 
     Args:
         inputs: What the model takes.
@@ -215,6 +187,54 @@ class Runtime(ABC):
                 self._under_way -= 1
                 self._state.notify_all()
 
+    def open_streams(self, count: int) -> Callable[[Tensors], dict[str, NDArray[Any]]]:
+        """Open what so many threads of the caller's run inferences with side by side.
+
+        On a CPU these are copies of the model on one thread each. Elsewhere it is the model itself, which keeps several
+        callers busy at once as far as its backend can.
+
+        Args:
+            count: How many inferences are to be under way at once, at least 1.
+
+        Returns:
+            What does as `infer` does; valid until `close`.
+
+        Raises:
+            EdgehrError: The runtime is closed, or the backend cannot open them.
+        """
+        self._refuse_closed()
+        copies = count > 1 and self.device.upper() == "CPU" and type(self)._open_streams is not Runtime._open_streams
+        run = self._open_streams(count) if copies else self._infer
+
+        def infer(inputs: Tensors) -> dict[str, NDArray[Any]]:
+            self._check(inputs)
+            with self._counted():
+                return run(inputs)
+
+        return infer
+
+    def profile(self, inputs: Tensors, runs: int = 20) -> list[OperatorTime]:
+        """Run the model some times with a clock in it, which slows it down a little.
+
+        Args:
+            inputs: As for `infer`.
+            runs: Over how many inferences the times are averaged, after a few more that are not counted.
+
+        Returns:
+            The time of each operator that was run, in the order in which they ran first. Of a model of several graphs
+            those of the main one.
+
+        Raises:
+            TensorError: As for `infer`.
+            EdgehrError: The backend does not tell, or failed.
+        """
+        self._check(inputs)
+        with self._counted():
+            found = self._profile(inputs, runs)
+        if not found:
+            raise EdgehrError(f"{self.backend} told no times of operators")
+        return found
+
     def close(self) -> None:
         """Wait for inferences under way and release the model. Closing twice is fine.
 
@@ -260,6 +280,10 @@ class Runtime(ABC):
     def _open_streams(self, count: int) -> Callable[[Tensors], dict[str, NDArray[Any]]]:
         """Open so many copies of the model, on one thread each; returns what runs one input on whichever is free."""
         raise NotImplementedError(f"{type(self).__name__} has no streams")
+
+    def _profile(self, inputs: Tensors, runs: int) -> list[OperatorTime]:
+        """Time the operators on checked inputs."""
+        raise EdgehrError(f"{self.backend} does not tell times of operators in Python")
 
     def _close(self) -> None:  # noqa: B027 - not every backend holds something
         """Release what the backend holds. Called once, when no inference is under way."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgehr.runtimes.artifact import Artifact
-    from edgehr.runtimes.base import Runtime, TensorSpec
+    from edgehr.runtimes.base import Runtime
     from edgehr.runtimes.coverage import Coverage
+    from edgehr.runtimes.tensors import TensorSpec
 
 # One crop in the artifact's layout, (3, H, W) or (H, W, 3) float32, to the wanted tensors by name, as real values.
 Probe = Callable[["NDArray[np.float32]"], "dict[str, NDArray[Any]]"]

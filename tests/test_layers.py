@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "zoo": BASE | {"assets", "files", "tasks"},
     "tasks": BASE | {"dependencies", "opencv", "runtimes"},
     "evaluation": BASE | {"files", "opencv", "runtimes", "tasks"},
+    "benchmark": BASE | {"assets", "files", "progress", "runtimes", "tasks"},
     "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "zoo"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
@@ -41,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "opencv",
         "progress",
         "assets",
+        "benchmark",
         "zoo",
         "models",
         "calib",

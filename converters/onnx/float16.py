@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgehr.runtimes.base import Tensors
+from edgehr.runtimes.tensors import Tensors
 
 # float16 ends at 65504. Values seen on a few crops keep this much room to it, for crops that were not seen.
 MAX_VALUE = 16384.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgehr.converters.source import Source
     from edgehr.models.deploy.forms import Form
     from edgehr.runtimes import Artifact
-    from edgehr.runtimes.base import Tensors
+    from edgehr.runtimes.tensors import Tensors
 
 
 @dataclass(frozen=True, kw_only=True)

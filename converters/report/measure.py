@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.converters.report.latency import Latency, interleaved, machine, runtime_version
+from edgehr.benchmark.naming import short_labels
+from edgehr.benchmark.state import machine, runtime_version
+from edgehr.benchmark.timing import Latency, interleaved
 from edgehr.converters.report.layer_error import layer_errors
 from edgehr.converters.report.pictures import draw_ranks
 from edgehr.converters.report.results import MeasuredArtifact, QualityReport
@@ -107,23 +108,6 @@ def measure(
             for picture in draw_ranks(opened[number].label, evaluator, dataset.images, results[0], results[number])
         ),
     )
-
-
-def short_labels(paths: Sequence[Path]) -> list[str]:
-    """Name files by what tells them apart: their names without what all have in front, up to a hyphen.
-
-    `m-256x192-fp32.xml` and `m-256x192-int8.xml` become `fp32.xml` and `int8.xml`; files of one name in several folders
-    keep their folders. Control characters, which a file's name may hold, upset terminals and XML, and become `?`.
-    """
-    names, full = (
-        ["".join(letter if letter.isprintable() else "?" for letter in text) for text in texts]
-        for texts in ([path.name for path in paths], map(str, paths))
-    )
-    common = os.path.commonprefix(names)  # noqa: RUF071 - of names, not of paths
-    short = [name[common.rfind("-") + 1 :] for name in names]
-    if len(set(short)) == len(short) and all(Path(name).stem for name in short):
-        return short
-    return full if len(set(full)) == len(full) else [f"{number + 1}: {name}" for number, name in enumerate(full)]
 
 
 def _time(opened: Sequence[_Opened], image: ImageSample, rounds: int, bar: ProgressBar) -> list[Latency]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.converters.report.latency import Latency
+from edgehr.benchmark.timing import Latency
 from edgehr.converters.report.layer_error import LayerError
 from edgehr.evaluation.base import Agreement, Metrics, Terms
 from edgehr.runtimes.artifact import Artifact

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgehr.converters.conversion_report import Progress
     from edgehr.converters.source import Source
     from edgehr.runtimes import Artifact
-    from edgehr.runtimes.base import Tensors
+    from edgehr.runtimes.tensors import Tensors
 
 EVERYTHING = "ai-edge-quantizer-static"  # recipe of files that are INT8 throughout
 HALF = ("fp16", "int8")  # precisions whose files may be computed in half precision

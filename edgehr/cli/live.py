@@ -6,8 +6,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from edgehr.benchmark.board import Board, read_board
 from edgehr.cli.common.output import progress_bar
-from edgehr.live.board import Board, read_board
 from edgehr.live.drawing import draw_label
 from edgehr.live.predictors.base import Predictor, PredictorResult
 from edgehr.live.sinks import SinkGroup, StopRequested

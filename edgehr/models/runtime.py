@@ -18,7 +18,8 @@ from edgehr.models.build import load
 from edgehr.models.heads.labels import ToLabels
 from edgehr.models.network import name_outputs
 from edgehr.runtimes.artifact import Artifact
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.tasks.base import PartSpec, Task
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.files import is_utf8
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.library import ort
+from edgehr.runtimes.onnx.profiling import profile_session
 from edgehr.runtimes.streams import usable_cores
+from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
 _DTYPES = {"float": "f4", "float16": "f2", "double": "f8", "bool": "?"} | {
     f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -71,6 +74,7 @@ class OnnxRuntime(Runtime):
         try:
             # ONNX Runtime takes no name that is not UTF-8.
             self._model: str | bytes = str(path) if is_utf8(str(path)) else path.read_bytes()
+            self._settings = partial(_options, threads), providers  # for profiling
             self._session = ort.InferenceSession(self._model, _options(threads), providers=providers)
         except Exception as error:  # ONNX Runtime has an exception type per status code and no common base
             reason = _reason(error)
@@ -95,6 +99,9 @@ class OnnxRuntime(Runtime):
     def _open_streams(self, count: int) -> Callable[[Tensors], dict[str, NDArray[Any]]]:
         session = ort.InferenceSession(self._model, _options(threads=1), providers=_CPU)  # takes any number of callers
         return lambda inputs: self._run(session, inputs)
+
+    def _profile(self, inputs: Tensors, runs: int) -> list[OperatorTime]:
+        return profile_session(self._model, self._settings, inputs, runs)
 
     def _run(self, session: Any, inputs: Tensors) -> dict[str, NDArray[Any]]:
         names = [spec.name for spec in self.outputs]

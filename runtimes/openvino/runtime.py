@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.openvino.ir_file import weights_path
 from edgehr.runtimes.openvino.library import ov
+from edgehr.runtimes.openvino.profiling import profile_request
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 from edgehr.runtimes.streams import usable_cores
+from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 # Of artifacts to arithmetic, where the device has it.
@@ -93,6 +95,14 @@ class OpenVINORuntime(Runtime):
         with kept_signal_stack():
             compiled = self._core.compile_model(self._model, "CPU", config)
         return lambda inputs: self._run(compiled, requests, inputs)
+
+    def _profile(self, inputs: Tensors, runs: int) -> list[OperatorTime]:
+        try:
+            with kept_signal_stack():
+                compiled = self._core.compile_model(self._model, self.device, {**self._config, "PERF_COUNT": True})
+            return profile_request(compiled.create_infer_request(), inputs, runs)
+        except RuntimeError as error:
+            raise EdgehrError(f"OpenVINO did not time its operators: {_reason(error)}") from error
 
     def _run(self, compiled: Any, requests: deque[Any], inputs: Tensors) -> dict[str, NDArray[Any]]:
         try:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, TensorError
-from edgehr.runtimes.base import Tensors, TensorSpec
 from edgehr.runtimes.tensorrt.cuda import PinnedBuffer, call, cudart
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 
 
 class InferRequest:

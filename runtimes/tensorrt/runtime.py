@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import ArtifactError, EdgehrError
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.tensorrt.cuda import call, cudart, find_gpu
 from edgehr.runtimes.tensorrt.engine import make_context, open_engine
 from edgehr.runtimes.tensorrt.library import import_library
+from edgehr.runtimes.tensorrt.profiling import profile_context
 from edgehr.runtimes.tensorrt.request import InferRequest
 from edgehr.runtimes.tensorrt.sidecar import check_gpu, check_library, read_plan, read_sidecar
+from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
 CONCURRENCY = 2
 
@@ -116,6 +118,16 @@ class TensorRTRuntime(Runtime):
         context = make_context(self._engine, self._library, cuda_graph=self._graph)
         use_graph = self._graph and not self._library.is_rtx
         return InferRequest(self._engine, context, self.inputs, self.outputs, use_graph=use_graph)
+
+    def _profile(self, inputs: Tensors, runs: int) -> list[OperatorTime]:
+        call(cudart().cudaSetDevice, self._index)
+        with self._making:  # never as a CUDA graph, which has no layers
+            context = make_context(self._engine, self._library, cuda_graph=False)
+            request = InferRequest(self._engine, context, self.inputs, self.outputs, use_graph=False)
+        try:
+            return profile_context(self._library.trt, context, lambda: request.infer(inputs), runs)
+        finally:
+            request.close()
 
     def _close(self) -> None:
         call(cudart().cudaSetDevice, self._index)

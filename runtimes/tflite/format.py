@@ -12,8 +12,9 @@ from edgehr.runtimes.artifact import METADATA_KEY
 from edgehr.runtimes.formats import Format, Probe, tensor_entry
 
 if TYPE_CHECKING:
-    from edgehr.runtimes.base import Runtime, TensorSpec
+    from edgehr.runtimes.base import Runtime
     from edgehr.runtimes.coverage import Coverage
+    from edgehr.runtimes.tensors import TensorSpec
     from edgehr.runtimes.tflite.graph import Tensor
 
 

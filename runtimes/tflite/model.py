@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import ArtifactError, EdgehrError, first_line
-from edgehr.runtimes.base import Tensors
+from edgehr.runtimes.tensors import Tensors
 from edgehr.runtimes.tflite.library import Library, load_delegate
 
 ACCELERATORS = ("gpu", "npu")

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, first_line
 from edgehr.runtimes.artifact import Artifact
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.streams import usable_cores
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import allows_float16, read_artifact
 from edgehr.runtimes.tflite.library import import_library, try_in_child
 from edgehr.runtimes.tflite.model import Entry, Model, Quantization, open_model

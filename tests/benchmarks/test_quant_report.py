@@ -12,8 +12,8 @@ import pytest
 from benchmarks import quant_report
 from benchmarks.other_quantizers import QUANTIZERS, quantize_with
 from benchmarks.quant_report import Row, markdown
+from edgehr.benchmark.timing import Latency
 from edgehr.calib.dataset.calibration_set import CalibrationSet
-from edgehr.converters.report.latency import Latency
 from edgehr.converters.report.results import MeasuredArtifact
 from edgehr.evaluation.keypoints.agreement import KeypointAgreement
 from edgehr.evaluation.keypoints.ap import KeypointMetrics
@@ -42,7 +42,7 @@ def measured(
         accuracy=KeypointMetrics(ap, 1, 1, 1, 1, 1, 10, 5),
         agreement=alike,
         similarity=np.ones(10),
-        latency=Latency(1.0, 1.0, 1),
+        latency=Latency(1.0, 1.0, 1.0, 1),
     )
 
 

@@ -23,8 +23,8 @@ from edgehr.converters.target import make_target
 from edgehr.errors import EdgehrError
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import Runtime, load
-from edgehr.runtimes.base import Tensors
 from edgehr.runtimes.formats import describe
+from edgehr.runtimes.tensors import Tensors
 from edgehr.zoo import find_weights
 from tests.models.short_lite_hrnet import LITE, WIDER
 

@@ -10,7 +10,8 @@ from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.tasks.pose.oks import oks, oks_nms
 from edgehr.zoo import get_card
 

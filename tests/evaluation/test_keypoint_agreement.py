@@ -17,7 +17,8 @@ from edgehr.evaluation.annotations import Annotations
 from edgehr.evaluation.dataset import ImageSample
 from edgehr.evaluation.keypoints.agreement import agreement, similarities
 from edgehr.evaluation.keypoints.evaluator import KeypointEvaluator
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.tasks.pose.poses import Poses
 from edgehr.tasks.pose.spec import KeypointSet, PoseSpec
 from edgehr.zoo import get_card

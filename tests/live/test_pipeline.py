@@ -19,7 +19,7 @@ from edgehr.live.sources import Frame
 from edgehr.live.sources.live import LiveSource
 from edgehr.live.timing import StageTimes
 from edgehr.runtimes import Artifact, Runtime, TensorSpec
-from edgehr.runtimes.base import Tensors
+from edgehr.runtimes.tensors import Tensors
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.pose.poses import Poses
 from edgehr.zoo import get_card

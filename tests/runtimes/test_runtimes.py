@@ -21,7 +21,7 @@ from edgehr.converters.onnx.graph import embed
 from edgehr.converters.openvino.ir import save_ir, to_ir
 from edgehr.errors import ArtifactError, EdgehrError, TensorError
 from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
-from edgehr.runtimes.base import Tensors
+from edgehr.runtimes.tensors import Tensors
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import doubling
 

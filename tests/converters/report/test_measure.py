@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgehr.converters.report.latency import Latency, interleaved
-from edgehr.converters.report.measure import measure, short_labels
+from edgehr.converters.report.measure import measure
 from edgehr.converters.report.pictures import draw_ranks
 from edgehr.converters.report.results import QualityReport
 from edgehr.converters.report.table import percent, table
@@ -65,7 +64,7 @@ def test_every_artifact_has_its_figures(report: QualityReport) -> None:
         assert len(each.errors) == 3
         assert each.compared_with == "fp32.onnx"
         assert 0 < each.latency.p50_ms <= each.latency.p90_ms
-        assert each.latency.rounds == 3
+        assert each.latency.inferences == 3
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["artifacts"][1]["coverage"]["in_float"] == [
         {"operator": "Conv", "count": 1, "macs": HEAD}
     ]
@@ -122,15 +121,6 @@ def test_both_skeletons_are_drawn_where_they_are(tmp_path: Path) -> None:
     assert drawn[190, 192].max() < 40
 
 
-def test_labels_tell_files_apart() -> None:
-    assert short_labels([Path("m-256x192-fp32.xml"), Path("m-256x192-int8.xml")]) == ["fp32.xml", "int8.xml"]
-    assert short_labels([Path("a/x.onnx"), Path("b/x.onnx")]) == ["a/x.onnx", "b/x.onnx"]
-    assert short_labels([Path("m.onnx"), Path("m.xml")]) == ["m.onnx", "m.xml"]
-    assert short_labels([Path("caf\udce9.onnx"), Path("m.xml")]) == ["caf?.onnx", "m.xml"]  # as for Matplotlib
-    assert short_labels([Path("x.xml"), Path("x.xml")]) == ["1: x.xml", "2: x.xml"]
-    assert short_labels([Path("a\x1b-1.xml"), Path("b\n.xml")]) == ["a?-1.xml", "b?.xml"]
-
-
 def test_percentages_do_not_round_to_all_or_nothing() -> None:
     assert [percent(share) for share in (0, 1e-6, 0.5, 0.99999, 1, float("nan"))] == [
         "0 %",
@@ -140,17 +130,6 @@ def test_percentages_do_not_round_to_all_or_nothing() -> None:
         "100 %",
         "-",
     ]
-
-
-def test_timing_takes_turns() -> None:
-    order: list[str] = []
-    done: list[int] = []
-    calls = {name: lambda name=name: order.append(name) for name in "ab"}
-    times = interleaved(calls, rounds=3, warm_up=1, progress=lambda: done.append(len(order)))
-    assert "".join(order) == "abababab"
-    assert done == [4, 6, 8]
-    assert {name: values.shape for name, values in times.items()} == {"a": (3,), "b": (3,)}
-    assert Latency.of(np.array([2.0, 4.0, 6.0]), images=2) == Latency(2.0, pytest.approx(2.8), 3)
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:

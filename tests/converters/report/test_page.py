@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgehr.converters.report.latency import Latency
+from edgehr.benchmark.timing import Latency
 from edgehr.converters.report.layer_error import LayerError
 from edgehr.converters.report.page import page, write_page
 from edgehr.converters.report.results import MeasuredArtifact, Picture, QualityReport
@@ -62,7 +62,7 @@ def report(label: str = "int8.onnx") -> QualityReport:
         accuracy,
         None,
         np.ones(3),
-        Latency(10, 12, 5),
+        Latency(10, 12, 13, 5),
     )
     second = replace(
         first,

@@ -16,7 +16,8 @@ from edgehr.assets import photographs
 from edgehr.errors import EdgehrError
 from edgehr.live.predictors import base
 from edgehr.live.predictors.detectors import Detector, PersonDetector
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.tasks.detection.detections import Detections
 from edgehr.zoo import get_card
 

@@ -11,7 +11,8 @@ from edgehr.assets import photographs
 from edgehr.card import ModelCard
 from edgehr.live.predictors.single_person import SinglePerson, person_windows
 from edgehr.runtimes import load
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.zoo import get_card
 
 CARD = get_card("litehrnet-18-coco-256x192")

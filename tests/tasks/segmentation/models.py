@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edgehr.card import InputSpec, ModelCard, OutputSpec, WeightsInfo
 from edgehr.runtimes.artifact import Artifact
-from edgehr.runtimes.base import Runtime, Tensors, TensorSpec
+from edgehr.runtimes.base import Runtime
+from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.tasks.segmentation.spec import SegmentationSpec
 from edgehr.tasks.segmentation.task import SegmentationTask
 

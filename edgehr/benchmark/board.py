@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,13 +40,29 @@ def read_board(root: Path = Path("/")) -> Board | None:
     """
     if not (root / RELEASE).is_file():
         return None
-    number = _read_text(root / POWER_STATUS).removeprefix("pmode:").lstrip("0") or "0"
     clocks = []
     for label, path, unit in (("CPU", root / CPU_CLOCK, 1e3), ("GPU", next(root.glob(GPU_CLOCKS), None), 1e6)):
         value = _read_text(path) if path is not None else ""
         if value.isdigit():
             clocks.append(f"{label} {int(value) / unit:.0f} MHz")
-    return Board(_mode_name(_read_text(root / POWER_MODES), number), ", ".join(clocks) or "clocks not readable")
+    return Board(_power_mode(root), ", ".join(clocks) or "clocks not readable")
+
+
+def _power_mode(root: Path) -> str:
+    """Read the power mode from the files of `nvpmodel`, or ask it where they are not for everybody."""
+    status = _read_text(root / POWER_STATUS)
+    if status:
+        number = status.removeprefix("pmode:").lstrip("0") or "0"
+        return _mode_name(_read_text(root / POWER_MODES), number)
+    program = shutil.which("nvpmodel")
+    if not program:
+        return "unknown"
+    try:
+        told = subprocess.run([program, "-q"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    named = re.search(r"^NV Power Mode: *(\S+)", told, re.MULTILINE)  # the number follows in a line of its own
+    return named[1] if named else "unknown"
 
 
 def _mode_name(config: str, number: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgehr.live.board import read_board
+import pytest
+
+from edgehr.benchmark.board import read_board
 
 
 def test_no_jetson_no_board(tmp_path: Path) -> None:
@@ -30,3 +32,19 @@ def test_mode_and_clocks_are_read(tmp_path: Path) -> None:
     board = read_board(tmp_path)
     assert board is not None
     assert board.to_dict() == {"power_mode": "2", "clocks": "CPU 1510 MHz"}
+
+
+def test_nvpmodel_is_asked_where_its_files_do_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nv_tegra_release").write_text("# R36")
+    program = tmp_path / "nvpmodel"
+    program.write_text("#!/bin/sh\n[ \"$1\" = -q ] && printf 'NV Power Mode: MAXN_SUPER\\n2\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    board = read_board(tmp_path)
+    assert board is not None
+    assert board.power_mode == "MAXN_SUPER"
+    program.write_text("#!/bin/sh\necho no such device >&2; exit 1\n")
+    board = read_board(tmp_path)
+    assert board is not None
+    assert board.power_mode == "unknown"
