@@ -105,6 +105,7 @@ class DemoRun:
 
     def _status(self, count: int, stages: Stages) -> dict[str, Any]:
         return {
+            "task": self._card.task,
             "model": self._card.name,
             "weights": self._card.weights.origin,
             "runtime": self._runtime,

@@ -29,7 +29,7 @@ HOP = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="0; url=./">
-<title>edgehr live pose</title>
+<title>edgehr live</title>
 <a href="./">Go on to the live picture</a>
 </html>
 """

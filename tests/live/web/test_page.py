@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 STATUS = {
+    "task": "segmentation",
     "model": "litehrnet-18-wider-naive-coco-256x192",
     "weights": "sample",
     "runtime": "openvino CPU fp32",
@@ -82,6 +83,8 @@ def test_shows_pictures_and_figures_and_stands_still_when_asked(
             await assert_moves(page)
             ink = await page.evaluate(INK)
             await page.wait_for(f"{INK} > {ink} + 20")
+            assert await page.evaluate(text("#task")) == "live segmentation"
+            assert await page.evaluate("document.title") == "edgehr live segmentation"
             assert await page.evaluate(text("#fps")) == "30.0"
             assert await page.evaluate(text("#count")) == "2"
             details = await page.evaluate(text("#details"))

@@ -59,6 +59,9 @@ const connection = new Connection({
 
 function show(status) {
   const number = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
+  const title = ["live", status.task].filter(Boolean).join(" ");
+  write("task", title);
+  document.title = `edgehr ${title}`;
   write("fps", number(status.fps, 1));
   write("found", status.found);
   write("count", number(status.count));
