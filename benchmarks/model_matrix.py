@@ -8,10 +8,9 @@ compared with PyTorch as any is. Inferences are timed after all conversions, and
 out/model-matrix, so that a run that was stopped goes on where it was. Every model is converted in a process of its own,
 so that one that dies ends no other.
 
-Weights are `<card>.*` in the folder of `--weights`, or what `edgehr fetch` downloaded, or else made ones: convolutions
-are drawn with a fixed seed, and normalization has the statistics of real pictures, so that values are as large as in
-trained networks. What a network with made weights returns means nothing, but it is a network of real size whose layers
-work on pictures, and its INT8 can be compared with its float32.
+Weights are `<card>.*` in the folder of `--weights`, or what `edgehr fetch` downloaded, or else made ones
+(tests/models/made_weights.py). What a network with made weights returns means nothing, but it is a network of real size
+whose layers work on pictures and round as those of trained networks do.
 """
 
 from __future__ import annotations
@@ -21,17 +20,21 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
+
+import pytest
 
 from edgehr.card import ModelCard
 from edgehr.cli.common.output import progress_bar
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, read_json
 from edgehr.zoo import all_cards
+from tests.made_once import KeptExports, Store
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "out" / "model-matrix"
@@ -69,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="measure all anew")
     parser.add_argument("--no-timing", action="store_true", help="leave that to a later run, on a quiet machine")
     parser.add_argument("--table", action="store_true", help="print what is there, measure nothing")
+    parser.add_argument(
+        "--short", action="store_true", help="print the table of docs/models.md, a line for each network"
+    )
     parser.add_argument("--only", help=argparse.SUPPRESS)  # the card that a child process measures
     args = parser.parse_args(arguments)
     try:
@@ -82,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _convert_all(rows, args)
             if not args.no_timing:
                 _time_all(rows, args)
-        print(markdown(rows, args.out))
+        print((summary if args.short else markdown)(rows, args.out))
     except EdgehrError as error:
         print(f"model-matrix: {error}", file=sys.stderr)
         return 1
@@ -170,53 +176,102 @@ def _convert_model(name: str, args: argparse.Namespace) -> None:
     card = row.card if row.size == (row.card.input.height, row.card.input.width) else row.card.with_size(*row.size)
     folder = args.out / name
     folder.mkdir(parents=True, exist_ok=True)
-    for target, precision in _missing(args, row.card):
-        print(f"{card.name}: {TARGETS[target]} {precision}", file=sys.stderr, flush=True)
-        figures: dict[str, Any] = {"size": row.size}
-        start = time.monotonic()
-        try:
-            weights, figures["weights"] = checkpoint(card, args.weights, folder)
-            figures |= measure_conversion(card, weights, target, precision, folder, args.shared)
-        except EdgehrError as error:
-            figures["error"] = str(error)
-        figures["seconds"] = round(time.monotonic() - start)
-        _keep(args.out, row.card, target, precision, figures)
+    with TemporaryDirectory(dir=folder) as exports, pytest.MonkeyPatch.context() as patch:
+        KeptExports(Store(Path(exports))).take_over(patch)  # targets share them, and most time goes there
+        for target, precision in _missing(args, row.card):
+            print(f"{card.name}: {TARGETS[target]} {precision}", file=sys.stderr, flush=True)
+            figures: dict[str, Any] = {"size": row.size}
+            start = time.monotonic()
+            try:
+                weights, figures["weights"] = checkpoint(card, args.weights, folder)
+                figures |= measure_conversion(card, weights, target, precision, folder, args.shared)
+            except EdgehrError as error:
+                figures["error"] = str(error)
+            figures["seconds"] = round(time.monotonic() - start)
+            _keep(args.out, row.card, target, precision, figures)
 
 
 def markdown(rows: Sequence[Row], out: Path) -> str:
-    """Make the table of what was measured."""
+    """Make the table of what was measured, a line for each network and target."""
     lines = [
-        "| network | input | weights | target | float32 | float16 | INT8 |",
+        "| network (origin, cards) | input | weights | target | fp32 | fp16 | INT8 |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        for target, label in TARGETS.items():
-            places = [_place(out, row.card, target, precision) for precision in PRECISIONS]
-            cells = [read_json(place) if place.is_file() else {} for place in places]
-            known = next((cell for cell in cells if "weights" in cell), None)
-            if known:
-                size, name = "x".join(map(str, row.size)), row.card.name.rsplit("-", 1)[0]
-                figures = " | ".join(_figures(cell) for cell in cells)
-                lines.append(
-                    f"| `{name}` ({row.origin}, {row.cards}) | {size} | {known['weights']} | {label} | {figures} |"
-                )
+        size, measured = "x".join(map(str, row.size)), _measured(row, out)
+        for target, cells in measured.items():
+            weights = _weights(measured)
+            figures = " | ".join(_figures(cells.get(precision, {})) for precision in PRECISIONS)
+            lines.append(
+                f"| `{_name(row)}` ({row.origin}, {row.cards}) | {size} | {weights} | {TARGETS[target]} | {figures} |"
+            )
     return "\n".join(lines)
 
 
-def _figures(cell: dict[str, Any]) -> str:
+def summary(rows: Sequence[Row], out: Path) -> str:
+    """Make the short table of the same, a line for each network: three precisions, of which each cell has a figure."""
+    lines = [
+        f"| network | task | weights | {' | '.join(TARGETS.values())} | MB |",
+        f"| --- | --- | --- | {' | '.join(['---'] * len(TARGETS))} | --- |",
+    ]
+    for row in rows:
+        measured = _measured(row, out)
+        if measured:
+            near = [_triple(_nearness, measured.get(target, {})) for target in TARGETS]
+            sizes = _triple(_megabytes, next(iter(measured.values())))
+            name = f"`{_name(row)}` ({row.origin})"
+            lines.append(f"| {name} | {row.card.task} | {_weights(measured)} | {' | '.join(near)} | {sizes} |")
+    return "\n".join(lines)
+
+
+def _measured(row: Row, out: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Read what is known of a network, by target and precision; targets of which nothing is known are left out."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for target in TARGETS:
+        for precision in PRECISIONS:
+            place = _place(out, row.card, target, precision)
+            if place.is_file():
+                found.setdefault(target, {})[precision] = {**read_json(place), "precision": precision}
+    return found
+
+
+def _weights(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Say where the weights were from, in a word."""
+    return next((cell["weights"] for cells in measured.values() for cell in cells.values() if "weights" in cell), "")
+
+
+def _name(row: Row) -> str:
+    return row.card.name.rsplit("-", 1)[0]
+
+
+def _triple(figure: Callable[[Mapping[str, Any]], str], cells: Mapping[str, Mapping[str, Any]]) -> str:
+    return " / ".join(figure(cells[precision]) if precision in cells else "·" for precision in PRECISIONS)
+
+
+def _figures(cell: Mapping[str, Any]) -> str:
     """Say in a cell of the table how near it is to PyTorch, how large and how fast."""
     if not cell:
         return ""
     if "error" in cell:
         return f"no: {cell['error']}"
-    if "int8_share" in cell or "agreement" in cell:
+    near = _nearness(cell)
+    if cell["precision"] == "int8":
         agreement = cell.get("agreement")
-        near = f"r {cell['correlation']:.3f}" + (f", agrees {agreement:.3f}" if agreement is not None else "")
+        near = f"r {near}" + (f", agrees {agreement:.3f}" if agreement is not None else "")
         near += f", {cell['int8_share']:.0%} INT8" if cell.get("int8_share") else ""
-    else:
-        near = f"{cell['relative']:.0e}"
     time_taken = f", {cell['ms']:.0f} ms" if "ms" in cell else ""
-    return f"{near}, {cell['size_bytes'] / 1e6:.1f} MB{time_taken}"
+    return f"{near}, {_megabytes(cell)} MB{time_taken}"
+
+
+def _nearness(cell: Mapping[str, Any]) -> str:
+    """Give the largest difference in standard deviations of the output, or the correlation of INT8."""
+    if "error" in cell:
+        return "no"
+    return f"{cell['correlation']:.3f}" if cell["precision"] == "int8" else f"{cell['relative']:.0e}"
+
+
+def _megabytes(cell: Mapping[str, Any]) -> str:
+    return "no" if "error" in cell else f"{cell['size_bytes'] / 1e6:.1f}"
 
 
 if __name__ == "__main__":

@@ -194,9 +194,10 @@ def trained(shared: Path) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def narrow_hrnet(store: Store) -> Path:
     """Weights of the HRNet that `tests/models/narrow_hrnet.py` has a card of."""
-    from tests.models.narrow_hrnet import save_weights
+    from tests.models.made_weights import save_made_weights
+    from tests.models.narrow_hrnet import CARD
 
-    return store.file("narrow-hrnet.safetensors", save_weights)
+    return store.file("narrow-hrnet.safetensors", lambda path: save_made_weights(CARD, path))
 
 
 @pytest.fixture(scope="session")

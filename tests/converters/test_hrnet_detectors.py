@@ -32,7 +32,7 @@ from edgehr.tasks.detection.two_stage import decoder
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import get_card
 from tests.made_once import KeptExports
-from tests.models.narrow_hrnet import save_weights
+from tests.models.made_weights import save_made_weights
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def narrow() -> Iterator[None]:
 def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, Path]:
     """A card and a checkpoint, beside which is a folder with one photograph."""
     card, folder = small(request.param), tmp_path_factory.mktemp(request.param)
-    save_weights(folder / "weights.safetensors", card)
+    save_made_weights(card, folder / "weights.safetensors")
     (folder / "pictures").mkdir()
     shutil.copy(photographs()[0], folder / "pictures")
     return card, folder / "weights.safetensors"

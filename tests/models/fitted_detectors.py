@@ -28,7 +28,7 @@ from edgehr.tasks.detection.two_stage.proposals import propose
 from edgehr.tasks.detection.two_stage.roi_align import pool_regions
 from edgehr.tasks.image.boxes import overlaps
 from edgehr.zoo import get_card
-from tests.models.narrow_hrnet import save_weights
+from tests.models.made_weights import save_made_weights
 
 CLASSES = ("person", "suitcase", "kite")  # drawn as circle, square and triangle
 INPUT = (128, 192)
@@ -101,7 +101,7 @@ def card(kind: str) -> ModelCard:
 def save_fitted(path: Path, kind: str, shown: Sequence[Picture]) -> ModelCard:
     """Fit a detector to pictures, write its checkpoint, and return its card."""
     described = card(kind)
-    save_weights(path, described)
+    save_made_weights(described, path)
     with TorchRuntime(described, path) as runtime:
         (_fit_fcos if kind == "fcos" else _fit_mask_rcnn)(runtime, DetectionTask(described), shown)
         save_file({key: tensor.contiguous() for key, tensor in runtime.network.state_dict().items()}, path)
