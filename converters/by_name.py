@@ -11,7 +11,7 @@ from edgehr.card import ModelCard
 from edgehr.converters.target import Target, make_target
 from edgehr.dependencies import need_packages, need_torch
 from edgehr.tasks.detection.spec import with_proposals
-from edgehr.tasks.segmentation.spec import with_labels
+from edgehr.tasks.segmentation.spec import with_labels, with_probabilities
 from edgehr.zoo import fetch, find_card
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def convert(
     weights: str | os.PathLike[str] | None = None,
     size: tuple[int, int] | None = None,
     labels: bool = False,
+    probabilities: bool = False,
     proposals: int | None = None,
     calibration: str | os.PathLike[str] | CalibrationSet | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -41,6 +42,7 @@ def convert(
         weights: A checkpoint; by default the model's own, which are downloaded unless they are here.
         size: Height and width of the input, both divisible by 32; by default the model's own.
         labels: Of a segmentation model: return each pixel's class, a byte, in place of logits.
+        probabilities: Of a segmentation model: return the softmax over the classes in place of logits.
         proposals: Of a two-stage detector: how many regions it looks at, at most; by default as the card says.
         calibration: For ``int8``: a folder of images, a COCO keypoint file, or a calibration set.
         out: The artifact; by default `artifacts/MODEL-PRECISION` with the target's suffix.
@@ -71,6 +73,8 @@ def convert(
         card = card.with_size(*size)
     if labels:
         card = with_labels(card)
+    if probabilities:
+        card = with_probabilities(card)
     if proposals is not None:
         card = with_proposals(card, proposals)
     made.check_model(card)

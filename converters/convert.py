@@ -88,8 +88,8 @@ def convert_source(
 def default_path(card: ModelCard, target: Target) -> Path:
     """Return where an artifact goes unless the user says otherwise."""
     batch = {1: "", None: "-dynamic"}.get(target.batch, f"-batch{target.batch}")
-    labels = "-labels" if card.parameters.get("labels") else ""
-    return Path("artifacts", f"{card.name}-{target.precision}{target.variant}{labels}{batch}{target.suffix}")
+    returns = "".join(f"-{name}" for name in ("labels", "probabilities") if card.parameters.get(name))
+    return Path("artifacts", f"{card.name}-{target.precision}{target.variant}{returns}{batch}{target.suffix}")
 
 
 def _artifact_path(card: ModelCard, target: Target, out: Path | None) -> Path:

@@ -20,7 +20,7 @@ from edgehr.converters.target import TARGETS
 from edgehr.errors import EdgehrError
 from edgehr.tasks.detection.spec import with_proposals
 from edgehr.tasks.pose.spec import DECODINGS, WARPS, with_decoding
-from edgehr.tasks.segmentation.spec import with_labels
+from edgehr.tasks.segmentation.spec import with_labels, with_probabilities
 
 if TYPE_CHECKING:
     from edgehr.converters.conversion_report import Report
@@ -50,6 +50,9 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--warp", choices=WARPS, help="how the crops were cut in training, if not as the card says")
     parser.add_argument(
         "--labels", action="store_true", help="segmentation: return each pixel's class, a byte, in place of logits"
+    )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="segmentation: return the softmax over the classes"
     )
     parser.add_argument(
         "--proposals", type=int, metavar="N", help="two-stage detectors: how many regions to look at, 1 to 1000"
@@ -111,6 +114,8 @@ def run(args: argparse.Namespace) -> None:
         card = with_decoding(card, args.decoding, args.warp)
     if args.labels:
         card = with_labels(card)
+    if args.probabilities:
+        card = with_probabilities(card)
     if args.proposals is not None:
         card = with_proposals(card, args.proposals)
     _refuse_stray(args)

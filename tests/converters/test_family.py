@@ -32,7 +32,7 @@ from edgehr.runtimes.tensorrt.build import build_plan
 from edgehr.runtimes.tensorrt.library import Library, import_library
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.tasks.image.reading import read_image
-from edgehr.tasks.segmentation.spec import with_labels
+from edgehr.tasks.segmentation.spec import with_labels, with_probabilities
 from edgehr.zoo import DEFAULT_SEGMENTER, find_weights, get_card
 from tests.calib.quantizer.small_graph import run_onnx
 from tests.made_once import KeptExports
@@ -198,6 +198,40 @@ def test_the_segmenter_that_ships_returns_labels(kept_exports: KeptExports, tmp_
         assert found.mask("person").any()
 
 
-def test_labels_are_for_segmentation() -> None:
-    with pytest.raises(EdgehrError, match="is no segmentation model"):
-        with_labels(CARD)
+def test_probabilities_are_made_in_the_graph(kept_exports: KeptExports, images: np.ndarray) -> None:
+    network = random_network("hrnetv2")
+    likely = Network(network.backbone, network.head, torch.nn.Softmax(dim=1))
+    graph = Graph(kept_exports.simplified(likely, CARD, 1)[0])
+    assert [operator.kind for operator in graph.tail] == ["Softmax"]
+    expected = network(torch.from_numpy(images[:1])).softmax(dim=1).numpy()
+    for found in (run_onnx(graph.model, images[:1]), run_tflite(write_float(graph, CARD), images[:1])):
+        assert np.abs(found - expected).max() < 1e-5
+    for kind in ("unsigned", "kernels"):
+        quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""][kind], lambda what: None)
+        if kind == "unsigned":
+            found = run_onnx(write_qdq(quantized), images[:1])
+        else:
+            found = run_tflite(write_int8(quantized, CARD), images[:1])
+        assert np.abs(found.sum(axis=1) - 1).max() < 1e-5
+        assert np.abs(found - expected).mean() < 0.01
+
+
+@pytest.mark.parametrize(("target", "suffix"), [("openvino", ".xml"), ("tflite", ".tflite")])
+def test_the_segmenter_that_ships_returns_probabilities(target: str, suffix: str, tmp_path: Path) -> None:
+    card = with_probabilities(get_card(DEFAULT_SEGMENTER))
+    report = convert(card, find_weights(card), target, out=tmp_path / f"likely{suffix}")
+    with edgehr.load(report.path) as runtime:
+        assert runtime.outputs[0].name == "probabilities"
+        found = edgehr.predictor(runtime)(read_image(photographs()[0]))
+    with edgehr.Segmenter() as segmenter:
+        expected = segmenter(read_image(photographs()[0]))
+    assert (found.mask("person") == expected.mask("person")).mean() > 0.99
+    assert np.abs(found.probability("person") - expected.probability("person")).mean() < 0.02
+
+
+def test_labels_and_probabilities_are_for_segmentation() -> None:
+    for wanted in (with_labels, with_probabilities):
+        with pytest.raises(EdgehrError, match="is no segmentation model"):
+            wanted(CARD)
+    with pytest.raises(EdgehrError, match="returns labels already"):
+        with_probabilities(with_labels(get_card(DEFAULT_SEGMENTER)))

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from edgehr.errors import EdgehrError
 
 CONVOLUTION = "Conv"
-TAIL = ("ArgMax", "Cast", "Resize")
+TAIL = ("ArgMax", "Cast", "Resize")  # of labels; that of probabilities is a softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,9 @@ class Graph:
     Attributes:
         model: The `onnx.ModelProto`.
         operators: In an order in which they can run; without the tail.
-        tail: What makes labels of the output at the end of some graphs (resize, arg max, cast). Labels cannot be
-            differentiated, so that quantization looks at what goes into the tail.
+        tail: What makes labels (resize, arg max, cast) or probabilities (softmax) of the output at the end of some
+            graphs. Labels cannot be differentiated and probabilities hide errors, so that quantization looks at what
+            goes into the tail.
         constants: Values by name: weights, biases, sizes.
         shapes: Shapes of the other tensors by name, (N, C, H, W) where they have four dimensions; 0 for a free one.
         input: Name of the input.
@@ -75,7 +76,7 @@ class Graph:
             raise EdgehrError(f"only networks of one input can be quantized or written as TFLite, this has {inputs}")
         self.input = inputs[0]
         self.results = tuple(entry.name for entry in graph.output)
-        self.tail = _label_tail(self.operators, self.results[0]) if len(self.results) == 1 else []
+        self.tail = _tail(self.operators, self.results[0]) if len(self.results) == 1 else []
         self.operators = self.operators[: len(self.operators) - len(self.tail)]
         self.outputs = (self.tail[0].inputs[0],) if self.tail else self.results
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
@@ -132,8 +133,10 @@ class Graph:
         return int(self.weight(convolution).size * np.prod(self.shapes[convolution.outputs[0]][2:]))
 
 
-def _label_tail(operators: list[Operator], result: str) -> list[Operator]:
-    """Return the operators at the end that make labels of the tensor before them; none without an arg max."""
+def _tail(operators: list[Operator], result: str) -> list[Operator]:
+    """Return the operators at the end that make labels or probabilities of the tensor before them, if any do."""
+    if operators[-1].kind == "Softmax" and operators[-1].outputs == (result,):
+        return operators[-1:]
     chain: list[Operator] = []
     for operator in reversed(operators):
         if operator.outputs != (result,) or operator.kind not in TAIL:

@@ -62,7 +62,7 @@ def padded(operator: Operator, data: Tensor) -> tuple[Tensor, tuple[int, int]]:
 
 
 def compute_tail(graph: Graph, output: Tensor) -> Tensor:
-    """Make of a graph's output what its tail makes of it: numbers of classes, (N, H, W); without a tail, return it."""
+    """Make of a graph's output what its tail makes of it: classes (N, H, W), probabilities (N, C, h, w), or itself."""
     values = {graph.outputs[0]: output}
     for operator in graph.tail:
         data = values[operator.inputs[0]]

@@ -31,23 +31,39 @@ def hrnetv2(
     align_corners: bool = False,
     padding: str = "symmetric",
     labels: bool = False,
+    probabilities: bool = False,
 ) -> Network:
     """Build HRNet V2, whose head reads all branches; the parameters are those of `HRNet` and `Resampling`.
 
-    With `labels` it returns the number of each pixel's class in place of logits.
+    With `labels` it returns the number of each pixel's class in place of logits, with `probabilities` their softmax.
     """
     backbone = HRNet(width, True, depth, Resampling(upsampling, align_corners, padding))
     head = ConcatHead(backbone.channels, num_outputs, align_corners)
-    return Network(backbone, head, ToLabels(align_corners) if labels else None)
+    return Network(backbone, head, _finish(align_corners, labels, probabilities))
 
 
 def hrnet_ocr(
-    num_outputs: int, width: int, depth: str = "full", align_corners: bool = False, labels: bool = False
+    num_outputs: int,
+    width: int,
+    depth: str = "full",
+    align_corners: bool = False,
+    labels: bool = False,
+    probabilities: bool = False,
 ) -> Network:
-    """Build HRNet V2 with the OCR head; its branches are upsampled bilinearly. `labels` is as for `hrnetv2`."""
+    """Build HRNet V2 with the OCR head; its branches are upsampled bilinearly.
+
+    `labels` and `probabilities` are as for `hrnetv2`.
+    """
     backbone = HRNet(width, True, depth, Resampling("bilinear", align_corners))
     head = OCRHead(backbone.channels, num_outputs, align_corners)
-    return Network(backbone, head, ToLabels(align_corners) if labels else None)
+    return Network(backbone, head, _finish(align_corners, labels, probabilities))
+
+
+def _finish(align_corners: bool, labels: bool, probabilities: bool) -> nn.Module | None:
+    """Make what is done with the logits of a segmentation network, if anything."""
+    if labels:
+        return ToLabels(align_corners)
+    return nn.Softmax(dim=1) if probabilities else None
 
 
 def hrnet_classifier(num_outputs: int, width: int, depth: str = "full") -> Network:

@@ -132,8 +132,28 @@ def with_labels(card: ModelCard) -> ModelCard:
         raise EdgehrError(f"{card.name} is no segmentation model: labels in the graph go with those")
     if len(card.spec.classes) > MAX_LABELS:
         raise EdgehrError(f"{card.name} has {len(card.spec.classes)} classes: labels in the graph are of {MAX_LABELS}")
+    _check_logits(card)
     output = OutputSpec(LABELS, "(N, H, W) uint8: the number of each pixel's class")
     return replace(card, outputs=(output,), parameters={**card.parameters, "labels": True})
+
+
+def with_probabilities(card: ModelCard) -> ModelCard:
+    """Return the card of a segmentation network that computes the softmax over its classes itself.
+
+    Raises:
+        EdgehrError: It is no segmentation model, or returns labels.
+    """
+    if not isinstance(card.spec, SegmentationSpec):
+        raise EdgehrError(f"{card.name} is no segmentation model: probabilities in the graph go with those")
+    _check_logits(card)
+    output = OutputSpec(PROBABILITIES, "(N, C, H / 4, W / 4) float: probability of each class at each place")
+    return replace(card, outputs=(output,), parameters={**card.parameters, "probabilities": True})
+
+
+def _check_logits(card: ModelCard) -> None:
+    returned = card.outputs[0].name
+    if returned != LOGITS:
+        raise EdgehrError(f"{card.name} returns {returned} already: choose labels or probabilities, and only once")
 
 
 def class_id(classes: Sequence[str], name: str) -> int:
