@@ -17,6 +17,7 @@ from edgehr.cli.common.output import SubParsers, print_json
 # Runtimes, by the modules of edgehr that import them.
 RUNTIMES = {"onnxruntime": "edgehr.runtimes.onnx.library", "openvino": "edgehr.runtimes.openvino.library"}
 WORKSTATION = ("torch", "onnx", "onnxscript", "onnxsim", "safetensors", "ai-edge-quantizer")
+_QUIET_LOAD = 0.5
 JETSON_RELEASE = Path("/etc/nv_tegra_release")
 
 Entry = dict[str, str]
@@ -52,6 +53,7 @@ def examine() -> list[Entry]:
         _tflite(),
         *_tensorrt(),
         _workstation(),
+        _bench(),
     ]
     if JETSON_RELEASE.is_file():
         entries.insert(2, _entry("jetson", "ok", JETSON_RELEASE.read_text(encoding="utf-8").splitlines()[0]))
@@ -181,6 +183,26 @@ def _tensorrt() -> list[Entry]:
             can = "builds here for other GPUs, cannot run here"
         entries.append(_checked(name, name, library.version, f"{library.version}, {can}"))
     return entries
+
+
+def _bench() -> Entry:
+    """Say what `edgehr bench` will find: figures are as good as the machine is quiet and steady."""
+    from edgehr.benchmark.state import Use, read_cores, read_state, remarks
+
+    cores, state = read_cores(), read_state()
+    told = {
+        "governor": ", ".join(state.governors),
+        "clock": f"{state.clock_mhz:.0f} MHz" if state.clock_mhz else "",
+        "temperature": f"{max(state.temperatures.values()):.0f} °C" if state.temperatures else "",
+        "power mode": state.power_mode,
+    }
+    parts = [f"{cores.usable} of {cores.all} cores", *(f"{name} {value}" for name, value in told.items() if value)]
+    hidden = [name for name in ("governor", "clock", "temperature") if not told[name]]
+    parts += [f"{', '.join(hidden)} not readable here"] if hidden else []
+    advice = remarks(cores, state, state, Use(0.0))
+    if state.load is not None and state.load > _QUIET_LOAD:
+        advice.append(f"the load is {state.load:.1f}: end other programs before measuring")
+    return _entry("bench", "ok", "; ".join([", ".join(parts), *advice]))
 
 
 def _workstation() -> Entry:

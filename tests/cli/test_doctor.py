@@ -107,3 +107,19 @@ def test_commands_of_a_user_whom_the_system_does_not_know(
     assert done.stderr.startswith("edgehr fetch: ")
     if home != "/root":  # which this user may look into here
         assert ADVICE in done.stderr
+
+
+def test_what_bench_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgehr.benchmark.state import Cores, State
+
+    monkeypatch.setattr("edgehr.benchmark.state.read_cores", lambda: Cores("a processor", 2, 4, 1.5))
+    monkeypatch.setattr(
+        "edgehr.benchmark.state.read_state", lambda: State(["powersave"], 800.0, temperatures={"a": 61.0}, load=3.0)
+    )
+    found = entry("bench")
+    assert found["state"] == "ok"
+    assert found["detail"].startswith("2 of 4 cores, governor powersave, clock 800 MHz, temperature 61 °C; ")
+    for said in ("may use 1.5 of 2 cores", "set it to performance", "the load is 3.0: end other programs"):
+        assert said in found["detail"]
+    monkeypatch.setattr("edgehr.benchmark.state.read_state", State)
+    assert "governor, clock, temperature not readable here" in entry("bench")["detail"]
