@@ -1,10 +1,10 @@
 """Count how often `edgehr bench` tells candidates apart: identical ones, and one that does a tenth more.
 
-    python -m benchmarks.ranking [ARTIFACT] [--runs 20] [--rounds 48] [--busy 0 1] [--threads 1]
+    python -m benchmarks.ranking [ARTIFACT] [--runs 20] [--rounds 48] [--busy 0 1]
 
-In each run three models that were opened from one file take turns. A unit of work is ten inferences for two of them and
-eleven for the third, which so is a tenth slower whatever else the machine does. The first two should not be told apart;
-the third should be ranked below each of them.
+In each run three models that were opened from one file take turns, as in `edgehr bench`. After each inference the third
+computes for a tenth more of the time that an inference takes of a core, so that it is slower whatever else goes on.
+The first two should not be told apart; the third should be ranked below each of them.
 """
 
 from __future__ import annotations
@@ -19,34 +19,44 @@ from pathlib import Path
 import numpy as np
 
 from edgehr.assets import packaged_model
+from edgehr.benchmark.bench import PAUSE_S
 from edgehr.benchmark.busy import busy_processes
 from edgehr.benchmark.candidates import Candidate, feed
 from edgehr.benchmark.ranking import SLOWER, Comparison, compare
 from edgehr.benchmark.state import UseMeter, machine
-from edgehr.benchmark.timing import interleaved, warm_up
+from edgehr.benchmark.timing import calls_a_turn, interleaved, warm_up
 
 MODEL = "hrnetv2-w18-small-v1-person-192x192"
-UNIT = 10
-PAUSE_S = 0.01
+SHARE = 0.1
 
 
-def repeated(call: Callable[[], object], times: int) -> Callable[[], object]:
+def slowed(call: Callable[[], object], share: float) -> Callable[[], object]:
+    """Let the calling thread compute longer, by a share of the core's time that a call takes."""
+    taken = []
+    for _ in range(30):
+        before = time.process_time()
+        call()
+        taken.append(time.process_time() - before)
+    more = share * float(np.median(taken))
+
     def unit() -> None:
-        for _ in range(times):
-            call()
+        call()
+        end = time.thread_time() + more
+        while time.thread_time() < end:
+            pass
 
     return unit
 
 
-def one_run(path: Path, threads: int | None, rounds: int, seed: int) -> list[Comparison]:
+def one_run(path: Path, rounds: int, seed: int) -> list[Comparison]:
     with ExitStack() as stack:
-        units = {}
-        for name, inferences in (("first", UNIT), ("second", UNIT), ("slower", UNIT + 1)):
-            runtime = stack.enter_context(Candidate(path, threads=threads).open())
+        units, calls = {}, {}
+        for name in ("first", "second", "slower"):
+            runtime = stack.enter_context(Candidate(path, threads=1).open())
             call = feed(runtime, {}).call
-            warm_up(call)
-            units[name] = repeated(call, inferences)
-        return compare(interleaved(units, rounds, 0, PAUSE_S, seed=seed))
+            calls[name] = calls_a_turn(warm_up(call).call_ms)
+            units[name] = slowed(call, SHARE) if name == "slower" else call
+        return compare(interleaved(units, rounds, 0, PAUSE_S, calls=calls, lead=1, seed=seed))
 
 
 def main() -> None:
@@ -55,7 +65,6 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=48)
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     print(f"{args.artifact.name}, {machine()}, {args.runs} runs of {args.rounds} rounds")
     for count in args.busy:
@@ -63,7 +72,7 @@ def main() -> None:
             meter, started = UseMeter(load), time.monotonic()
             found = []
             for seed in range(args.runs):
-                found.append(one_run(args.artifact, args.threads, args.rounds, seed))
+                found.append(one_run(args.artifact, args.rounds, seed))
                 said = ", ".join(
                     f"{each.verdict} {each.ratio:.3f} ({each.low:.3f}-{each.high:.3f})" for each in found[-1]
                 )
