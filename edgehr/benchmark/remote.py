@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 import subprocess
 import tarfile
@@ -68,6 +69,8 @@ def run_remote(
         EdgehrError: It cannot be reached, has no edgehr, or edgehr failed there; one line.
     """
     archive = _archive(files)
+    if re.match(r"[^/~$\s][^\s]*/", edgehr):  # from the folder in which a session begins there, which the script leaves
+        edgehr = f'"$OLDPWD"/{edgehr}'
     command = f"{edgehr} bench --json {shlex.join(arguments)}"
     script = _SCRIPT.format(size=len(archive), command=command)
     try:

@@ -189,6 +189,17 @@ def test_files_of_one_name_and_files_beside(board: Path, tmp_path: Path, capsys:
     assert list((board / "kept").iterdir()) == []
 
 
+def test_edgehr_there_by_a_path_from_home(
+    board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = board / "venv" / "edgehr"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {EDGEHR} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.chdir(board)  # where its sessions begin
+    assert told_of(capsys, TFLITE, "--on", "user@board", "--on-edgehr", "venv/edgehr", *QUICK)["candidates"]
+
+
 def test_what_fails_on_another_machine_is_one_line(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = failure(capsys, TFLITE, "--on", "user@elsewhere")
     assert said == "user@elsewhere: ssh: Could not resolve hostname user@elsewhere: Name or service not known"
