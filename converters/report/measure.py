@@ -182,7 +182,7 @@ def _setting(
     samples = f"{len(dataset)} {opened[0].evaluator.terms.samples} in " if dataset.boxes else ""
     used = f"{threads} thread{'' if threads == 1 else 's'}" if threads else "each runtime's own number of threads"
     return {
-        "data": f"{annotations.parent.name}/{annotations.name}, {samples}{len(dataset.images)} images",
+        "data": f"{annotations.absolute().parent.name}/{annotations.name}, {samples}{len(dataset.images)} images",
         **({"boxes": f"{dataset.boxes}, no flip"} if dataset.boxes else {}),
         **{name: "; ".join(sorted({each[name] for each in settings})) for name in settings[0]},
         "machine": machine(),
