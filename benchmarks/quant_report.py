@@ -1,4 +1,4 @@
-"""Make the table of docs/research/quantization-experiments.md: INT8 by edgehr and by the defaults of others.
+"""Make the table of docs/research/quantization-experiments.md: INT8 by edgehr and by others.
 
     make quant-report [SHARED=../shared] [PEOPLE=N] [FRESH=1]
 
@@ -13,15 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.other_quantizers import QUANTIZERS, quantize_with
+from benchmarks.other_quantizers import QUANTIZERS, float_convolutions, quantize_with
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.dataset.held_out import refuse_held_out
+from edgehr.calib.recipes import recipe_for
 from edgehr.card import ModelCard
 from edgehr.cli.common.output import progress_bar
 from edgehr.converters.convert import convert
 from edgehr.converters.report.measure import measure
 from edgehr.converters.report.results import MeasuredArtifact
-from edgehr.converters.target import make_target
+from edgehr.converters.target import Target, make_target
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write
 from edgehr.runtimes.tensorrt.bundle import Bundle
@@ -35,7 +36,7 @@ MODELS = {
 }
 CALIBRATION, EVALUATION = "coco-train2017-people", "coco-val2017-people"
 ANNOTATIONS = "person_keypoints.json"
-ROUNDS = 10  # timed inferences; latency is not in the table
+ROUNDS = 40  # timed inferences
 # Packages whose versions the table names.
 TOOLS = ("onnxruntime", "openvino", "nncf", "ai-edge-quantizer", "ai-edge-litert", "torch")
 
@@ -48,20 +49,24 @@ class Format:
         label: What the table calls it.
         target: What float32 and INT8 are converted to.
         suffix: Of the files that are measured.
-        plain: Names of other quantizers, see `benchmarks.other_quantizers`.
+        others: Names of other quantizers, see `benchmarks.other_quantizers`.
     """
 
     label: str
     target: str
     suffix: str
-    plain: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+def _of(tool: str) -> tuple[str, ...]:
+    return tuple(name for name in QUANTIZERS if name.startswith(tool))
 
 
 FORMATS = {
     "tensorrt": Format("ONNX, symmetric (TensorRT's graph)", "trt-bundle", ".onnx"),
-    "onnx": Format("ONNX, unsigned where it can be", "onnx", ".onnx", ("onnxruntime",)),
-    "openvino": Format("OpenVINO", "openvino", ".xml", ("nncf-mixed", "nncf-default")),
-    "tflite": Format("TFLite", "tflite", ".tflite", ("ai-edge-quantizer",)),
+    "onnx": Format("ONNX, unsigned where it can be", "onnx", ".onnx", _of("ort-")),
+    "openvino": Format("OpenVINO", "openvino", ".xml", _of("nncf-")),
+    "tflite": Format("TFLite", "tflite", ".tflite", _of("aeq-")),
 }
 
 
@@ -129,7 +134,8 @@ def report(
     }
     setting = (
         f"{measured.reference.accuracy.counted} of {EVALUATION}, ground-truth boxes, no flip, decoded as the cards "
-        f"say; calibrated on {calibration} of {CALIBRATION}. Agreement and size are beside float32 of the same format."
+        f"say; calibrated on {calibration} of {CALIBRATION}. Agreement, size and time are beside float32 of the same "
+        "format."
     )
     return markdown([Row(*labels, artifacts) for labels, artifacts in rows.items()], setting, described)
 
@@ -158,22 +164,23 @@ def _make(card: ModelCard, weights: Path, key: str, data: Data, folder: Path, *,
     if fresh or _is_old(paths["edgehr"]):
         _say(f"{card.name}: INT8 by edgehr, {form.label}")
         _convert_int8(card, weights, key, data.calibration, paths["edgehr"])
-    plain = folder / f"plain{form.suffix}"
-    for name in form.plain:
+    start = folder / f"start-{key}{form.suffix}"
+    for name in form.others:
         path = folder / f"{key}-{name}{form.suffix}"
-        paths[" ".join(QUANTIZERS[name][1:]).replace(" ", ", ", 1)] = path
+        paths[str(QUANTIZERS[name])] = path
         if fresh or _is_old(path):
-            if fresh or _is_old(plain):
-                _say(f"{card.name}: float32 as trained, {form.label}")
-                _convert_plain(card, weights, form.target, plain)
+            if fresh or _is_old(start):
+                _say(f"{card.name}: float32 as edgehr quantizes it, {form.label}")
+                convert(card, weights, _in_recipe_form(card, make_target(form.target)), out=start)
             _say(f"{card.name}: INT8 by {name}, {form.label}")
-            quantize_with(name, plain, data.calibration, path)
+            quantize_with(name, start, data.calibration, path, float_convolutions(paths["edgehr"], start))
     return paths
 
 
-def _convert_plain(card: ModelCard, weights: Path, name: str, path: Path) -> None:
-    """Convert what others' quantizers start from: without the deploy form, which is half of what edgehr does."""
-    convert(card, weights, name, plain=True, out=path)
+def _in_recipe_form(card: ModelCard, target: Target) -> Target:
+    """Return a target whose float32 has the form that edgehr quantizes, not the one that is fastest in float."""
+    form, kind = recipe_for(card, target.recipe_kind).form, type(target)
+    return type(kind.__name__, (kind,), {"form": lambda self: form})()
 
 
 def _convert_int8(card: ModelCard, weights: Path, key: str, calibration: CalibrationSet, path: Path) -> None:
@@ -220,7 +227,7 @@ def markdown(rows: Sequence[Row], people: str, models: Mapping[str, str]) -> str
     for model in models:
         headers += [f"{name} ({model})" for name in ("AP", "mean OKS", "AP with float as truth")]
     listed = ", ".join(f"({model})" for model in models)
-    headers += [f"size {listed}", f"multiply-adds in INT8 {listed}"]
+    headers += [f"{what} {listed}" for what in ("size", "multiply-adds in INT8", "time")]
     lines = [headers, ["---"] * len(headers), *_lines(rows, list(models))]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     described = [f"({model}) {what}." for model, what in models.items()]
@@ -241,7 +248,8 @@ def _lines(rows: Sequence[Row], models: Sequence[str]) -> list[list[str]]:
         sizes = [f"{row.artifacts[m].size_bytes / reference.artifacts[m].size_bytes:.2f}" for m in models]
         shares = [row.artifacts[model].coverage for model in models]
         listed = [f"{each.int8_share:.1%}".replace("%", " %") if each else "-" for each in shares]
-        lines.append([*cells, ", ".join(sizes), ", ".join(listed)])
+        times = [f"{row.artifacts[m].latency.p50_ms / reference.artifacts[m].latency.p50_ms:.2f}" for m in models]
+        lines.append([*cells, ", ".join(sizes), ", ".join(listed), ", ".join(times)])
     return lines
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import quant_report
-from benchmarks.other_quantizers import QUANTIZERS, quantize_with
+from benchmarks.other_quantizers import QUANTIZERS, float_convolutions, quantize_with
 from benchmarks.quant_report import Row, markdown
 from edgehr.benchmark.timing import Latency
 from edgehr.calib.dataset.calibration_set import CalibrationSet
@@ -21,7 +21,7 @@ from edgehr.runtimes import load
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import format_of
-from tests.converters.report.small_graphs import CARD, float_model, save
+from tests.converters.report.small_graphs import CARD, float_model, quantized, save
 from tests.made_once import KeptExports
 from tests.models.short_lite_hrnet import WIDER
 
@@ -61,7 +61,7 @@ def test_each_format_is_compared_with_its_own_float32() -> None:
     assert cells[0][2:5] == ["AP (a)", "mean OKS (a)", "AP with float as truth (a)"]
     assert cells[3] == [
         *("ONNX", "edgehr", "59.70", "0.968", "95.0", "2.10", "0.940", "88.0"),
-        *("0.35, 0.40", "90.0 %, 90.0 %"),
+        *("0.35, 0.40", "90.0 %, 90.0 %", "1.00, 1.00"),
     ]
     assert cells[2][2:5] == ["60.00", "", ""]
     assert cells[5][8] == "0.25, 0.25"
@@ -86,18 +86,25 @@ def test_artifacts_older_than_what_makes_them_are_made_again(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_onnx_runtimes_defaults_are_recorded_as_such(shared: Path, tmp_path: Path) -> None:
+def test_others_keep_in_float_what_they_are_told_and_say_who_they_are(shared: Path, tmp_path: Path) -> None:
     source = save(float_model(), tmp_path / "float32.onnx")
     crops = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=32)
-    quantize_with("onnxruntime", source, crops, tmp_path / "int8.onnx")
+    own = quantized(source, tmp_path / "own.onnx", leave=("head",))
+    assert float_convolutions(own, source) == ["head"]
+    quantize_with("ort-minmax", source, crops, tmp_path / "int8.onnx", ["head"])
     coverage = format_of("int8.onnx").coverage(tmp_path / "int8.onnx")
     assert coverage is not None
-    assert coverage.int8_share == 1
+    assert [node.name for node in coverage.nodes if not node.int8] == ["head"]
     with load(tmp_path / "int8.onnx") as runtime:
         artifact = runtime.artifact
     assert artifact is not None
-    assert artifact.recipe == "onnxruntime quantize_static, defaults"
+    assert artifact.recipe == "onnxruntime, MinMax"
     assert artifact.calibration_sha256 == crops.sha256
+    for name in ("ort-minmax-convolutions", "ort-percentile-convolutions"):
+        quantize_with(name, source, crops, tmp_path / "convolutions.onnx", ["head"])
+        coverage = format_of("int8.onnx").coverage(tmp_path / "convolutions.onnx")
+        assert coverage is not None
+        assert [node.name for node in coverage.nodes if node.int8] == ["first", "depth"]
 
 
 @pytest.mark.slow
@@ -134,4 +141,4 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
 
 
 def test_every_quantizer_that_a_format_is_compared_with_is_known() -> None:
-    assert {name for form in quant_report.FORMATS.values() for name in form.plain} == set(QUANTIZERS)
+    assert {name for form in quant_report.FORMATS.values() for name in form.others} == set(QUANTIZERS)
