@@ -63,8 +63,10 @@ def caller(runtime: Runtime, image: np.ndarray) -> Callable[[], object]:
 
 def benchmark_app(path: Path, threads: int) -> float:
     """Return the median milliseconds that OpenVINO's own tool measures, one inference at a time."""
-    options = ["-m", path, "-d", "CPU", "-hint", "latency", "-nthreads", threads, "-t", 3, "-infer_precision", "f32"]
-    command = [sys.executable, "-c", BENCHMARK_APP, *map(str, options), "-api", "sync"]
+    # It takes no number of threads beside a hint; one stream is what the hint of latency means.
+    options = ["-m", path, "-d", "CPU", "-hint", "none", "-nstreams", 1, "-nthreads", threads, "-t", 3]
+    options += ["-infer_precision", "f32", "-api", "sync"]
+    command = [sys.executable, "-c", BENCHMARK_APP, *map(str, options)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = re.search(r"Median:\s+([\d.]+) ms", done.stdout)
     if found is None:
