@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +17,6 @@ from onnx import numpy_helper
 
 from edgehr.calib.cache import Arrays, cached
 from edgehr.calib.dataset.calibration_set import CalibrationSet
-from edgehr.calib.memory import freed_memory_kept
 from edgehr.calib.quantizer.graph.channel_groups import ChannelGroups
 from edgehr.calib.quantizer.graph.onnx_graph import Graph, copy_model, remove_constants
 from edgehr.calib.quantizer.graph.operators import check_operators
@@ -39,7 +39,7 @@ from edgehr.calib.quantizer.simulation import Layer, QuantizationParameters, Sim
 from edgehr.calib.recipes import KernelRecipe, QDQRecipe, Recipe
 from edgehr.card import ModelCard
 
-METHOD = 14  # of this file and what it calls: another number and nothing that was cached before is used
+METHOD = 15  # of this file and what it calls: another number and nothing that was cached before is used
 
 Notify = Callable[[str], None]
 
@@ -100,7 +100,6 @@ def quantize(model: Any, calibration: Calibration, notify: Notify | None = None)
     return _unpack(recipe, cached(calibration.key, compute, ("torch", "onnx")))
 
 
-@freed_memory_kept()
 def quantize_on(graph: Graph, crops: NDArray[np.float32], recipe: Recipe, say: Notify) -> SimulatedNetwork:
     """Quantize a graph on crops (N, 3, H, W), without a cache; see `quantize`."""
     say("equalize channels")
@@ -109,8 +108,11 @@ def quantize_on(graph: Graph, crops: NDArray[np.float32], recipe: Recipe, say: N
     say("measure activations")
     observe(network, crops[: recipe.range_crops])
 
+    started = time.monotonic()
+
     def advance(done: int, total: int) -> None:
-        say(f"fit layers, {done} of {total}")
+        seconds = (time.monotonic() - started) * (total - done) / done
+        say(f"fit layers, {done} of {total}" + (f", about {seconds:.0f} s left" if total / 10 < done < total else ""))
 
     reconstruct(graph, network, crops[: recipe.fit_crops], recipe.ridge, advance)
     return network
@@ -187,7 +189,7 @@ class _Plan:
     @classmethod
     def of(cls, graph: Graph, recipe: Recipe, crops: NDArray[np.float32], midpoints: Midpoints | None = None) -> _Plan:
         rewritten, placement = _rewrite_and_place(graph, recipe, midpoints)
-        statistics = measure_statistics(rewritten, crops, placement.dynamic)
+        statistics = measure_statistics(rewritten, crops, placement)
         noise = ExpectedNoise(rewritten, placement, ChannelGroups(rewritten), statistics)
         factors = equalizing_factors(noise)
         in_float = choose_float(rewritten, placement, noise, factors, recipe.float_share)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.models.deploy.forms import SHUFFLE_FREE, Form
-
-SEARCH_FIT_CROPS = 200
-AnyRecipe = TypeVar("AnyRecipe", bound="BaseRecipe")
 
 
 @dataclass(frozen=True)
@@ -44,19 +41,15 @@ class BaseRecipe:
     float_convolutions: tuple[str, ...] = ()
     centering_additions: bool = False
     ridge: float = 3e-3
-    equalize_crops: int = 100
-    range_crops: int = 100
-    fit_crops: int = 300
+    equalize_crops: int = 50
+    range_crops: int = 50
+    fit_crops: int = 150
     form: Form = SHUFFLE_FREE
 
     @property
     def max_crops(self) -> int:
         """Return the most crops that a step of it takes."""
         return max(self.equalize_crops, self.range_crops, self.fit_crops)
-
-    def for_search(self: AnyRecipe) -> AnyRecipe:
-        """Return the recipe that leaves crops of a usual set to measure the accuracy loss on."""
-        return replace(self, fit_crops=min(self.fit_crops, SEARCH_FIT_CROPS))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""

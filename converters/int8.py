@@ -66,7 +66,6 @@ def build_int8(
     by = Calibration(card, card.weights.sha256, target.calibration, recipe)
     blocks = None
     if target.max_drop:
-        by = replace(by, recipe=recipe.for_search())
         with progress.stage("choose what stays in float") as stage:
             choice = search_mixed_precision(graph.model, by, target.max_drop, lambda what: progress.say(stage, what))
             blocks = FloatBlocks.of(choice)

@@ -62,12 +62,6 @@ def test_a_large_network_is_fitted_on_fewer_crops() -> None:
     assert large.max_crops == large.equalize_crops
 
 
-def test_a_search_leaves_some_crops() -> None:
-    recipe, large = qdq(GATED, "onnx"), qdq(LARGE, "onnx")
-    assert recipe.for_search().max_crops < recipe.max_crops
-    assert large.for_search() == large
-
-
 def test_tflite_keeps_up_to_a_tenth_in_float() -> None:
     gated, naive = kernels(GATED), kernels(NAIVE)
     for recipe in (gated, naive):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,12 +11,10 @@ from torch import Tensor
 
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantizer.noise.dynamic_ranges import DynamicRanges, DynamicRangeSampler
-from edgehr.calib.quantizer.placement import FLOAT, MOVING
-from edgehr.calib.quantizer.simulation import BATCH, SimulatedNetwork
+from edgehr.calib.quantizer.placement import FLOAT, MOVING, Placement
+from edgehr.calib.quantizer.simulation import SimulatedNetwork
 
-# Share of a channel's values that are outliers: beyond what counts as its range.
-OUTLIERS = 5e-4
-GAIN_IMAGES = 40
+GAIN_IMAGES, GAIN_BATCH = 24, 4  # gradients keep all tensors of a batch in memory
 MIN_SIZE = 1e-6  # root mean square of an output
 
 
@@ -26,7 +23,7 @@ class SignalStatistics:
     """Statistics of tensors, channel by channel.
 
     Attributes:
-        maxima: (C,) by tensor: magnitude that only outliers exceed, mean over batches.
+        maxima: (C,) by tensor: largest magnitude in an image, mean over images.
         mean_squares: (C,) by tensor: mean square.
         gains: (C,) by tensor: squared error of the output for noise of variance one in every value of a channel, to
             first order.
@@ -42,37 +39,39 @@ class SignalStatistics:
     dynamic_ranges: dict[str, DynamicRanges] = field(default_factory=dict)
 
 
-def measure_statistics(graph: Graph, images: NDArray[np.float32], dynamic: Collection[str] = ()) -> SignalStatistics:
-    """Measure the statistics of all tensors with channels.
+def measure_statistics(graph: Graph, images: NDArray[np.float32], placement: Placement) -> SignalStatistics:
+    """Measure the statistics of what convolutions read and return, and of all that is quantized.
 
     The gain of a channel is the mean square of the derivative of the output, projected in a random direction, summed
     over positions: its expectation over directions is the squared norm of the Jacobian (Hutchinson's estimator).
 
     Args:
         graph: The network.
-        images: (N, 3, H, W); gains are from the first 40 of them.
-        dynamic: Names of the convolutions with dynamic ranges.
+        images: (N, 3, H, W); gains are from the first 24 of them.
+        placement: The quantizers, and which convolutions have dynamic ranges.
     """
-    tensors = [name for name in (graph.input, *graph.producer) if graph.channels(name)]
+    tensors = {name for operator in graph.convolutions for name in (operator.inputs[0], operator.outputs[0])}
+    tensors.update(placement.quantizers, placement.split_quantizers)
     maxima, mean_squares, gains, read_gains = (_Means() for _ in range(4))
-    sampler = DynamicRangeSampler(graph, dynamic)
+    sampler = DynamicRangeSampler(graph, placement.dynamic)
 
     def look(name: str, value: Tensor) -> None:
         if name in tensors:
-            maxima.add(name, high_quantile(value.abs()))
+            low, high = channel_extremes(value)
+            maxima.add(name, torch.maximum(-low, high))
             mean_squares.add(name, value.square().mean((0, 2, 3)))
 
     SimulatedNetwork(graph).run(images, look)
-    network = _CopyingNetwork(graph, replace(FLOAT, dynamic=frozenset(dynamic)))
+    network = _CopyingNetwork(graph, replace(FLOAT, dynamic=placement.dynamic))
     draw = torch.Generator().manual_seed(0)
-    for start in range(0, min(len(images), GAIN_IMAGES), BATCH):
+    for start in range(0, min(len(images), GAIN_IMAGES), GAIN_BATCH):
         values: dict[str, Tensor] = {}
 
         def retain(name: str, value: Tensor, values: dict[str, Tensor] = values) -> None:
             value.retain_grad()
             values[name] = value
 
-        source = torch.from_numpy(images[start : start + BATCH]).clone().requires_grad_()
+        source = torch.from_numpy(images[start : start + GAIN_BATCH]).clone().requires_grad_()
         network.copies, network.dynamic_copies = {}, {}
         network.forward(source, retain)
         outputs = [values[name] for name in graph.outputs]
@@ -95,11 +94,12 @@ def measure_statistics(graph: Graph, images: NDArray[np.float32], dynamic: Colle
     return SignalStatistics(maxima.all(), mean_squares.all(), gains.all(), read_gains.all(), sampler.ranges())
 
 
-def high_quantile(value: Tensor) -> Tensor:
-    """Return what only outliers of each channel of a tensor (N, C, H, W) exceed, (C,)."""
-    flat = value.transpose(0, 1).flatten(1)
-    outliers = max(1, int(flat.shape[1] * OUTLIERS))
-    return flat.topk(outliers, dim=1).values[:, -1]
+def channel_extremes(value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the least and the largest value of each channel of a tensor (N, C, H, W), mean over images, (C,) each.
+
+    Single images that go further than others count little so.
+    """
+    return value.amin((2, 3)).mean(0), value.amax((2, 3)).mean(0)
 
 
 class _CopyingNetwork(SimulatedNetwork):

@@ -23,7 +23,7 @@ from edgehr.calib.quantizer.graph.channel_groups import ChannelGroups
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph, Operator, copy_model, remove_constants
 from edgehr.calib.quantizer.graph.operators import padding_of
 from edgehr.calib.quantizer.noise.expected_noise import ExpectedNoise, smooth_maximum, to_logarithms
-from edgehr.calib.quantizer.noise.statistics import high_quantile
+from edgehr.calib.quantizer.noise.statistics import channel_extremes
 from edgehr.calib.quantizer.placement import Placement
 from edgehr.calib.quantizer.simulation import LEVELS, MAX_WEIGHT, SimulatedNetwork
 
@@ -35,11 +35,11 @@ Midpoints = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class ChannelRanges:
-    """Ranges of the channels of a tensor without outliers: (C,) each.
+    """Ranges of the channels of a tensor: (C,) each.
 
     Attributes:
-        low: What only outliers are below.
-        high: What only outliers are above.
+        low: Least value in an image, mean over images.
+        high: Largest value in an image, mean over images.
     """
 
     low: Tensor
@@ -60,8 +60,9 @@ def measure_channel_ranges(graph: Graph, images: NDArray[np.float32]) -> dict[st
 
     def measure(name: str, value: Tensor) -> None:
         if name in wanted:
-            lows[name].append(-high_quantile(-value))
-            highs[name].append(high_quantile(value))
+            low, high = channel_extremes(value)
+            lows[name].append(low)
+            highs[name].append(high)
 
     SimulatedNetwork(graph).run(images, measure)
     return {

@@ -9,18 +9,19 @@ Quantization with Small Calibration Sets, 2021. Here they are in closed form.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph
-from edgehr.calib.quantizer.graph.operators import compute, convolve
+from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph, Operator
+from edgehr.calib.quantizer.graph.operators import convolve
 from edgehr.calib.quantizer.reconstruction.rounding import choose_scales, round_with_feedback
 from edgehr.calib.quantizer.reconstruction.second_order import SecondOrderStatistics, measure_second_order
-from edgehr.calib.quantizer.simulation import Layer, SimulatedNetwork, drop_unused
+from edgehr.calib.quantizer.simulation import BATCH, Layer, SimulatedNetwork, drop_unused
 
 # Fewer positions than this for each input of an output, and a fit learns the images and not the layer.
 MIN_POSITIONS = 4
@@ -50,39 +51,57 @@ def reconstruct(
         advance: Called with the number of layers done, and of all.
         only: Names of the convolutions to fit, if not all; the others stay as they are.
     """
-    reference, placement = SimulatedNetwork(graph), network.placement
-    source = torch.from_numpy(images)
-    wanted, values = {graph.input: source}, {graph.input: source}
+    reference = SimulatedNetwork(graph)
+    # Tensors of a few images stay in the processor's cache from one operator to the next; those of all would not.
+    source = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
+    wanted = [{graph.input: few} for few in source.split(BATCH)]
+    values = [dict(few) for few in wanted]
     fitted: dict[str, Layer] = {}  # by filter, which several convolutions may share
     total, done = len(graph.convolutions), 0
     for index, operator in enumerate(graph.operators):
+        for few in wanted:
+            few.update(zip(operator.outputs, reference.run_operator(operator, few), strict=True))
         if operator.kind == CONVOLUTION:
-            target = reference.convolve(operator, wanted[operator.inputs[0]])
             if only is None or operator.name in only:
-                data, before = network.read(operator, values)[operator.inputs[0]], network.layers[operator.name]
-                in_float = operator.name in placement.float_weights
-                same = fitted.get(operator.inputs[1], before if in_float and operator.name in graph.shared else None)
-                if same is None:
-                    statistics = measure_second_order(operator, before.weight, data, target)
-                    layer = fitted[operator.inputs[1]] = fit(before, statistics, ridge, in_float=in_float)
-                else:
-                    rest = target - convolve(operator, data, same.weight, None)
-                    layer = replace(same, bias=rest.mean((0, 2, 3)))
-                if placement.returns_int8 and layer.scale is not None and operator.name in placement.integer:
-                    # An integer kernel adds a whole number of products of an input's scale and a weight's.
-                    unit = layer.scale.double() * network.parameters[placement.quantizers[operator.inputs[0]]].scale
-                    layer.bias = ((layer.bias.double() / unit).round() * unit).float()
-                network.layers[operator.name] = layer
-            wanted[operator.outputs[0]] = target
+                inputs = [network.read(operator, few)[operator.inputs[0]] for few in values]
+                targets = [few[operator.outputs[0]] for few in wanted]
+                network.layers[operator.name] = _fit_to(operator, network, inputs, targets, ridge, fitted)
             done += 1
             if advance:
                 advance(done, total)
-        else:
-            wanted.update(zip(operator.outputs, compute(graph, operator, wanted), strict=True))
-        for name, value in zip(operator.outputs, network.run_operator(operator, values), strict=True):
-            values[name] = network.written(operator, name, value)
-        drop_unused(graph, index, wanted)
-        drop_unused(graph, index, values)
+        for few in values:
+            for name, value in zip(operator.outputs, network.run_operator(operator, few), strict=True):
+                few[name] = network.written(operator, name, value)
+        for few in (*wanted, *values):
+            drop_unused(graph, index, few)
+
+
+def _fit_to(
+    operator: Operator,
+    network: SimulatedNetwork,
+    inputs: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    ridge: float,
+    fitted: dict[str, Layer],
+) -> Layer:
+    """Fit a convolution of a network to its inputs and targets, a few images each; keep the layer in `fitted`."""
+    placement, before, filter_name = network.placement, network.layers[operator.name], operator.inputs[1]
+    in_float = operator.name in placement.float_weights
+    same = fitted.get(filter_name, before if in_float and operator.name in network.graph.shared else None)
+    if same is None:
+        statistics = measure_second_order(operator, before.weight, inputs, targets)
+        layer = fitted[filter_name] = fit(before, statistics, ridge, in_float=in_float)
+    else:
+        rest = [
+            (target - convolve(operator, data, same.weight, None)).mean((2, 3))
+            for data, target in zip(inputs, targets, strict=True)
+        ]
+        layer = replace(same, bias=torch.cat(rest).mean(0))
+    if placement.returns_int8 and layer.scale is not None and operator.name in placement.integer:
+        # An integer kernel adds a whole number of products of an input's scale and a weight's.
+        unit = layer.scale.double() * network.parameters[placement.quantizers[operator.inputs[0]]].scale
+        layer.bias = ((layer.bias.double() / unit).round() * unit).float()
+    return layer
 
 
 def fit(layer: Layer, statistics: SecondOrderStatistics, ridge: float, *, in_float: bool) -> Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -12,9 +13,11 @@ from torch import Tensor
 from edgehr.calib.quantizer.graph.onnx_graph import Operator, is_depthwise
 from edgehr.calib.quantizer.graph.operators import padded
 
-# Multiply-adds of one layer's Gram matrix, about a second of one core: positions are drawn where there are more.
+# Positions that a fit is made from: this many, and so many more for each input of an output. What more of them would
+# change is far less than what rounding does.
+POSITIONS, POSITIONS_OF_COLUMN = 16384, 64
+# Multiply-adds of one layer's Gram matrix, a second or two of one core: fewer positions are drawn where there are more.
 MAX_WORK = 1e11
-CHUNK = 8  # images unfolded at a time: what bounds memory
 
 
 @dataclass(frozen=True)
@@ -37,57 +40,57 @@ class SecondOrderStatistics:
     positions: int
 
 
-def measure_second_order(operator: Operator, weight: Tensor, data: Tensor, wanted: Tensor) -> SecondOrderStatistics:
-    """Measure the second-order statistics of a convolution.
-
-    Products of a few images are summed in float32, and those of all in float64.
+def measure_second_order(
+    operator: Operator, weight: Tensor, inputs: Sequence[Tensor], targets: Sequence[Tensor]
+) -> SecondOrderStatistics:
+    """Measure the second-order statistics of a convolution, at positions that are drawn where there are many.
 
     Args:
         operator: The convolution.
         weight: Its filter.
-        data: (N, in, H, W) its input.
-        wanted: (N, out, h, w) the output that it should give.
+        inputs: (n, in, H, W) of a few images each.
+        targets: (n, out, h, w) of the same, the output that it should give.
     """
     groups, columns = len(weight) if is_depthwise(weight.numpy()) else 1, prod(weight.shape[1:])
     rows = len(weight) // groups
-    total = wanted.shape[0] * wanted.shape[2] * wanted.shape[3]
-    most = max(int(MAX_WORK / (groups * columns**2)), 8 * columns)
+    size = targets[0].shape[2:]
+    most = min(POSITIONS + POSITIONS_OF_COLUMN * columns, max(int(MAX_WORK / (groups * columns**2)), 8 * columns))
+    count = min(max(most // sum(map(len, targets)), 1), size.numel())  # of an image
     draw = torch.Generator().manual_seed(0)  # the same positions in every run
-    double = torch.float64
-    inputs, outputs = torch.zeros(groups, columns, dtype=double), torch.zeros(groups, rows, dtype=double)
-    gram = torch.zeros(groups, columns, columns, dtype=double)
-    cross = torch.zeros(groups, rows, columns, dtype=double)
-    positions = 0
-    for start in range(0, len(data), CHUNK):
-        patches = _patches(operator, weight, data[start : start + CHUNK], groups)
-        targets = wanted[start : start + CHUNK].transpose(0, 1).reshape(groups, rows, -1)
-        if total > most:
-            count = patches.shape[2]
-            drawn = torch.randperm(count, generator=draw)[: max(count * most // total, 1)]
-            patches, targets = patches[:, :, drawn], targets[:, :, drawn]
-        transposed = patches.transpose(1, 2)
-        positions += patches.shape[2]
-        inputs += patches.sum(2).double()
-        outputs += targets.sum(2).double()
-        gram += (patches @ transposed).double()
-        cross += (targets @ transposed).double()
-    inputs, outputs = inputs / positions, outputs / positions
-    return SecondOrderStatistics(
-        inputs,
-        outputs,
-        gram / positions - inputs[:, :, None] * inputs[:, None],
-        cross / positions - outputs[:, :, None] * inputs[:, None],
-        positions,
-    )
+    patches, outputs = [], []
+    for data, target in zip(inputs, targets, strict=True):
+        drawn = torch.randperm(size.numel(), generator=draw)[:count]
+        patches.append(_patches(operator, weight, data, size, drawn))
+        outputs.append(_rows(target).index_select(1, drawn).flatten(0, 1))
+    seen = torch.cat(patches).reshape(-1, groups, columns).transpose(0, 1)
+    wanted = torch.cat(outputs).reshape(-1, groups, rows).transpose(0, 1)
+    input_mean, output_mean = (each.mean(1).double() for each in (seen, wanted))
+    seen, wanted = seen - input_mean[:, None].float(), wanted - output_mean[:, None].float()
+    positions = seen.shape[1]
+    hessian, cross = ((each.transpose(1, 2) @ seen).double() / positions for each in (seen, wanted))
+    return SecondOrderStatistics(input_mean, output_mean, hessian, cross, positions)
 
 
-def _patches(operator: Operator, weight: Tensor, data: Tensor, groups: int) -> Tensor:
-    """Unfold the inputs that each output is a product with: (N, in, H, W) -> (G, C, N * h * w)."""
-    size, strides = weight.shape[2:], operator.attributes.get("strides", [1, 1])
-    data, padding = padded(operator, data)
-    if tuple(size) == (1, 1) and list(strides) == [1, 1] and padding == (0, 0):
-        columns = data.flatten(2)
-    else:
-        columns = F.unfold(data, size, padding=padding, stride=strides)
-    split = columns.reshape(len(data), groups, -1, columns.shape[2])
-    return split.permute(1, 2, 0, 3).reshape(groups, split.shape[2], -1)
+def _patches(operator: Operator, weight: Tensor, data: Tensor, size: Sequence[int], drawn: Tensor) -> Tensor:
+    """Gather the inputs that each output is a product with: (n, in, H, W) -> (n * positions, in * taps).
+
+    Args:
+        operator: The convolution.
+        weight: Its filter.
+        data: Its input.
+        size: Height and width of its output.
+        drawn: Positions in an output that are wanted, row by row.
+    """
+    (height, width), (down, right) = weight.shape[2:], operator.attributes.get("strides", [1, 1])
+    data, (above, left) = padded(operator, data)
+    if above or left:
+        data = F.pad(data, (left, left, above, above))
+    corners = drawn // size[1] * down * data.shape[3] + drawn % size[1] * right
+    pixels = _rows(data)
+    taps = [pixels.index_select(1, corners + i * data.shape[3] + j) for i in range(height) for j in range(width)]
+    return (taps[0] if len(taps) == 1 else torch.stack(taps, 3)).flatten(0, 1).flatten(1)
+
+
+def _rows(data: Tensor) -> Tensor:
+    """Return a tensor (n, C, H, W) with its channels last, (n, H * W, C)."""
+    return data.permute(0, 2, 3, 1).flatten(1, 2)

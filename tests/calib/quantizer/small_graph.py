@@ -149,7 +149,7 @@ def relative(found: NDArray[Any], wanted: NDArray[Any]) -> float:
 
 def equalize(graph: Graph, placement: Placement, batch: NDArray[np.float32]) -> Graph:
     """The graph with its channels rescaled for these quantizers."""
-    groups, statistics = ChannelGroups(graph), measure_statistics(graph, batch)
+    groups, statistics = ChannelGroups(graph), measure_statistics(graph, batch, placement)
     factors = equalizing_factors(ExpectedNoise(graph, placement, groups, statistics))
     return rescale_channels(graph, groups, factors)
 

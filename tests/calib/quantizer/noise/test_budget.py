@@ -58,7 +58,7 @@ WAYS = {
 def known(request: pytest.FixtureRequest) -> Known:
     graph, classes = Graph(small_model()), ChannelGroups(Graph(small_model()))
     placement = _place(graph, WAYS[request.param])
-    noise = ExpectedNoise(graph, placement, classes, measure_statistics(graph, crops(40), placement.dynamic))
+    noise = ExpectedNoise(graph, placement, classes, measure_statistics(graph, crops(40), placement))
     return Known(graph, placement, noise, equalizing_factors(noise))
 
 

@@ -16,7 +16,7 @@ from edgehr.calib.quantizer.graph.onnx_graph import Graph, is_depthwise
 from edgehr.calib.quantizer.noise.expected_noise import ExpectedNoise, _DynamicStack
 from edgehr.calib.quantizer.noise.statistics import SignalStatistics, measure_statistics
 from edgehr.calib.quantizer.passes.equalization import equalizing_factors, rescale_channels
-from edgehr.calib.quantizer.placement import Placement, place_for_kernels
+from edgehr.calib.quantizer.placement import FLOAT, Placement, place_for_kernels
 from edgehr.calib.quantizer.simulation import (
     LEVELS,
     PER_IMAGE,
@@ -96,7 +96,7 @@ def test_dense_convolutions_return_what_they_sum() -> None:
 @pytest.fixture(scope="module")
 def known() -> tuple[Graph, SignalStatistics]:
     graph = Graph(small_model())
-    return graph, measure_statistics(graph, crops(40), _placed(graph).dynamic)
+    return graph, measure_statistics(graph, crops(40), _placed(graph))
 
 
 def _measured(graph: Graph, placement: Placement) -> float:
@@ -109,7 +109,7 @@ def _measured(graph: Graph, placement: Placement) -> float:
 @pytest.mark.parametrize("only", ["node_mix", "node_again", "node_head"])
 def test_rounding_makes_the_error_that_is_expected(only: str, seed: int) -> None:
     graph = Graph(small_model(seed))
-    signals = measure_statistics(graph, crops(40), _placed(graph).dynamic)
+    signals = measure_statistics(graph, crops(40), _placed(graph))
     others = [operator.name for operator in graph.convolutions if operator.name != only]
     placement = _placed(graph, others)
     assert placement.dynamic == {only}
@@ -145,6 +145,8 @@ def test_a_tensor_that_several_read_is_counted_for_each_by_what_it_does_there() 
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     graph = Graph(model)
-    ranges = measure_statistics(graph, crops(16), ["node_mix", "node_more"]).dynamic_ranges
-    alone = measure_statistics(graph, crops(16), ["node_mix"]).dynamic_ranges
+    ranges = measure_statistics(
+        graph, crops(16), replace(FLOAT, dynamic=frozenset(["node_mix", "node_more"]))
+    ).dynamic_ranges
+    alone = measure_statistics(graph, crops(16), replace(FLOAT, dynamic=frozenset(["node_mix"]))).dynamic_ranges
     assert torch.allclose(ranges["node_mix"].gains, alone["node_mix"].gains, rtol=1e-4)

@@ -26,7 +26,7 @@ def test_rounded_tensors_make_the_error_that_is_expected() -> None:
         place_for_qdq(graph, float_ends=False, pooled_weight_only=False, unsigned=True),
         ChannelGroups(graph),
     )
-    noise = ExpectedNoise(graph, placement, classes, measure_statistics(graph, crops(40)))
+    noise = ExpectedNoise(graph, placement, classes, measure_statistics(graph, crops(40), placement))
     network = SimulatedNetwork(graph, placement)
     network.parameters = observe_min_max(network, crops(40))
     expected = sum(map(float, noise.of_tensors(torch.zeros(noise.count)).values())) / 12
@@ -39,7 +39,7 @@ def test_rounded_weights_make_the_error_that_is_expected() -> None:
         place_for_qdq(graph, float_ends=False, pooled_weight_only=False, unsigned=True),
         ChannelGroups(graph),
     )
-    noise = ExpectedNoise(graph, placement, classes, measure_statistics(graph, crops(40)))
+    noise = ExpectedNoise(graph, placement, classes, measure_statistics(graph, crops(40), placement))
     network = SimulatedNetwork(graph, placement)
     for name, layer in network.layers.items():
         step = layer.weight.abs().amax((1, 2, 3)) / 127

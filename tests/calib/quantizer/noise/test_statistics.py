@@ -8,13 +8,14 @@ import torch
 
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.quantizer.noise.statistics import measure_statistics
+from edgehr.calib.quantizer.placement import FLOAT
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from tests.calib.quantizer.small_graph import crops, small_model
 
 
 def test_gains_foretell_the_error_of_small_noise() -> None:
     graph, batch = Graph(small_model()), crops(40)
-    gain = float(measure_statistics(graph, batch).gains["again"].sum())
+    gain = float(measure_statistics(graph, batch, FLOAT).gains["again"].sum())
     network, draw, size = SimulatedNetwork(graph), torch.Generator().manual_seed(1), 1e-3
 
     def noisy(name: str, value: torch.Tensor) -> None:
@@ -28,6 +29,6 @@ def test_gains_foretell_the_error_of_small_noise() -> None:
 
 def test_signals_have_a_value_for_each_channel() -> None:
     graph = Graph(small_model())
-    signals = measure_statistics(graph, crops(10))
+    signals = measure_statistics(graph, crops(10), FLOAT)
     assert signals.maxima["low"].shape == signals.mean_squares["low"].shape == signals.gains["low"].shape == (32,)
     assert (signals.maxima["low"].square() >= signals.mean_squares["low"]).all()

@@ -114,6 +114,6 @@ def found(placed: Any) -> Midpoints:
     graph = Graph(small_model())
     graph, done = center_by_biases(graph, reaches := measure_channel_ranges(graph, BATCH))
     placement: Placement = placed(graph)
-    noise = ExpectedNoise(graph, placement, ChannelGroups(graph), measure_statistics(graph, BATCH))
+    noise = ExpectedNoise(graph, placement, ChannelGroups(graph), measure_statistics(graph, BATCH, placement))
     others = {name: reach for name, reach in reaches.items() if name not in done}
     return choose_additions(graph, placement, noise, equalizing_factors(noise), others)

@@ -51,7 +51,7 @@ def test_moments_are_those_of_the_convolution() -> None:
     for operator in graph.convolutions:
         data, made = (torch.cat(values[name]) for name in (operator.inputs[0], operator.outputs[0]))
         layer = network.layers[operator.name]
-        moments = measure_second_order(operator, layer.weight, data, made)
+        moments = measure_second_order(operator, layer.weight, [data], [made])
         weight = layer.weight.reshape(*moments.cross.shape).double()
         predicted = weight @ moments.hessian
         assert (predicted - moments.cross).abs().max() < 1e-4 * moments.cross.abs().max(), operator.name
@@ -64,11 +64,13 @@ def test_a_fit_finds_the_weights_that_gave_the_target() -> None:
     data = torch.randn(40, 32, 8, 6, generator=torch.Generator().manual_seed(0))
     target = torch.nn.functional.conv2d(data, layer.weight, layer.bias)
     start = Layer(torch.zeros_like(layer.weight), torch.zeros_like(layer.bias))
-    found = fit(start, measure_second_order(operator, layer.weight, data, target), 1e-9, in_float=True)
+    found = fit(
+        start, measure_second_order(operator, layer.weight, data.split(8), target.split(8)), 1e-9, in_float=True
+    )
     assert (found.weight - layer.weight).abs().max() < 1e-3 * layer.weight.abs().max()
     assert (found.bias - layer.bias).abs().max() < 1e-3 * layer.bias.abs().max()
     assert found.scale is None
-    few = measure_second_order(operator, layer.weight, data[:1], target[:1])  # fewer positions than it takes to fit
+    few = measure_second_order(operator, layer.weight, [data[:1]], [target[:1]])  # fewer positions than it takes to fit
     assert torch.equal(fit(layer, few, 1e-9, in_float=True).weight, layer.weight)
 
 
