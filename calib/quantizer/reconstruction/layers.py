@@ -54,7 +54,7 @@ def reconstruct(
     reference = SimulatedNetwork(graph)
     # Tensors of a few images stay in the processor's cache from one operator to the next; those of all would not.
     source = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
-    wanted = [{graph.input: few} for few in source.split(BATCH)]
+    wanted = [{graph.input: source[start : start + BATCH]} for start in range(0, len(source), BATCH)]
     values = [dict(few) for few in wanted]
     fitted: dict[str, Layer] = {}  # by filter, which several convolutions may share
     total, done = len(graph.convolutions), 0
