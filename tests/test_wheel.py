@@ -144,8 +144,7 @@ def assert_device_imports(python: Path, folder: Path, there: str, absent: str) -
     missing = [line for line in done.stdout.splitlines() if line.startswith("MISSING")]
     extras = {
         "edgehr.runtimes.onnx.layers": "convert",
-        "edgehr.runtimes.onnx.library": "onnxruntime",
-        "edgehr.runtimes.onnx.runtime": "onnxruntime",
+        "edgehr.runtimes.onnx": "onnxruntime",
         "edgehr.runtimes.openvino": "openvino",
         "edgehr.runtimes.tflite": "tflite",
         "edgehr.live.web": "web",

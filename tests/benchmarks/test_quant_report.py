@@ -137,7 +137,13 @@ def test_a_table_of_a_few_people_is_made_and_made_again_from_what_is_kept(
     assert [row.split("|")[2].strip() for row in rows] == ["float32", "edgehr"]
     monkeypatch.setattr(quant_report, "convert", None)
     assert quant_report.main(list(map(str, arguments))) == 0
-    assert capsys.readouterr().out == first.out
+    again = capsys.readouterr().out
+    assert (
+        [line.split("|")[:-2] for line in again.splitlines()]
+        == [  # the last column is timed anew
+            line.split("|")[:-2] for line in first.out.splitlines()
+        ]
+    )
 
 
 def test_every_quantizer_that_a_format_is_compared_with_is_known() -> None:

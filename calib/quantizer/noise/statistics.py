@@ -14,7 +14,7 @@ from edgehr.calib.quantizer.noise.dynamic_ranges import DynamicRanges, DynamicRa
 from edgehr.calib.quantizer.placement import FLOAT, MOVING, Placement
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 
-GAIN_IMAGES, GAIN_BATCH = 24, 4  # gradients keep all tensors of a batch in memory
+GAIN_IMAGES, GAIN_BATCH = 40, 4  # gradients keep all tensors of a batch in memory
 MIN_SIZE = 1e-6  # root mean square of an output
 
 
@@ -47,7 +47,7 @@ def measure_statistics(graph: Graph, images: NDArray[np.float32], placement: Pla
 
     Args:
         graph: The network.
-        images: (N, 3, H, W); gains are from the first 24 of them.
+        images: (N, 3, H, W); gains are from the first 40 of them.
         placement: The quantizers, and which convolutions have dynamic ranges.
     """
     tensors = {name for operator in graph.convolutions for name in (operator.inputs[0], operator.outputs[0])}

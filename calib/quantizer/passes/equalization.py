@@ -17,7 +17,7 @@ from edgehr.calib.quantizer.graph.channel_groups import FIXED, ChannelGroups
 from edgehr.calib.quantizer.graph.onnx_graph import Graph, copy_model, is_depthwise, set_constants
 from edgehr.calib.quantizer.noise.expected_noise import ExpectedNoise
 
-STEPS, RATE, FINAL_RATE = 80, 0.3, 0.01  # of Adam, on logarithms
+STEPS, RATE, FINAL_RATE = 250, 0.1, 0.01  # of Adam, on logarithms
 
 
 def rescale_channels(graph: Graph, channel_groups: ChannelGroups, factors: NDArray[np.float64]) -> Graph:

@@ -15,7 +15,7 @@ from edgehr.calib.quantizer.graph.operators import padded
 
 # Positions that a fit is made from: this many, and so many more for each input of an output. What more of them would
 # change is far less than what rounding does.
-POSITIONS, POSITIONS_OF_COLUMN = 16384, 64
+POSITIONS, POSITIONS_OF_COLUMN = 32768, 64
 # Multiply-adds of one layer's Gram matrix, a second or two of one core: fewer positions are drawn where there are more.
 MAX_WORK = 1e11
 
