@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgehr.benchmark.bench import PAUSE_S
 from edgehr.benchmark.ranking import compare
 from edgehr.benchmark.state import UseMeter, machine
-from edgehr.benchmark.timing import Latency, calls_a_turn, interleaved, warm_up
+from edgehr.benchmark.timing import PAUSE_S, Latency, calls_a_turn, interleaved, warm_up
 from edgehr.converters.compare import comparison_batch
 from edgehr.converters.convert import convert
 from edgehr.models.build import load as load_network

@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from edgehr.assets import packaged_model
-from edgehr.benchmark.bench import PAUSE_S
 from edgehr.benchmark.busy import busy_processes
 from edgehr.benchmark.candidates import Candidate, feed
 from edgehr.benchmark.ranking import SLOWER, Comparison, compare
 from edgehr.benchmark.state import UseMeter, machine
-from edgehr.benchmark.timing import calls_a_turn, interleaved, warm_up
+from edgehr.benchmark.timing import PAUSE_S, calls_a_turn, interleaved, warm_up
 
 MODEL = "hrnetv2-w18-small-v1-person-192x192"
 SHARE = 0.1

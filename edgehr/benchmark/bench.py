@@ -17,13 +17,11 @@ from edgehr.benchmark.ranking import MIN_DIFFERENCE, compare, ranks
 from edgehr.benchmark.results import BenchReport, Measured
 from edgehr.benchmark.state import UseMeter, machine, read_cores, read_state, remarks, runtime_version, software
 from edgehr.benchmark.throughput import Throughput, measure_throughput
-from edgehr.benchmark.timing import Latency, WarmUp, calls_a_turn, interleaved, rounds_for, warm_up
+from edgehr.benchmark.timing import PAUSE_S, Latency, WarmUp, calls_a_turn, interleaved, rounds_for, warm_up
 from edgehr.errors import EdgehrError
 from edgehr.progress import ProgressBar, no_bar
 from edgehr.runtimes.formats import format_of
 from edgehr.runtimes.tensors import OperatorTime
-
-PAUSE_S = 0.01
 
 
 @dataclass(frozen=True)

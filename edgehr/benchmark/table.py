@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from edgehr.benchmark.ranking import ALIKE, SLOWER, Comparison
+from edgehr.benchmark.ranking import ALIKE, FASTER, SLOWER, Comparison
 from edgehr.benchmark.results import BenchReport, Measured
 from edgehr.runtimes.tensors import OperatorTime
 
@@ -54,7 +54,7 @@ def between(report: BenchReport, first: str, second: str) -> Comparison:
         if (each.first, each.second) == (first, second):
             return each
         if (each.first, each.second) == (second, first):
-            turned = {"slower": "faster", "faster": "slower"}.get(each.verdict, each.verdict)
+            turned = {SLOWER: FASTER, FASTER: SLOWER}.get(each.verdict, each.verdict)
             return Comparison(first, second, 1 / each.ratio, 1 / each.high, 1 / each.low, each.p, turned)
     raise KeyError((first, second))
 

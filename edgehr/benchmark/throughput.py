@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgehr.benchmark.candidates import Opened
-from edgehr.benchmark.timing import interleaved
+from edgehr.benchmark.timing import PAUSE_S, interleaved
 from edgehr.progress import ProgressBar, no_bar
 
 WINDOW_S = 0.2
-_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def measure_throughput(
                 calls[f"{each.name} {count}"] = _window(pool, _streamed(each, count), inferences)
                 images[f"{each.name} {count}"] = inferences * each.feed.images
         with bar("counting", rounds) as progress:
-            times = interleaved(calls, rounds, 1, _PAUSE_S, progress.advance, seed=seed)
+            times = interleaved(calls, rounds, 1, PAUSE_S, progress.advance, seed=seed)
     rates = {name: 1000 * images[name] / each for name, each in times.items()}
     return {each.name: tuple(_summed_up(rates[f"{each.name} {count}"], count) for count in streams) for each in opened}
 

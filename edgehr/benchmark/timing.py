@@ -14,6 +14,7 @@ Call = Callable[[], object]
 # Enough that the clock, and one interruption, do not make the median of a turn.
 TURN_S = 0.05
 MOST_CALLS = 50
+PAUSE_S = 0.01  # before a turn: thread pools that spin after their work come to rest
 MIN_ROUNDS, MOST_ROUNDS = 24, 5000
 # A warm-up has come to rest where the medians of its last two windows are this close.
 STEADY = 0.05

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgehr.cli.common.arguments import check_page, count
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
 
@@ -44,7 +45,7 @@ def register(commands: SubParsers) -> None:
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--seconds", type=_seconds, metavar="S", help="time for each candidate's latency (6)")
-    length.add_argument("--rounds", type=_count, metavar="N", help="how many turns each has, in place of --seconds")
+    length.add_argument("--rounds", type=count, metavar="N", help="how many turns each has, in place of --seconds")
     parser.add_argument(
         "--streams",
         type=_streams,
@@ -99,16 +100,13 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise EdgehrError before the work for what would fail after it."""
-    from edgehr.files import check_writable
     from edgehr.runtimes.formats import check_file, format_of
 
     for path in args.artifacts:
         check_file(path)
         format_of(path)
     if args.out:
-        if args.out.suffix not in (".html", ".htm"):
-            raise EdgehrError(f"{args.out}: the page's name must end in .html")
-        check_writable(args.out)
+        check_page(args.out)
 
 
 def _candidates(args: argparse.Namespace) -> list[Candidate]:
@@ -238,23 +236,17 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
 def _list_of(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return lambda text: tuple(dict.fromkeys(parse(word.strip()) for word in text.split(",")))
 
 
-_counts, _streams, _words = _list_of(_count), _list_of(_number), _list_of(str)
+_counts, _streams, _words = _list_of(count), _list_of(_number), _list_of(str)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     name, _, sizes = text.rpartition("=")
     try:
-        return name, tuple(_count(size.strip()) for size in sizes.split(","))
+        return name, tuple(count(size.strip()) for size in sizes.split(","))
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"{text!r} is no shape such as 1,3,256,192, or image=1,3,256,192") from None
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgehr.cli.common.arguments import check_page, count
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
 
@@ -25,19 +26,13 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--annotations", type=Path, required=True, metavar="PATH", help="what `edgehr eval` takes")
     parser.add_argument("--images", type=Path, metavar="DIR", help="its images; by default images/ beside it")
     parser.add_argument(
-        "--people", type=_count, metavar="N", help="stop after the images that hold the first N people (or images)"
+        "--people", type=count, metavar="N", help="stop after the images that hold the first N people (or images)"
     )
-    parser.add_argument("--rounds", type=_count, default=50, metavar="N", help="timed inferences of each (50)")
-    parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference")
+    parser.add_argument("--rounds", type=count, default=50, metavar="N", help="timed inferences of each (50)")
+    parser.add_argument("--threads", type=count, metavar="N", help="threads of one inference")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a page with plots and pictures, .html")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -70,7 +65,6 @@ def run(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace, paths: list[Path]) -> None:
     """Raise EdgehrError before the work for what would fail after it."""
     from edgehr.dependencies import need_packages
-    from edgehr.files import check_writable
     from edgehr.runtimes.formats import format_of
 
     for path in paths:
@@ -78,12 +72,10 @@ def _check(args: argparse.Namespace, paths: list[Path]) -> None:
             raise EdgehrError(f"{path}: no such model file")
     need_packages(*{package for path in paths for package in format_of(path).graph_packages})
     if args.out:
-        if args.out.suffix not in (".html", ".htm"):
-            raise EdgehrError(f"{args.out}: the page's name must end in .html")
         from edgehr.converters.report.page import check_packages
 
         check_packages()
-        check_writable(args.out)
+        check_page(args.out)
 
 
 def _print(report: QualityReport) -> None:

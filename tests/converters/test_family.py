@@ -179,11 +179,7 @@ def test_labels_are_made_in_the_graph(labeling: tuple[Network, Graph], images: n
         assert found.dtype == np.uint8
         assert (found == expected).mean() > 0.999
     for kind in ("unsigned", "kernels"):
-        quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""][kind], lambda what: None)
-        if kind == "unsigned":
-            found = run_onnx(write_qdq(quantized), images[:1])
-        else:
-            found = run_tflite(write_int8(quantized, CARD), images[:1])
+        found = run_int8(graph, kind, images)
         assert (found == expected).mean() > 0.95
 
 
@@ -198,6 +194,14 @@ def test_the_segmenter_that_ships_returns_labels(kept_exports: KeptExports, tmp_
         assert found.mask("person").any()
 
 
+def run_int8(graph: Graph, kind: str, images: np.ndarray) -> np.ndarray:
+    """What the graph returns for the first image, quantized by a kind of recipe, on the runtime that it is for."""
+    quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""][kind], lambda what: None)
+    if kind == "unsigned":
+        return run_onnx(write_qdq(quantized), images[:1])
+    return run_tflite(write_int8(quantized, CARD), images[:1])
+
+
 def test_probabilities_are_made_in_the_graph(kept_exports: KeptExports, images: np.ndarray) -> None:
     network = random_network("hrnetv2")
     likely = Network(network.backbone, network.head, torch.nn.Softmax(dim=1))
@@ -207,11 +211,7 @@ def test_probabilities_are_made_in_the_graph(kept_exports: KeptExports, images: 
     for found in (run_onnx(graph.model, images[:1]), run_tflite(write_float(graph, CARD), images[:1])):
         assert np.abs(found - expected).max() < 1e-5
     for kind in ("unsigned", "kernels"):
-        quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""][kind], lambda what: None)
-        if kind == "unsigned":
-            found = run_onnx(write_qdq(quantized), images[:1])
-        else:
-            found = run_tflite(write_int8(quantized, CARD), images[:1])
+        found = run_int8(graph, kind, images)
         assert np.abs(found.sum(axis=1) - 1).max() < 1e-5
         assert np.abs(found - expected).mean() < 0.01
 
