@@ -171,7 +171,7 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     people = CalibrationSet.of(shared / "data" / "coco-train2017-people" / "person_keypoints.json", max_crops=64)
     # So small, the model finds few of the annotated people right.
     monkeypatch.setattr(KeypointEvaluator, "of_crops", lambda self, source, images, crops: None)
-    monkeypatch.setattr(blocks, "block_name", lambda convolution: ".".join(convolution.inputs[1].split(".")[:2]))
+    monkeypatch.setattr(blocks, "block_name", lambda convolution: ".".join(convolution.inputs[1].split(".")[:3]))
     card = WIDER.with_size(64, 64)
     target = replace(few(OnnxTarget(), people), max_drop=MaxDrop(99.0))
     everything = convert(card, short_wider, target, precision="int8", out=tmp_path / "all.onnx").float_blocks
@@ -180,8 +180,7 @@ def test_blocks_stay_in_float_until_no_more_is_lost(
     assert everything.result["truth"] == "the float network's own results"
     assert everything.result["drop"] > 1
 
-    # So small a network on so few people may need most of its weights in float.
-    most = 0.85 * everything.result["drop"]
+    most = 0.7 * everything.result["drop"]
     target = replace(target, max_drop=MaxDrop(most))
     report = convert(card, short_wider, target, precision="int8", out=tmp_path / "kept.onnx")
     assert report.float_blocks is not None

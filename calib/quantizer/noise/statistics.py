@@ -23,7 +23,7 @@ class SignalStatistics:
     """Statistics of tensors, channel by channel.
 
     Attributes:
-        maxima: (C,) by tensor: largest magnitude in an image, mean over images.
+        maxima: (C,) by tensor: largest magnitude in a batch, mean over batches, so that single images count little.
         mean_squares: (C,) by tensor: mean square.
         gains: (C,) by tensor: squared error of the output for noise of variance one in every value of a channel, to
             first order.
@@ -95,11 +95,8 @@ def measure_statistics(graph: Graph, images: NDArray[np.float32], placement: Pla
 
 
 def channel_extremes(value: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the least and the largest value of each channel of a tensor (N, C, H, W), mean over images, (C,) each.
-
-    Single images that go further than others count little so.
-    """
-    return value.amin((2, 3)).mean(0), value.amax((2, 3)).mean(0)
+    """Return the least and the largest value of each channel of a tensor (N, C, H, W), (C,) each."""
+    return value.amin((0, 2, 3)), value.amax((0, 2, 3))
 
 
 class _CopyingNetwork(SimulatedNetwork):

@@ -38,8 +38,8 @@ class ChannelRanges:
     """Ranges of the channels of a tensor: (C,) each.
 
     Attributes:
-        low: Least value in an image, mean over images.
-        high: Largest value in an image, mean over images.
+        low: Least value in a batch, mean over batches.
+        high: Largest value in a batch, mean over batches.
     """
 
     low: Tensor
