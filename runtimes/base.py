@@ -213,6 +213,15 @@ class Runtime(ABC):
 
         return infer
 
+    def set_streams(self, count: int) -> None:
+        """Set how many items `infer_batch` may run side by side on a CPU, 1 for none; before its first call."""
+        if self.device.upper() == "CPU" and type(self)._open_streams is not Runtime._open_streams:
+            self._streams.set_count(count)
+
+    def wait_for_streams(self) -> None:
+        """Wait until what `infer_batch` opens in the background is open: measurements begin after that."""
+        self._streams.wait()
+
     def profile(self, inputs: Tensors, runs: int = 20) -> list[OperatorTime]:
         """Run the model some times with a clock in it, which slows it down a little.
 

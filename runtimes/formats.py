@@ -107,6 +107,10 @@ class Format(ABC):
             "artifact": None if artifact is None else _artifact_entry(artifact),
         }
 
+    def arithmetic(self) -> tuple[str, ...]:
+        """List what `precision` may ask for here beside what artifacts promise: none, for most formats."""
+        return ()
+
     def operators(self, path: Path) -> dict[str, int] | None:
         """Count the operators of each type, most frequent first; None where that cannot be told."""
         return None
@@ -141,6 +145,7 @@ FORMATS: Registry[Format] = Registry(
         "tensorrt": "edgehr.runtimes.tensorrt.format:PLAN",
         "trt-bundle": "edgehr.runtimes.tensorrt.format:BUNDLE",
         "tflite": "edgehr.runtimes.tflite.format:FORMAT",
+        "tuned": "edgehr.runtimes.tuned:FORMAT",
     },
 )
 

@@ -44,13 +44,17 @@ class Streams:
 
     def __init__(self, open_streams: Callable[[int], Infer], count: int, name: str) -> None:
         self._open, self._name = open_streams, name
-        self.count = min(count, MAX_STREAMS)
+        self.set_count(count)
         self._calls = 0
         self._opening: threading.Thread | None = None
         self._opened: tuple[ThreadPoolExecutor, Infer] | None = None
         self._whole_s: float | None = None  # of one input, where the whole model takes them all
         self._stream_s: float | None = None  # of one input in a stream
         self._lock = threading.Lock()
+
+    def set_count(self, count: int) -> None:
+        """Set how many there may be, before any is opened."""
+        self.count = min(count, MAX_STREAMS)
 
     def pay(self, inputs: int, example: Inputs) -> bool:
         """Tell whether they are open and faster for so many inputs; opens them where they might be, with an example."""
@@ -86,10 +90,14 @@ class Streams:
             with self._lock:
                 self._whole_s = _smoothed(self._whole_s, seconds / inputs)
 
-    def close(self) -> None:
-        """Release them, and wait for what is being opened."""
+    def wait(self) -> None:
+        """Wait for what is being opened."""
         if self._opening is not None:
             self._opening.join()
+
+    def close(self) -> None:
+        """Release them, and wait for what is being opened."""
+        self.wait()
         if self._opened is not None:
             self._opened[0].shutdown(wait=True)
         self._opened = None

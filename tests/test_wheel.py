@@ -27,7 +27,7 @@ status = main(sys.argv[1:])
 print("MAPPED", *{line.split("/")[-1].strip() for line in open("/proc/self/maps") if ".so" in line})
 sys.exit(status)
 """
-WORKSTATION = ("edgehr.models", "edgehr.converters", "edgehr.calib")
+WORKSTATION = ("edgehr.models", "edgehr.converters", "edgehr.calib", "edgehr.tune")
 IMPORT_ALL = """
 import importlib, sys
 from edgehr.errors import MissingDependencyError

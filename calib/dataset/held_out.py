@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgehr.calib.dataset.calibration_set import CalibrationSet
@@ -30,6 +31,20 @@ def refuse_held_out(calibration: CalibrationSet, held_out: Path) -> None:
         prints = {sample.path: file_fingerprint(sample.path, sample.size) for sample in samples}
     else:
         prints = dict(read_images(image_files(held_out), file_fingerprint))
+    refuse_images(calibration, prints, held_out)
+
+
+def refuse_images(calibration: CalibrationSet, prints: Mapping[Path, str], held_out: Path) -> None:
+    """Make sure that no image of a calibration set is among these, whose fingerprints are known.
+
+    Args:
+        calibration: The set.
+        prints: Fingerprint of each image by its file.
+        held_out: Where they are from, for messages.
+
+    Raises:
+        EdgehrError: Some are.
+    """
     paths = list(prints)
     hashes = {crop["sha256"] for crop in calibration.manifest["crops"]}
     same = {index for index, path in enumerate(paths) if sha256_file(path) in hashes}

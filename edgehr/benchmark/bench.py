@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.benchmark.busy import busy_processes
-from edgehr.benchmark.candidates import RANDOM, Candidate, Opened, feed
+from edgehr.benchmark.candidates import RANDOM, Candidate, Opened
 from edgehr.benchmark.fresh import Start, start_fresh
 from edgehr.benchmark.naming import candidate_names
 from edgehr.benchmark.ranking import MIN_DIFFERENCE, compare, ranks
@@ -31,7 +32,8 @@ class Settings:
     Attributes:
         rounds: Turns of each; None for as many as `seconds` allow.
         seconds: Time for each candidate's turns.
-        streams: Numbers of inferences under way at once that throughput is measured with; none leaves it out.
+        streams: Numbers of inferences under way at once that throughput is measured with; none leaves it out, None
+            is as many as there are cores.
         starts: New processes that each is started in; 0 leaves it out.
         busy: Processes beside it that keep cores busy.
         profile: Time operators.
@@ -41,12 +43,21 @@ class Settings:
 
     rounds: int | None = None
     seconds: float = 6.0
-    streams: tuple[int, ...] = ()
+    streams: tuple[int, ...] | None = ()
     starts: int = 3
     busy: int = 0
     profile: bool = False
     min_difference: float = MIN_DIFFERENCE
     seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**vars(self), "streams": None if self.streams is None else list(self.streams)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
+        """Make one of what `to_dict` returned."""
+        return cls(**{**data, "streams": None if data["streams"] is None else tuple(data["streams"])})
 
 
 def run_bench(candidates: Sequence[Candidate], settings: Settings, bar: ProgressBar = no_bar) -> BenchReport:
@@ -66,7 +77,7 @@ def run_bench(candidates: Sequence[Candidate], settings: Settings, bar: Progress
         opened = []
         for name, candidate in zip(names, candidates, strict=True):
             runtime = stack.enter_context(candidate.open())
-            opened.append(Opened(name, candidate, runtime, feed(runtime, candidate.shapes)))
+            opened.append(Opened(name, candidate, runtime, candidate.feed(runtime)))
         # Not before all are open: what is wrong with one is said at once.
         load = stack.enter_context(busy_processes(settings.busy))
         starts = _starts(opened, settings.starts, bar)
@@ -74,7 +85,8 @@ def run_bench(candidates: Sequence[Candidate], settings: Settings, bar: Progress
         warm_ups, times = _latency(opened, settings, bar)
         call_ms = {name: each.call_ms for name, each in warm_ups.items()}
         windows = max(3, len(times[names[0]]) // 4)
-        throughput = measure_throughput(opened, call_ms, settings.streams, windows, settings.seed, bar)
+        streams = (cores.usable,) if settings.streams is None else settings.streams
+        throughput = measure_throughput(opened, call_ms, streams, windows, settings.seed, bar)
         use, after = meter.read(), read_state()
         profiles = {each.name: _profile(each) for each in opened} if settings.profile else {}
         images = {each.name: each.feed.images for each in opened}

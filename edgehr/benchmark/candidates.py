@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgehr.assets import group_picture, photographs
 from edgehr.errors import EdgehrError
 from edgehr.runtimes import Runtime, load
+from edgehr.runtimes.streams import OPENED_AT_CALL
 from edgehr.runtimes.tensors import Tensors, TensorSpec
 
 PICTURE, RANDOM = "picture", "random"
@@ -29,6 +30,8 @@ class Candidate:
         threads: Of one inference; None leaves it to the runtime.
         precision: As for `edgehr.runtimes.load`.
         shapes: Shapes of inputs by name, for those with dynamic dimensions; an empty name stands for the only one.
+        streams: How many inputs may run side by side; None leaves it to the runtime.
+        at_once: How many images come together, as people in a frame do; None for what one inference takes.
     """
 
     path: Path
@@ -36,6 +39,8 @@ class Candidate:
     threads: int | None = None
     precision: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    streams: int | None = None
+    at_once: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -49,7 +54,14 @@ class Candidate:
 
     def open(self) -> Runtime:
         """Open the model; raises as `edgehr.runtimes.load` does."""
-        return load(self.path, self.device, threads=self.threads, precision=self.precision)
+        runtime = load(self.path, self.device, threads=self.threads, precision=self.precision)
+        if self.streams is not None:
+            runtime.set_streams(self.streams)
+        return runtime
+
+    def feed(self, runtime: Runtime) -> Feed:
+        """Make what the open model is fed; raises as `feed` does."""
+        return feed(runtime, self.shapes, self.at_once)
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class Feed:
 
     Attributes:
         inputs: By name.
-        images: How many images an inference is for; 1 for a model without a card, whatever its batch.
+        images: How many images a call is for; 1 for a model without a card, whatever its batch.
         kind: ``picture`` for a real one by the model's own preprocessing, ``random`` where nobody knows what it takes.
         call: Runs the model once on them, with the work between its graphs where it has several.
     """
@@ -86,7 +98,7 @@ class Opened:
     feed: Feed
 
 
-def feed(runtime: Runtime, shapes: Mapping[str, tuple[int, ...]]) -> Feed:
+def feed(runtime: Runtime, shapes: Mapping[str, tuple[int, ...]], at_once: int | None = None) -> Feed:
     """Make inputs for an open model: of a picture that ships with edgehr where it has a card, random ones otherwise.
 
     What networks with rejection inside compute depends on what they see, so that random inputs would mislead.
@@ -94,11 +106,14 @@ def feed(runtime: Runtime, shapes: Mapping[str, tuple[int, ...]]) -> Feed:
     Args:
         runtime: The model.
         shapes: As of `Candidate`; they win over what a card says.
+        at_once: As of `Candidate`.
 
     Raises:
         EdgehrError: An input has dynamic dimensions that nobody names, or a shape does not suit.
     """
     if runtime.artifact is None or shapes:
+        if at_once:
+            raise EdgehrError(f"{runtime.path}: several images at once go to models that edgehr converted")
         inputs = random_inputs(runtime, shapes)
         first = next(iter(inputs.values()))
         images = len(first) if runtime.artifact is not None and first.ndim else 1
@@ -110,12 +125,19 @@ def feed(runtime: Runtime, shapes: Mapping[str, tuple[int, ...]]) -> Feed:
     image = read_image(photographs()[0] if task.takes_boxes else group_picture())
     height, width = image.shape[:2]
     spec = runtime.inputs[0]
-    images = spec.shape[0] or max(runtime.batch_range[0], 1)
+    images = at_once or spec.shape[0] or max(runtime.batch_range[0], 1)
     batch = np.repeat(task.network_inputs(image, np.array([[0, 0, width, height]], np.float32)), images, axis=0)
-    inputs = {spec.name: batch.astype(spec.dtype, copy=False)}
-    spec.check(inputs[spec.name])
+    batch = batch.astype(spec.dtype, copy=False)
+    if at_once and not runtime.parts:
+        for _ in range(OPENED_AT_CALL):
+            runtime.infer_batch(batch)
+        runtime.wait_for_streams()
+        one = {spec.name: batch[: spec.shape[0] or 1]}
+        return Feed(one, images, PICTURE, lambda: runtime.infer_batch(batch))
+    inputs = {spec.name: batch}
     if runtime.parts:
         return Feed(inputs, images, PICTURE, lambda: task.infer(runtime, batch))
+    spec.check(batch)
     return Feed(inputs, images, PICTURE, lambda: runtime.infer(inputs))
 
 

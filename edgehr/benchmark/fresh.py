@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,9 @@ def main() -> None:
         settings = {name: data[name] for name in ("threads", "precision")}
         runtime = load(data["path"], data["device"], **settings)
         loaded = time.perf_counter()
-        from edgehr.benchmark.candidates import feed
+        from edgehr.benchmark.candidates import Candidate
 
-        fed = feed(runtime, {name: tuple(shape) for name, shape in data["shapes"].items()})
+        fed = replace(Candidate.from_dict(data), at_once=None).feed(runtime)
         before = time.perf_counter()
         fed.call()
         first = time.perf_counter()

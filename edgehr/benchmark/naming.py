@@ -8,12 +8,14 @@ from pathlib import Path
 
 from edgehr.benchmark.candidates import Candidate
 
+_SETTINGS = ("device", "precision", "threads", "streams", "at_once")
+
 
 def candidate_names(candidates: Sequence[Candidate]) -> list[str]:
     """Name candidates by what tells them apart: their files, then settings that are not the same for all."""
     paths = list(dict.fromkeys(each.path for each in candidates))
     files = dict(zip(paths, short_labels(paths), strict=True))
-    settings = [{"device": each.device, "precision": each.precision, "threads": each.threads} for each in candidates]
+    settings = [{name: getattr(each, name) for name in _SETTINGS} for each in candidates]
     differ = [name for name in settings[0] if len({each[name] for each in settings}) > 1] if settings else []
     names = [
         ", ".join([files[each.path], *(_written(name, setting[name]) for name in differ)])
@@ -24,8 +26,10 @@ def candidate_names(candidates: Sequence[Candidate]) -> list[str]:
 
 def _written(name: str, value: object) -> str:
     if value is None:
-        return f"default {name}"
-    return f"{value} thread{'' if value == 1 else 's'}" if name == "threads" else str(value)
+        return f"default {name}" if name != "at_once" else "one at once"
+    if name in ("threads", "streams"):
+        return f"{value} {name.removesuffix('s') if value == 1 else name}"
+    return f"{value} at once" if name == "at_once" else str(value)
 
 
 def short_labels(paths: Sequence[Path]) -> list[str]:

@@ -2,93 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgehr.benchmark.markup import COLORS, WIDTH, document, figure, pairs, remark, svg, table, ticks, write_document
 from edgehr.benchmark.results import BenchReport, Measured
 from edgehr.benchmark.table import SHOWN_OPERATORS, answer, by_kind, rows
-from edgehr.files import atomic_write
 
-# Told apart with color-blind eyes too (Okabe and Ito), on white and on black.
-COLORS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b3a100", "#999999")
-_WIDTH, _ROW, _TOP = 900, 76, 8
+_ROW, _TOP = 76, 8
 _BINS = 90
 _LEFT, _RIGHT = 10, 890
-_TEXT = ' class="text"'
 
 
 def write_page(report: BenchReport, path: Path) -> None:
     """Write the page, whole or not at all; raises EdgehrError where that is not possible."""
-    with atomic_write(path) as (temporary,):
-        temporary.write_text(page(report), encoding="utf-8", errors="backslashreplace")  # names may hold anything
+    write_document(path, page(report))
 
 
 def page(report: BenchReport) -> str:
     """Make the page as text."""
-    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     parts = [
         "<h1>Latency</h1>",
         *(f'<p class="answer">{escape(line)}</p>' for line in answer(report)),
-        *(f'<p class="remark">{escape(line[:1].upper() + line[1:])}.</p>' for line in report.remarks),
-        _pairs(report.setting.items()),
-        _table(*rows(report), _colors(report)),
+        *map(remark, report.remarks),
+        pairs(report.setting.items()),
+        table(*rows(report), _colors(report)),
         "<h2>Distribution</h2>",
-        _figure(
+        figure(
             _distribution(report),
             "How often an inference took how long, milliseconds an image; the line is the median.",
         ),
         "<h2>In the course of the run</h2>",
-        _figure(_course(report), "The median of each turn, milliseconds an image, from the first round to the last."),
+        figure(_course(report), "The median of each turn, milliseconds an image, from the first round to the last."),
         *_comparisons(report),
         *_operators(report),
         "<h2>State of the machine</h2>",
         _state(report.state),
         "<footer>Measured by <code>edgehr bench</code></footer>",
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Latency</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(parts)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document("Latency", parts)
 
 
 def _colors(report: BenchReport) -> dict[str, str]:
     return {each.name: COLORS[place % len(COLORS)] for place, each in enumerate(report.ranked)}
-
-
-def _pairs(items: Iterable[tuple[str, str]]) -> str:
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in items) + "</dl>"
-
-
-def _figure(drawing: str, caption: str) -> str:
-    return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def _table(headers: Sequence[str], cells: Sequence[Sequence[object]], colors: dict[str, str] | None = None) -> str:
-    """Make a table; cells that name a candidate get its color."""
-    words = [any(_is_text(row[place]) for row in cells) for place in range(len(headers))]
-    head = "".join(
-        f"<th{_TEXT if is_text else ''}>{escape(name)}</th>" for name, is_text in zip(headers, words, strict=True)
-    )
-    body = "".join("<tr>" + "".join(_cell(cell, colors or {}) for cell in row) + "</tr>" for row in cells)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _cell(cell: object, colors: dict[str, str]) -> str:
-    text = str(cell)
-    swatch = f'<span class="swatch" style="background: {colors[text]}"></span>' if text in colors else ""
-    return f"<td{_TEXT if _is_text(cell) else ''}>{swatch}{escape(text)}</td>"
-
-
-def _is_text(cell: object) -> bool:
-    """Tell whether a cell begins with a letter, and so is no figure."""
-    return str(cell)[:1].isalpha()
 
 
 def _per_image(each: Measured) -> np.ndarray:
@@ -121,7 +80,7 @@ def _distribution(report: BenchReport) -> str:
         parts.append(f'<path d="M{middle:.1f} {base}V{base - _ROW + 32}" stroke="currentColor" stroke-width="2"/>')
         label = f"{each.name}: {each.latency.p50_ms:.2f}"
         parts.append(f'<text x="{_LEFT}" y="{base - _ROW + 22}">{escape(label)}</text>')
-    return _svg(height, "Distribution of the time of an inference", parts)
+    return svg(height, "Distribution of the time of an inference", parts)
 
 
 def _course(report: BenchReport) -> str:
@@ -136,36 +95,23 @@ def _course(report: BenchReport) -> str:
         return height - 30 - (height - 50) * (min(max(value, low), high) - low) / (high - low)
 
     parts = []
-    for value in _ticks(low, high, 4):
+    for value in ticks(low, high, 4):
         parts.append(f'<path class="grid" d="M{_LEFT + 50} {y(value):.1f}H{_RIGHT}"/>')
         parts.append(f'<text class="faint" x="{_LEFT + 44}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
     for name, values in medians.items():
-        places = np.linspace(_LEFT + 56, _RIGHT, len(values)) if len(values) > 1 else [_WIDTH / 2]
+        places = np.linspace(_LEFT + 56, _RIGHT, len(values)) if len(values) > 1 else [WIDTH / 2]
         points = " ".join(f"{place:.1f},{y(float(value)):.1f}" for place, value in zip(places, values, strict=True))
         line = f'<polyline points="{points}" fill="none" stroke="{_colors(report)[name]}" stroke-width="1.5">'
         parts.append(f"{line}<title>{escape(name)}</title></polyline>")
-    return _svg(height, "Time of an inference in the course of the run", parts)
+    return svg(height, "Time of an inference in the course of the run", parts)
 
 
 def _axis(low: float, high: float, x: Any, y: float) -> str:
     parts = [f'<path class="grid" d="M{_LEFT} {y}H{_RIGHT}"/>']
-    for value in _ticks(low, high, 5):
+    for value in ticks(low, high, 5):
         parts.append(f'<path class="grid" d="M{x(value):.1f} {_TOP}V{y + 5}"/>')
         parts.append(f'<text class="faint" x="{x(value):.1f}" y="{y + 24}" text-anchor="middle">{value:g}</text>')
     return "".join(parts)
-
-
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Return round numbers within a range."""
-    span = (high - low) / most
-    unit = 10.0 ** np.floor(np.log10(span))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= span)
-    first = np.ceil(low / step)
-    return [round(float(step * (first + i)), 10) for i in range(int((high - first * step) / step) + 1)]
-
-
-def _svg(height: float, title: str, parts: Iterable[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{title}">{"".join(parts)}</svg>'
 
 
 def _comparisons(report: BenchReport) -> list[str]:
@@ -187,7 +133,7 @@ def _comparisons(report: BenchReport) -> list[str]:
         f"differences of {100 * report.min_difference:.2g} % and more count."
     )
     headers = ["", "against", "time", "interval", "p", "verdict"]
-    return ["<h2>Pairs</h2>", f"<p>{escape(text)}</p>", _table(headers, cells)]
+    return ["<h2>Pairs</h2>", f"<p>{escape(text)}</p>", table(headers, cells)]
 
 
 def _operators(report: BenchReport) -> list[str]:
@@ -210,8 +156,8 @@ def _operators(report: BenchReport) -> list[str]:
         parts.append(
             f"<details><summary>{escape(each.name)}: {total:.2f} ms in {len(each.operators)} operators</summary>"
         )
-        parts.append(_table(["type", "operators", "ms", "share"], kinds[:SHOWN_OPERATORS]))
-        parts.append(_table(["longest", "type", "kernel", "ms", "share"], longest))
+        parts.append(table(["type", "operators", "ms", "share"], kinds[:SHOWN_OPERATORS]))
+        parts.append(table(["longest", "type", "kernel", "ms", "share"], longest))
         parts.append("</details>")
     return parts
 
@@ -230,7 +176,7 @@ def _state(state: dict[str, Any]) -> str:
         said.append(f"other programs kept {use['others']:.2f} cores busy")
     if use["stolen"] is not None:
         said.append(f"a virtual machine's host took {use['stolen']:.1%} of the time")
-    return _table(["", "before", "after"], cells) + f"<p>{escape('; '.join(said))}.</p>"
+    return table(["", "before", "after"], cells) + f"<p>{escape('; '.join(said))}.</p>"
 
 
 def _written(value: Any) -> str:

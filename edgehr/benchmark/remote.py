@@ -7,6 +7,7 @@ where the connection breaks or the user gives up, the other side sees its input 
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 import re
@@ -16,12 +17,19 @@ import tarfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from edgehr.benchmark.bench import Settings
+from edgehr.benchmark.candidates import Candidate
+from edgehr.benchmark.results import BenchReport
 from edgehr.errors import EdgehrError, first_line
+from edgehr.files import read_json
+from edgehr.runtimes.formats import format_of
 
 CONNECT_S = 20
+PLAN = ".edgehr-plan.json"  # in the folder on the other machine: no name that a model's file has
 # Run by `sh` on the other machine. Standard input is the archive, of a known number of bytes, and then stays open. What
 # a shell says of a job that was killed must not end the shell itself where nobody listens any more.
 _SCRIPT = """
@@ -43,61 +51,122 @@ exit $status
 """
 
 
-def ssh_command(host: str) -> list[str]:
-    """Return the command before a script for another machine; raises EdgehrError where `host` is no name of one."""
-    if not host or host.startswith("-") or any(letter.isspace() for letter in host):
-        raise EdgehrError(f"--on {host!r}: expected a host of ssh, such as user@board")
-    return ["ssh", "-T", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "ServerAliveInterval=15", host]
+@dataclass(frozen=True)
+class Remote:
+    """Another machine.
 
-
-def run_remote(
-    prefix: Sequence[str], where: str, edgehr: str, files: Mapping[str, Path], arguments: Sequence[str]
-) -> dict[str, Any]:
-    """Run `edgehr bench --json` on another machine.
-
-    Args:
-        prefix: The command that runs what follows it as a shell's script there, as `ssh_command` makes it.
-        where: What messages call that machine.
+    Attributes:
+        prefix: The command that runs what follows it as a shell's script there.
+        where: What messages call the machine.
         edgehr: How edgehr is called there, in the words of a shell.
-        files: Files that are needed there, by the name that they get in the folder in which it runs.
-        arguments: Of `edgehr bench`.
-
-    Returns:
-        What it printed.
-
-    Raises:
-        EdgehrError: It cannot be reached, has no edgehr, or edgehr failed there; one line.
     """
-    archive = _archive(files)
-    if re.match(r"[^/~$\s][^\s]*/", edgehr):  # from the folder in which a session begins there, which the script leaves
-        edgehr = f'"$OLDPWD"/{edgehr}'
-    command = f"{edgehr} bench --json {shlex.join(arguments)}"
-    script = _SCRIPT.format(size=len(archive), command=command)
-    try:
-        process = subprocess.Popen(  # noqa: S603
-            [*prefix, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-    except OSError as error:
-        raise EdgehrError(f"{prefix[0]}: cannot be run: {error.strerror}") from None
-    out, said = _talk(process, archive)
-    if process.returncode:
-        raise EdgehrError(f"{where}: {_problem(said, process.returncode, edgehr)}")
-    try:
-        told: dict[str, Any] = json.loads(out[out.index(b"{") :])  # a login may have printed a greeting before it
-    except ValueError as error:
-        raise EdgehrError(f"{where}: printed no measurement: {first_line(error)}") from None
-    return told
+
+    prefix: tuple[str, ...]
+    where: str
+    edgehr: str = "edgehr"
+
+    @classmethod
+    def by_ssh(cls, host: str, edgehr: str = "edgehr") -> Remote:
+        """Reach a host by ssh; raises EdgehrError where `host` is no name of one."""
+        if not host or host.startswith("-") or any(letter.isspace() for letter in host):
+            raise EdgehrError(f"--on {host!r}: expected a host of ssh, such as user@board")
+        command = ("ssh", "-T", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "ServerAliveInterval=15", host)
+        return cls(command, host, edgehr)
+
+    @classmethod
+    def by_command(cls, command: str, edgehr: str = "edgehr") -> Remote:
+        """Reach it by a command before `sh -c`, such as `docker exec -i board`; raises EdgehrError for none."""
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise EdgehrError(f"--on-command {command!r}: {error}") from None
+        if not words:
+            raise EdgehrError("--on-command is empty: name the command that runs `sh` there")
+        return cls((*words, "sh", "-c"), command, edgehr)
+
+    def bench(self, candidates: Sequence[Candidate], settings: Settings) -> BenchReport:
+        """Measure there as `run_bench` does here.
+
+        Raises:
+            EdgehrError: It cannot be reached, has no edgehr, or edgehr failed there; one line.
+        """
+        files, names = _files([each.path for each in candidates])
+        there = [replace(each, path=Path(name)) for each, name in zip(candidates, names, strict=True)]
+        archive = _archive(files, plan_text(there, settings))
+        out = self._run(archive, f"bench --json --plan {PLAN}")
+        try:
+            # A login may have printed a greeting before it.
+            told: dict[str, Any] = json.loads(out[out.index(b"{") :])
+        except ValueError as error:
+            raise EdgehrError(f"{self.where}: printed no measurement: {first_line(error)}") from None
+        told.pop("page", None)
+        return BenchReport.from_dict(told)
+
+    def _run(self, archive: bytes, arguments: str) -> bytes:
+        """Run edgehr there in a folder with these files, and return what it printed."""
+        edgehr = self.edgehr
+        if re.match(r"[^/~$\s][^\s]*/", edgehr):  # from the folder in which a session begins there, which is left
+            edgehr = f'"$OLDPWD"/{edgehr}'
+        script = _SCRIPT.format(size=len(archive), command=f"{edgehr} {arguments}")
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                [*self.prefix, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+        except OSError as error:
+            raise EdgehrError(f"{self.prefix[0]}: cannot be run: {error.strerror}") from None
+        out, said = _talk(process, archive)
+        if process.returncode:
+            raise EdgehrError(f"{self.where}: {_problem(said, process.returncode, edgehr)}")
+        return out
 
 
-def _archive(files: Mapping[str, Path]) -> bytes:
-    """Pack files, without owners and times."""
+def plan_text(candidates: Sequence[Candidate], settings: Settings) -> bytes:
+    """Write what is to be measured and how as JSON, for `read_plan`."""
+    plan = {"candidates": [each.to_dict() for each in candidates], "settings": settings.to_dict()}
+    return json.dumps(plan).encode()
+
+
+def read_plan(path: Path) -> tuple[list[Candidate], Settings]:
+    """Read what `plan_text` wrote; raises EdgehrError where the file is something else."""
+    data = read_json(path)
+    try:
+        return [Candidate.from_dict(each) for each in data["candidates"]], Settings.from_dict(data["settings"])
+    except (KeyError, TypeError, AttributeError):
+        raise EdgehrError(f"{path}: is no plan of a measurement, or one of another edgehr") from None
+
+
+def _files(paths: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
+    """List all files of all models by the names that they get elsewhere, and these names of the models."""
+    distinct = list(dict.fromkeys(paths))
+    plain = len({path.name for path in distinct}) == len(distinct)
+    files: dict[str, Path] = {}
+    names = {}
+    for number, path in enumerate(distinct):
+        folder = "" if plain else f"{number + 1}/"
+        # Parts of a model are named after its main file; ONNX has weights of its own beside it.
+        stem, name = glob.escape(path.stem), glob.escape(path.name)
+        beside = [*path.parent.glob(f"{stem}.*{path.suffix}"), *path.parent.glob(f"{name}?*")]
+        for file in (path, *format_of(path).files(path), *beside):
+            if file.is_file():
+                files[f"{folder}{file.name}"] = file
+        names[path] = f"{folder}{path.name}"
+    return files, [names[path] for path in paths]
+
+
+def _archive(files: Mapping[str, Path], plan: bytes) -> bytes:
+    """Pack files and the plan, without owners and times."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, path in files.items():
+
+        def add(name: str, content: BinaryIO, size: int) -> None:
             entry = tarfile.TarInfo(name)
-            entry.size = path.stat().st_size
+            entry.size = size
+            archive.addfile(entry, content)
+
+        add(PLAN, io.BytesIO(plan), len(plan))
+        for name, path in files.items():
             with path.open("rb") as file:
-                archive.addfile(entry, file)
+                add(name, file, path.stat().st_size)
     return packed.getvalue()
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import glob
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgehr.cli.common.arguments import check_page, count
+from edgehr.cli.common.arguments import add_remote_options, check_page, count, remote_of
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
-from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.benchmark.bench import Settings
@@ -27,7 +24,11 @@ def register(commands: SubParsers) -> None:
         description="Measure model files in turns: latency, throughput, start and memory. Says which are faster, or "
         "that the machine was too noisy to tell. Files that edgehr did not convert get random inputs.",
     )
-    parser.add_argument("artifacts", type=Path, nargs="+", metavar="ARTIFACT", help=".onnx, .xml, .tflite or .plan")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "artifacts", type=Path, nargs="*", metavar="ARTIFACT", default=[], help=".onnx, .xml, .tflite ..."
+    )
+    what.add_argument("--plan", type=Path, help=argparse.SUPPRESS)  # what another edgehr asks for
     parser.add_argument(
         "--threads", type=_counts, metavar="N[,N]", help="threads of one inference; several are compared"
     )
@@ -52,6 +53,9 @@ def register(commands: SubParsers) -> None:
         metavar="N[,N]",
         help="inferences at once for throughput (the cores; 0: leave it out)",
     )
+    parser.add_argument(
+        "--at-once", type=count, metavar="N", help="images at once, as of N people in a frame; times are of one of them"
+    )
     parser.add_argument("--starts", type=_number, default=3, metavar="N", help="starts in a new process (3; 0: none)")
     parser.add_argument(
         "--busy", type=_number, default=0, metavar="N", help="processes beside it that keep cores busy (0)"
@@ -67,25 +71,21 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--seed", type=_number, default=0, metavar="N", help="of the order of turns (0)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, each time included")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a page with distributions, .html")
-    there = parser.add_argument_group("another machine, which needs edgehr with a runtime, and nothing else")
-    where = there.add_mutually_exclusive_group()
-    where.add_argument("--on", metavar="USER@HOST", help="measure there, by ssh")
-    where.add_argument(
-        "--on-command", metavar="COMMAND", help='or there: a command before `sh -c`, "docker exec -i board" say'
-    )
-    there.add_argument("--on-edgehr", default="edgehr", metavar="COMMAND", help="how edgehr is called there")
+    add_remote_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write the page, print the table."""
-    _check(args)
-    if args.on is not None or args.on_command is not None:
-        report = _measure_there(args)
+    candidates, settings = _asked_for(args)
+    remote = remote_of(args)
+    if remote:
+        with progress_bar(f"measuring on {remote.where}", None):
+            report = remote.bench(candidates, settings)
     else:
         from edgehr.benchmark.bench import run_bench
 
-        report = run_bench(_candidates(args), _settings(args), progress_bar)
+        report = run_bench(candidates, settings, progress_bar)
     if args.out:
         from edgehr.benchmark.page import write_page
 
@@ -98,15 +98,22 @@ def run(args: argparse.Namespace) -> None:
             print(f"\nwritten: {args.out}")
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Raise EdgehrError before the work for what would fail after it."""
+def _asked_for(args: argparse.Namespace) -> tuple[list[Candidate], Settings]:
+    """Return what to measure and how; raises EdgehrError before the work for what would fail after it."""
     from edgehr.runtimes.formats import check_file, format_of
 
-    for path in args.artifacts:
+    if args.plan:
+        from edgehr.benchmark.remote import read_plan
+
+        candidates, settings = read_plan(args.plan)
+    else:
+        candidates, settings = _candidates(args), _settings(args)
+    for path in {each.path for each in candidates}:
         check_file(path)
         format_of(path)
     if args.out:
         check_page(args.out)
+    return candidates, settings
 
 
 def _candidates(args: argparse.Namespace) -> list[Candidate]:
@@ -114,7 +121,7 @@ def _candidates(args: argparse.Namespace) -> list[Candidate]:
 
     shapes = dict(args.shape)
     return [
-        Candidate(path, args.device, threads, precision, shapes)
+        Candidate(path, args.device, threads, precision, shapes, at_once=args.at_once)
         for path in args.artifacts
         for precision in args.precision or (None,)
         for threads in args.threads or (None,)
@@ -123,87 +130,17 @@ def _candidates(args: argparse.Namespace) -> list[Candidate]:
 
 def _settings(args: argparse.Namespace) -> Settings:
     from edgehr.benchmark.bench import Settings
-    from edgehr.runtimes.streams import usable_cores
 
-    streams = (usable_cores(),) if args.streams is None else args.streams
     return Settings(
         rounds=args.rounds,
         seconds=args.seconds or Settings.seconds,
-        streams=tuple(count for count in streams if count),
+        streams=None if args.streams is None else tuple(count for count in args.streams if count),
         starts=args.starts,
         busy=args.busy,
         profile=args.profile,
         min_difference=args.min_difference / 100,
         seed=args.seed,
     )
-
-
-def _measure_there(args: argparse.Namespace) -> BenchReport:
-    from edgehr.benchmark.remote import run_remote, ssh_command
-    from edgehr.benchmark.results import BenchReport
-
-    if args.on is not None:
-        prefix, where = ssh_command(args.on), args.on
-    else:
-        prefix = [*_command_words(args.on_command), "sh", "-c"]
-        where = args.on_command
-    files, names = _files(args.artifacts)
-    options = [
-        f"--{name.replace('_', '-')}={_told(value)}"
-        for name in (
-            "threads",
-            "precision",
-            "device",
-            "seconds",
-            "rounds",
-            "streams",
-            "starts",
-            "busy",
-            "min_difference",
-            "seed",
-        )
-        if (value := getattr(args, name)) is not None
-    ]
-    options += [f"--shape={name}={_told(sizes)}" if name else f"--shape={_told(sizes)}" for name, sizes in args.shape]
-    options += ["--profile"] * args.profile
-    with progress_bar(f"measuring on {where}", None):
-        told = run_remote(prefix, where, args.on_edgehr, files, [*options, "--", *names])
-    told.pop("page", None)
-    return BenchReport.from_dict(told)
-
-
-def _command_words(text: str) -> list[str]:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise EdgehrError(f"--on-command {text!r}: {error}") from None
-    if not words:
-        raise EdgehrError("--on-command is empty: name the command that runs `sh` there")
-    return words
-
-
-def _files(artifacts: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
-    """List all files of all artifacts by the names that they get elsewhere, and these names of the artifacts."""
-    from edgehr.runtimes.formats import format_of
-
-    distinct = list(dict.fromkeys(artifacts))
-    plain = len({path.name for path in distinct}) == len(distinct)
-    files: dict[str, Path] = {}
-    names = {}
-    for number, path in enumerate(distinct):
-        folder = "" if plain else f"{number + 1}/"
-        # Parts of a model are named after its main file; ONNX has weights of its own beside it.
-        stem, name = glob.escape(path.stem), glob.escape(path.name)
-        beside = [*path.parent.glob(f"{stem}.*{path.suffix}"), *path.parent.glob(f"{name}?*")]
-        for file in (path, *format_of(path).files(path), *beside):
-            if file.is_file():
-                files[f"{folder}{file.name}"] = file
-        names[path] = f"./{folder}{path.name}" if path.name.startswith("-") else f"{folder}{path.name}"
-    return files, [names[path] for path in artifacts]
-
-
-def _told(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _print(report: BenchReport) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgehr import __version__
 from edgehr.cli.common.output import SubParsers, print_json
+from edgehr.errors import EdgehrError
 
 # Runtimes, by the modules of edgehr that import them.
 RUNTIMES = {"onnxruntime": "edgehr.runtimes.onnx.library", "openvino": "edgehr.runtimes.openvino.library"}
@@ -54,6 +55,7 @@ def examine() -> list[Entry]:
         *_tensorrt(),
         _workstation(),
         _bench(),
+        _tune(),
     ]
     if JETSON_RELEASE.is_file():
         entries.insert(2, _entry("jetson", "ok", JETSON_RELEASE.read_text(encoding="utf-8").splitlines()[0]))
@@ -203,6 +205,19 @@ def _bench() -> Entry:
     if state.load is not None and state.load > _QUIET_LOAD:
         advice.append(f"the load is {state.load:.1f}: end other programs before measuring")
     return _entry("bench", "ok", "; ".join([", ".join(parts), *advice]))
+
+
+def _tune() -> Entry:
+    """Say what `edgehr tune` lacks: it converts, calibrates, and computes metrics."""
+    from edgehr.dependencies import need_packages, need_torch
+
+    try:
+        need_torch()
+        need_packages("faster_coco_eval", extra="eval")
+    except EdgehrError as error:
+        return _entry("tune", "missing", f"{error} (on a workstation; it measures devices with --on)")
+    need = "annotated images (--annotations), and others to calibrate INT8 on (--calib)"
+    return _entry("tune", "ok", f"ready; give it {need}")
 
 
 def _workstation() -> Entry:

@@ -135,15 +135,18 @@ class Annotations:
     def first(self, people: int) -> Annotations:
         """Keep the first images, in the file's order, that hold at least so many people to evaluate."""
         counts = Counter(person["image_id"] for person in self.data["annotations"] if _is_evaluated(person))
-        kept, found = [], 0
+        left_out, found = set(), 0
         for image in self.data["images"]:
             if found >= people:
-                break
-            kept.append(image)
+                left_out.add(image["id"])
             found += counts[image["id"]]
-        numbers = {image["id"] for image in kept}
-        annotations = [person for person in self.data["annotations"] if person["image_id"] in numbers]
-        return replace(self, data={**self.data, "images": kept, "annotations": annotations})
+        return self.without(left_out)
+
+    def without(self, numbers: Container[int]) -> Annotations:
+        """Leave out the images with these numbers, and their people."""
+        images = [image for image in self.data["images"] if image["id"] not in numbers]
+        annotations = [person for person in self.data["annotations"] if person["image_id"] not in numbers]
+        return replace(self, data={**self.data, "images": images, "annotations": annotations})
 
     @property
     def images_beside(self) -> Path:

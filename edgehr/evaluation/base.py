@@ -231,6 +231,11 @@ class Evaluator(ABC):
         self.check_installed()  # its absence is said now, not after the work
         return self.score(dataset, self.predict(runtime, dataset.images, flip=flip, progress=progress))
 
+    def without(self, dataset: Dataset, left_out: Sequence[ImageSample]) -> Dataset:
+        """Leave images out of a data set and of what is true of it."""
+        numbers = {image.image_id for image in left_out}
+        return replace(dataset, images=[image for image in dataset.images if image.image_id not in numbers])
+
     def of_crops(self, source: Path, images: Path | None, crops: Sequence[ImageSample]) -> Dataset | None:
         """Give what the annotations say of single crops, each of which counts as an image of its own.
 

@@ -36,6 +36,12 @@ class OpenVINOFormat(Format):
     def _read_foreign(self, path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
         return read_ends(path)
 
+    def arithmetic(self) -> tuple[str, ...]:
+        """List bf16 where the CPU has it; no artifact promises that."""
+        from edgehr.runtimes.openvino.library import ov
+
+        return ("bf16",) if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ()
+
     def operators(self, path: Path) -> dict[str, int]:
         """Count the operators of each type, without constants, inputs and outputs."""
         from edgehr.runtimes.openvino.library import ov

@@ -123,3 +123,16 @@ def test_what_bench_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         assert said in found["detail"]
     monkeypatch.setattr("edgehr.benchmark.state.read_state", State)
     assert "governor, clock, temperature not readable here" in entry("bench")["detail"]
+
+
+def test_what_tune_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgehr import dependencies
+
+    assert entry("tune")["state"] == "ok"
+    find_spec = dependencies.importlib.util.find_spec
+    monkeypatch.setattr(
+        dependencies.importlib.util, "find_spec", lambda name: None if name == "faster_coco_eval" else find_spec(name)
+    )
+    found = entry("tune")
+    assert found["state"] == "missing"
+    assert found["detail"].startswith("this needs faster_coco_eval: pip install 'edgehr[eval]'")

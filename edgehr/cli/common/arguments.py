@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgehr.errors import EdgehrError
+
+if TYPE_CHECKING:
+    from edgehr.benchmark.remote import Remote
 
 
 def count(text: str) -> int:
@@ -22,3 +26,25 @@ def check_page(path: Path) -> None:
     if path.suffix not in (".html", ".htm"):
         raise EdgehrError(f"{path}: the page's name must end in .html")
     check_writable(path)
+
+
+def add_remote_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where to measure, if not here."""
+    there = parser.add_argument_group("another machine, which needs edgehr with a runtime, and nothing else")
+    where = there.add_mutually_exclusive_group()
+    where.add_argument("--on", metavar="USER@HOST", help="measure there, by ssh")
+    where.add_argument(
+        "--on-command", metavar="COMMAND", help='or there: a command before `sh -c`, "docker exec -i board" say'
+    )
+    there.add_argument("--on-edgehr", default="edgehr", metavar="COMMAND", help="how edgehr is called there")
+
+
+def remote_of(args: argparse.Namespace) -> Remote | None:
+    """Return the machine that these options name; raises EdgehrError where they name none that can be reached."""
+    if args.on is None and args.on_command is None:
+        return None
+    from edgehr.benchmark.remote import Remote
+
+    if args.on is not None:
+        return Remote.by_ssh(args.on, args.on_edgehr)
+    return Remote.by_command(args.on_command, args.on_edgehr)

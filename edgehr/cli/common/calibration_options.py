@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MOST = 2000
 
 
-def add_calibration_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the parser."""
+def add_calibration_source(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options that name the crops to the parser."""
     group = parser.add_argument_group("calibration, for int8")
     group.add_argument("--calib", type=Path, metavar="PATH", help="folder of images, COCO keypoint file, or video")
     group.add_argument("--calib-images", type=Path, metavar="DIR", help="images of that file (default: beside it)")
@@ -32,6 +32,12 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
         help="detector that finds the people, or faces, of the folder or video",
     )
     group.add_argument("--calib-crops", type=int, metavar="N", help="crops to choose (default: 300)")
+    return group
+
+
+def add_calibration_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options to the parser."""
+    group = add_calibration_source(parser)
     group.add_argument(
         "--held-out", type=Path, metavar="PATH", help="evaluation images, or COCO file: refuse to calibrate on them"
     )
@@ -62,13 +68,18 @@ def check_calibration_options(args: argparse.Namespace) -> None:
         raise EdgehrError("--calib goes with --precision int8")
     if args.calib_annotations and args.max_drop is None:
         raise EdgehrError("--calib-annotations goes with --max-drop")
-    for name in ("calib_annotations", "calib_images", "calib_detector", "calib_crops", "held_out"):
+    check_calibration_source(args, "calib_annotations", "held_out")
+    if args.calib_annotations and not args.calib.is_dir():
+        raise EdgehrError("--calib-annotations goes with a folder of images as --calib")
+
+
+def check_calibration_source(args: argparse.Namespace, *others: str) -> None:
+    """Raise EdgehrError for options, these others too, that would do nothing."""
+    for name in ("calib_images", "calib_detector", "calib_crops", *others):
         if getattr(args, name) is not None and not args.calib:
             raise EdgehrError(f"--{name.replace('_', '-')} goes with --calib")
     if args.calib_images and args.calib.suffix.lower() != ".json":
         raise EdgehrError("--calib-images goes with --calib ANNOTATIONS.json")
-    if args.calib_annotations and not args.calib.is_dir():
-        raise EdgehrError("--calib-annotations goes with a folder of images as --calib")
 
 
 def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSet:

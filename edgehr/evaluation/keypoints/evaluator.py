@@ -120,6 +120,11 @@ class KeypointEvaluator(Evaluator):
             listed += as_results(poses, self.card, image, truth.category, suppress=dataset.detected)
         return replace(keypoint_ap(truth.data, listed, self.card), images=len(dataset.images))
 
+    def without(self, dataset: Dataset, left_out: Sequence[ImageSample]) -> Dataset:
+        """Leave images out of the truth too; those without a detection stay in it, as what was missed."""
+        numbers = {image.image_id for image in left_out}
+        return replace(super().without(dataset, left_out), truth=dataset.truth.without(numbers))
+
     def of_crops(self, source: Path, images: Path | None, crops: Sequence[ImageSample]) -> Dataset | None:
         """Find each crop's person by image and box; see `Evaluator.of_crops`."""
         annotations = Annotations.read(source)

@@ -1,0 +1,55 @@
+"""What a search has measured so far: it goes on where it was, and decides as it did."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgehr.errors import EdgehrError
+from edgehr.files import atomic_write, read_json
+
+SCHEMA = 1
+
+
+class Journal:
+    """A JSON file of results, each under what it was made of.
+
+    Args:
+        path: The file; it is made with the first result.
+
+    Raises:
+        EdgehrError: It is there and cannot be read, or is something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[str, Any] = {}
+        if path.exists():
+            data = read_json(path)
+            if not isinstance(data, dict) or data.get("schema") != SCHEMA or not isinstance(data.get("entries"), dict):
+                raise EdgehrError(f"{path}: is no journal of this edgehr: name another folder with --out, or remove it")
+            self._entries = data["entries"]
+
+    def find(self, kind: str, of: Mapping[str, Any]) -> Any:
+        """Return the result of this kind that was made of just this; None for none."""
+        entry = self._entries.get(_key(kind, of))
+        return entry["result"] if entry else None
+
+    def write(self, kind: str, of: Mapping[str, Any], result: Any) -> None:
+        """Write a result down, in plain JSON types.
+
+        Args:
+            kind: What it is.
+            of: Everything that it depends on, in plain JSON types.
+            result: What was found.
+        """
+        self._entries[_key(kind, of)] = {"kind": kind, "of": dict(of), "result": result}
+        with atomic_write(self._path) as (temporary,):
+            temporary.write_text(json.dumps({"schema": SCHEMA, "entries": self._entries}, indent=1), encoding="utf-8")
+
+
+def _key(kind: str, of: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([kind, of], sort_keys=True).encode()).hexdigest()[:32]

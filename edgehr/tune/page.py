@@ -1,0 +1,93 @@
+"""Write what a search found as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from pathlib import Path
+
+from edgehr.benchmark.markup import COLORS, WIDTH, document, figure, pairs, remark, svg, table, ticks, write_document
+from edgehr.tune.results import CHOSEN, FRONTIER, Tried, TuneReport
+from edgehr.tune.table import answer, left_out, rows
+
+_HEIGHT = 460
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, WIDTH - 20, 16, _HEIGHT - 50
+_LABEL = 26  # units of height that a label needs, on a phone too
+
+
+def write_page(report: TuneReport, path: Path) -> None:
+    """Write the page, whole or not at all; raises EdgehrError where that is not possible."""
+    write_document(path, page(report))
+
+
+def page(report: TuneReport) -> str:
+    """Make the page as text."""
+    caption = (
+        f"Time of a frame, milliseconds on a logarithmic scale, and {report.points} of each finalist with the standard "
+        "error of its drop. The line joins those that nothing beats in both; dashed lines are the limits."
+    )
+    parts = [
+        "<h1>Time and accuracy</h1>",
+        *(f'<p class="answer">{escape(line)}</p>' for line in answer(report)),
+        *map(remark, report.remarks),
+        pairs(report.setting.items()),
+        figure(_frontier(report), caption),
+        table(*rows(report)),
+        *(["<h2>Left out</h2>", table(*others)] if (others := left_out(report))[1] else []),
+        "<footer>Found by <code>edgehr tune</code></footer>",
+    ]
+    return document("Time and accuracy", parts)
+
+
+def _frontier(report: TuneReport) -> str:
+    finalists, limits = report.finalists, report.limits
+    times = [each.ms for each in finalists if each.ms] + [value for value in (limits.budget_ms,) if value]
+    errors = [drop[1] if (drop := report.drop(each)) else 0.0 for each in finalists]
+    values = [
+        100 * each.value + sign * error for each, error in zip(finalists, errors, strict=True) for sign in (-1, 1)
+    ]
+    least = 100 * report.reference.value - limits.max_drop if limits.max_drop is not None else None
+    values += [least] if least is not None else []
+    low, high = math.log(min(times) / 1.15), math.log(max(times) * 1.6)  # room for the labels, on the right
+    margin = max((max(values) - min(values)) * 0.1, 0.5)
+    bottom, top = min(values) - margin, max(values) + margin
+
+    def x(ms: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * (math.log(ms) - low) / (high - low)
+
+    def y(value: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (value - bottom) / (top - bottom)
+
+    parts = []
+    for value in ticks(bottom, top, 6):
+        parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_RIGHT}"/>')
+        parts.append(f'<text class="faint" x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
+    for ms in ticks(math.exp(low), math.exp(high), 6):
+        parts.append(f'<path class="grid" d="M{x(ms):.1f} {_TOP}V{_BOTTOM}"/>')
+        parts.append(f'<text class="faint" x="{x(ms):.1f}" y="{_BOTTOM + 22}" text-anchor="middle">{ms:g}</text>')
+    if least is not None:
+        parts.append(f'<path class="limit" d="M{_LEFT} {y(least):.1f}H{_RIGHT}"/>')
+    if limits.budget_ms is not None:
+        parts.append(f'<path class="limit" d="M{x(limits.budget_ms):.1f} {_TOP}V{_BOTTOM}"/>')
+    best = [each for each in finalists if each.standing in (FRONTIER, CHOSEN)]
+    points = " ".join(f"{x(each.ms or 1):.1f},{y(100 * each.value):.1f}" for each in best)
+    parts.append(f'<polyline points="{points}" fill="none" stroke="{COLORS[0]}" stroke-width="2"/>')
+    taken: list[float] = []
+    for each in sorted(finalists, key=lambda each: -each.value):
+        parts += _point(report, each, x(each.ms or 1), y(100 * each.value), (_BOTTOM - _TOP) / (top - bottom), taken)
+    return svg(_HEIGHT, "Time and accuracy of the finalists", parts)
+
+
+def _point(report: TuneReport, each: Tried, x: float, y: float, unit: float, taken: list[float]) -> list[str]:
+    """Draw a finalist, its error bar, and its name where no other name is."""
+    drop = report.drop(each)
+    color = COLORS[4] if each.standing == CHOSEN else COLORS[0] if each.standing == FRONTIER else COLORS[7]
+    error = unit * drop[1] if drop else 0.0
+    label = max([y + 4, *(other + _LABEL for other in taken if abs(other - y - 4) < _LABEL * 8)]) if taken else y + 4
+    taken.append(label)
+    name = f"{each.variant.model.size} {each.variant.name}"
+    return [
+        f'<path d="M{x:.1f} {y - error:.1f}V{y + error:.1f}" stroke="{color}" stroke-width="1.5"/>',
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if each.standing == CHOSEN else 5}" fill="{color}"/>',
+        f'<text x="{x + 12:.1f}" y="{label:.1f}">{escape(name)}</text>',
+    ]

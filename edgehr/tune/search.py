@@ -1,0 +1,210 @@
+"""The search: what is cheap and tells much comes first, and what cannot win any more is left out.
+
+1. Each model is converted in float32 to every format, and its ways to run are raced. The fastest is evaluated; the
+   others return the same, but later. The most accurate model is what drops are counted from.
+2. A model that has lost too much by then, by its small input say, is out: lower precision gives nothing back.
+3. The others are converted in lower precision and raced. What is no faster than their float32 is out, and the rest
+   is evaluated.
+4. In the final all that nothing else beats in both time and accuracy run beside each other, for longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgehr.converters.target import make_target
+from edgehr.errors import EdgehrError
+from edgehr.files import sha256_file
+from edgehr.progress import ProgressBar, no_bar
+from edgehr.runtimes.formats import FORMATS, format_of
+from edgehr.runtimes.tuned import TunedModel
+from edgehr.tune.race import Bench, candidate
+from edgehr.tune.results import Tried, TuneReport, choose
+from edgehr.tune.steps import Request, Steps
+from edgehr.tune.variants import Variant, variants_of
+
+MAX_FINALISTS = 8
+# What is behind by less than this in its race, which is short, may still win the final.
+CLOSE = 0.05
+CHOICE = "chosen.tuned"
+
+
+def tune(
+    request: Request,
+    bench: Bench,
+    where: str = "",
+    bar: ProgressBar = no_bar,
+    tell: Callable[[str], None] = lambda line: None,
+) -> TuneReport:
+    """Search for the fastest way to run a task that is accurate enough, and write the choice.
+
+    Args:
+        request: What to search for.
+        bench: Measures candidates, here or on another machine.
+        where: What messages call that other machine; empty for this one.
+        bar: Shows progress of an evaluation.
+        tell: Told what is being done, and how long all of it will take.
+
+    Raises:
+        EdgehrError: The images cannot be read, nothing can be converted and run, or the other machine is lost.
+    """
+    return _Search(request, Steps(request, bench, bar, tell), where).run()
+
+
+class _Search:
+    def __init__(self, request: Request, steps: Steps, where: str) -> None:
+        self._request, self._steps, self._where = request, steps, where
+        arithmetic = {}
+        if not where:  # what another machine can compute in is not known here
+            formats = {target: make_target(target).format or target for target in request.targets}
+            arithmetic = {target: FORMATS.get(name).arithmetic() for target, name in formats.items()}
+        precisions = [each for each in request.precisions if each != "int8" or request.calibration]
+        self._variants = [variants_of(model, request.targets, precisions, arithmetic) for model in request.models]
+        self._tried: list[Tried] = []
+        self._expect_all()
+
+    def _expect_all(self) -> None:
+        coming = self._steps.time.coming
+        for variants in self._variants:
+            for each in variants:
+                coming[each.conversion] += each.arithmetic is None
+                coming["race"] += 1
+                coming["evaluate"] += 1
+        coming["final"] = 1
+
+    def run(self) -> TuneReport:
+        fastest = [self._enter_full_precision(variants) for variants in self._variants]
+        if not any(fastest):
+            problems = "; ".join(dict.fromkeys(each.out for each in self._tried))
+            raise EdgehrError(f"none of the models could be converted and run: {problems}")
+        reference = max(filter(None, fastest), key=lambda each: each.value)
+        for variants, found in zip(self._variants, fastest, strict=True):
+            if found:
+                self._enter_lower_precision(variants, found, reference)
+        finalists = self._finalists()
+        report = TuneReport(
+            setting={},
+            limits=self._request.limits,
+            at_once=self._request.at_once,
+            points=self._steps.evaluator.terms.points,
+            tried=self._tried,
+            reference=reference,
+        )
+        report.remarks = self._final(finalists, report)
+        report.setting = self._setting()
+        if report.chosen:
+            report.file = self._write_choice(report, report.chosen)
+        return report
+
+    def _enter_full_precision(self, variants: list[Variant]) -> Tried | None:
+        """Convert and race a model in float32, and evaluate the fastest, which is returned."""
+        entered = [self._enter(each) for each in variants if each.full_precision]
+        running = [each for each in entered if not each.out]
+        self._steps.time.skip(*["evaluate"] * (len(entered) - len(running)))
+        if not running:
+            return None
+        fastest = min(running, key=lambda each: each.race_ratio)
+        for each in running:
+            if each.slower_than(fastest):
+                each.out = f"returns what {fastest.variant.name} does, later"
+                self._steps.time.skip("evaluate")
+            else:
+                self._evaluate(each)
+        return fastest
+
+    def _enter_lower_precision(self, variants: list[Variant], fastest: Tried, reference: Tried) -> None:
+        lost, limit = 100 * (reference.value - fastest.value), self._request.limits.max_drop
+        for variant in variants:
+            if variant.full_precision:
+                continue
+            if limit is not None and lost > limit:
+                self._tried.append(Tried(variant, out=f"its float32 loses {lost:.1f} points already"))
+                self._steps.time.skip(variant.conversion, "race", "evaluate")
+                continue
+            tried = self._enter(variant)
+            if not tried.out and tried.slower_than(fastest):
+                tried.out = f"slower than {fastest.variant.name}"
+            if tried.out:
+                self._steps.time.skip("evaluate")
+            else:
+                self._evaluate(tried)
+
+    def _enter(self, variant: Variant) -> Tried:
+        """Convert a variant and race its ways to run; `out` says what failed."""
+        tried = Tried(variant)
+        self._tried.append(tried)
+        try:
+            tried.path = self._steps.convert(variant)
+            tried.bytes = sum(file.stat().st_size for file in format_of(tried.path).files(tried.path))
+            tried.raced = self._steps.race(variant, tried.path)
+        except EdgehrError as error:
+            tried.out = str(error)
+            if self._where:
+                self._steps.check_machine()
+        if variant.arithmetic is None:
+            self._steps.time.skip(variant.conversion)
+        self._steps.time.skip("race")
+        return tried
+
+    def _evaluate(self, tried: Tried) -> None:
+        tried.accuracy = self._steps.evaluate(tried.variant, tried.path)
+        self._steps.time.skip("evaluate")
+
+    def _finalists(self) -> list[Tried]:
+        """List what nothing beats clearly in both time and accuracy, the fastest first."""
+        evaluated = sorted((each for each in self._tried if each.accuracy), key=lambda each: each.race_ratio)
+        left: list[Tried] = []
+        for each in evaluated:
+            ahead = [other for other in evaluated if each.slower_than(other, CLOSE) and other.value >= each.value]
+            better = ahead[0] if ahead else None
+            if better:
+                each.out = f"slower than {better.variant.model.size} {better.variant.name}, which is as accurate"
+            else:
+                left.append(each)
+        # The fastest stays in any case, and of the others the most accurate.
+        kept = [*left[:1], *sorted(left[1:], key=lambda each: -each.value)[: MAX_FINALISTS - 1]]
+        for each in left:
+            if each not in kept:
+                each.out = "too many others are more accurate"
+        return [each for each in left if each in kept]
+
+    def _final(self, finalists: list[Tried], report: TuneReport) -> list[str]:
+        """Measure the finalists and choose; returns what makes the figures worth less."""
+        found = self._steps.final([candidate(each.path, each.run, report.at_once) for each in finalists])
+        for each, ms, ratio in zip(finalists, found["ms"], found["ratios"], strict=True):
+            each.ms, each.ratio = ms, tuple(ratio)
+        report.chosen = choose(finalists, report.reference, report.limits, [set(places) for places in found["alike"]])
+        remarks: list[str] = found["remarks"]
+        if self._where:
+            remarks.append("accuracy was measured on this workstation: another processor's kernels may round otherwise")
+        return remarks
+
+    def _write_choice(self, report: TuneReport, chosen: Tried) -> Path:
+        drop = report.drop(chosen)
+        measured = {
+            "machine": self._steps.machine,
+            "ms": chosen.ms,
+            "images": report.at_once,
+            "accuracy": chosen.value,
+            "accuracy_is": report.points,
+            "drop": drop[0] if drop else None,
+            "annotations": self._request.annotations.name,
+        }
+        path = self._request.folder / CHOICE
+        TunedModel(chosen.path.name, sha256_file(chosen.path), chosen.run, measured).write(path)
+        return path
+
+    def _setting(self) -> dict[str, str]:
+        request, dataset, terms = self._request, self._steps.dataset, self._steps.evaluator.terms
+        boxes = f", boxes: {dataset.boxes}" if dataset.boxes else ""
+        counted = f"{len(dataset)} {terms.samples if dataset.boxes else 'images'}"
+        calibration = request.calibration
+        return {
+            "machine": self._steps.machine,
+            "accuracy": f"{terms.metric} on {counted} of {request.annotations}{boxes}",
+            "time": f"of a frame with {request.at_once} at once" if request.at_once > 1 else "of one image",
+            "INT8": f"calibrated on {len(calibration.crops)} crops of {calibration.source}"
+            if calibration
+            else "left out: give --calib",
+        }

@@ -1,0 +1,83 @@
+"""What a search found as a table and in sentences."""
+
+from __future__ import annotations
+
+from edgehr.tune.results import Tried, TuneReport
+
+NONE = "-"
+
+
+def rows(report: TuneReport) -> tuple[list[str], list[list[str]]]:
+    """Return headers and a row for each finalist, from the fastest on."""
+    headers = ["MODEL", "RUNS ON", "", "THREADS", "STREAMS", "ms", "TIME", report.points.upper(), "DROP", "FILE MB"]
+    rows = [_row(report, each) for each in report.finalists]
+    if report.at_once == 1:  # then streams are no question
+        place = headers.index("STREAMS")
+        headers, *rows = ([*line[:place], *line[place + 1 :]] for line in (headers, *rows))
+    return headers, rows
+
+
+def left_out(report: TuneReport) -> tuple[list[str], list[list[str]]]:
+    """Return headers and a row for each variant that was not in the final, the time of its race, and why."""
+    others = sorted((each for each in report.tried if each.ms is None), key=lambda each: each.race_ratio)
+    rows = [
+        [each.variant.model.card.name, each.variant.name, f"{each.raced.ms:.1f}" if each.raced else NONE, each.out]
+        for each in others
+    ]
+    return ["LEFT OUT", "RUNS ON", "ABOUT ms", "WHY"], rows
+
+
+def _row(report: TuneReport, each: Tried) -> list[str]:
+    drop, run = report.drop(each), each.run
+    return [
+        each.variant.model.card.name,
+        each.variant.name,
+        each.standing,
+        str(run.threads or NONE),
+        str(run.streams or NONE),
+        f"{each.ms:.2f}",
+        _ratio(each),
+        f"{100 * each.value:.2f}",
+        f"{drop[0]:.2f} ± {drop[1]:.2f}" if drop else NONE,
+        f"{each.bytes / 1e6:.1f}",
+    ]
+
+
+def _ratio(each: Tried) -> str:
+    if each.ratio is None:
+        return NONE
+    ratio, low, high = each.ratio
+    return "1" if low == high == 1 else f"{ratio:.2f} ({low:.2f}-{high:.2f})"
+
+
+def answer(report: TuneReport) -> list[str]:
+    """Say in sentences what was chosen, or what comes nearest where nothing keeps to the limits."""
+    chosen = report.chosen
+    if chosen is None:
+        return [problem(report)]
+    lines = [f"Chosen: {_described(report, chosen)}."]
+    if report.file:
+        lines.append(f"To run it: edgehr.load({str(report.file)!r}), or that file wherever edgehr takes a model.")
+    return lines
+
+
+def problem(report: TuneReport) -> str:
+    """Say that nothing keeps to the limits, and what comes nearest."""
+    limits, finalists = report.limits, report.finalists
+    words = [f"at most {limits.max_drop:g} points of {report.points} less"] if limits.max_drop is not None else []
+    words += [f"at most {limits.budget_ms:g} ms"] if limits.budget_ms is not None else []
+    fast, accurate = finalists[0], max(finalists, key=lambda each: each.value)
+    ends = [fast] if fast is accurate else [fast, accurate]
+    return f"nothing keeps to {' and '.join(words)}: {'; '.join(_described(report, each) for each in ends)}"
+
+
+def _described(report: TuneReport, each: Tried) -> str:
+    run, drop = each.run, report.drop(each)
+    how = [f"{run.threads} thread{'s' * (run.threads != 1)}"] if run.threads else []
+    how += [f"{run.streams} streams"] if run.streams and run.streams > 1 else []
+    lost = ""
+    if drop and each is not report.reference:
+        word = "less" if drop[0] >= 0 else "more"
+        lost = f", {abs(drop[0]):.2f} ± {drop[1]:.2f} {word} than {report.reference.variant.model.card.name} in float32"
+    name = f"{each.variant.model.card.name} on {', '.join([each.variant.name, *how])}"
+    return f"{name}: {each.ms:.2f} ms, {100 * each.value:.2f} {report.points}{lost}"
