@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from edgehr.calib.dataset.calibration_set import MAX_CROPS, CalibrationSet
@@ -41,6 +42,7 @@ from edgehr.tasks.base import Task
 from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.zoo import get_card
 from tests import golden_files
+from tests.made_once import KeptExports, Store
 
 ROOT = Path(__file__).parent.parent
 CALIBRATION, HELD_OUT = "coco-train2017-people", "coco-val2017-people"
@@ -138,7 +140,8 @@ def _convert_all(
     wanted = [(FORMATS[target][1], precision) for target in formats for precision in ("fp32", "fp16")]
     wanted += [(target, "int8") for target in formats]
     found = {}
-    with TemporaryDirectory() as temporary:
+    with TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
+        KeptExports(Store(Path(temporary))).take_over(patch)  # formats share them
         path = golden_files.FOLDER / f"{golden}.npz"
         weights = golden_files.save_tensors(path, golden_files.load(path)[0], Path(temporary))
         for target, precision in dict.fromkeys(wanted):

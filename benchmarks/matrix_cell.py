@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def checkpoint(card: ModelCard, given: Path | None, folder: Path) -> tuple[Path,
 
 
 def measure_conversion(
-    card: ModelCard, weights: Path, target: str, precision: str, folder: Path, shared: Path
+    card: ModelCard, weights: Path, target: str, precision: str, folder: Path, shared: Path, held_out: HeldOut
 ) -> dict[str, Any]:
     """Convert once, and return what is known of the artifact, which stays where `artifact_of` says."""
     options: dict[str, Any] = {"precision": precision}
@@ -84,7 +83,7 @@ def measure_conversion(
     if target == "tensorrt":  # plans run on NVIDIA's GPUs only
         _delete(path)
     elif precision == "int8":
-        figures["agreement"] = _agreement(card, weights, path, shared)
+        figures["agreement"] = held_out.agreement(weights, path)
     return figures
 
 
@@ -113,23 +112,32 @@ def time_artifact(path: Path) -> float:
     return float(1000 * np.median(times[3:]))
 
 
-def _agreement(card: ModelCard, weights: Path, path: Path, shared: Path) -> float | None:
-    """Compute the mean similarity of an artifact's results with those of PyTorch, as `edgehr verify` does."""
-    results = []
-    for runtime in (open_source(card, weights).reference, load(path)):
-        with runtime:
-            evaluator = Evaluator.for_card(runtime.artifact.card if runtime.artifact else card)
-            images = list(_held_out(evaluator, shared))
-            results.append(evaluator.predict(runtime, images))
-    found = np.concatenate([evaluator.similarities(*each) for each in zip(images, *results, strict=True)])
-    return None if np.isnan(found).all() else float(np.nanmean(found))
+class HeldOut:
+    """Pictures that no model was calibrated on, and what PyTorch finds there, which is computed once for a model."""
 
+    def __init__(self, card: ModelCard, shared: Path) -> None:
+        self._card, self._shared = card, shared
+        self._found: dict[Path, list[Any]] = {}
 
-def _held_out(evaluator: Any, shared: Path) -> Iterator[Any]:
-    """List pictures that no model was calibrated on, with their people as boxes where the task takes boxes."""
-    annotations = Annotations.read(shared / "data" / HELD_OUT / ANNOTATIONS)
-    for image in annotations.ground_truth(annotations.images_beside)[:AGREEMENT_IMAGES]:
-        yield image if evaluator.task.takes_boxes else replace(image, boxes=image.boxes[:0])
+    def agreement(self, weights: Path, path: Path) -> float | None:
+        """Compute the mean similarity of an artifact's results with those of PyTorch, as `edgehr verify` does."""
+        if weights not in self._found:
+            with open_source(self._card, weights).reference as runtime:
+                self._found[weights] = Evaluator.for_card(self._card).predict(runtime, self._images())
+        with load(path) as runtime:
+            evaluator = Evaluator.for_card(runtime.require_artifact().card)
+            images = self._images()
+            results = evaluator.predict(runtime, images)
+        pairs = zip(images, self._found[weights], results, strict=True)
+        found = np.concatenate([evaluator.similarities(*each) for each in pairs])
+        return None if np.isnan(found).all() else float(np.nanmean(found))
+
+    def _images(self) -> list[Any]:
+        """List them, with their people as boxes where the task takes boxes."""
+        annotations = Annotations.read(self._shared / "data" / HELD_OUT / ANNOTATIONS)
+        images = annotations.ground_truth(annotations.images_beside)[:AGREEMENT_IMAGES]
+        takes_boxes = Task.for_card(self._card).takes_boxes
+        return [image if takes_boxes else replace(image, boxes=image.boxes[:0]) for image in images]
 
 
 def _delete(path: Path) -> None:

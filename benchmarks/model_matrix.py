@@ -170,12 +170,13 @@ def _keep(out: Path, card: ModelCard, target: str, precision: str, figures: dict
 
 def _convert_model(name: str, args: argparse.Namespace) -> None:
     """Do what is missing of one model; an error of edgehr's is what is kept of that conversion."""
-    from benchmarks.matrix_cell import checkpoint, measure_conversion  # PyTorch is for the child process alone
+    from benchmarks.matrix_cell import HeldOut, checkpoint, measure_conversion  # PyTorch is for the child process alone
 
     row = next(row for row in networks() if row.card.name == name)
     card = row.card if row.size == (row.card.input.height, row.card.input.width) else row.card.with_size(*row.size)
     folder = args.out / name
     folder.mkdir(parents=True, exist_ok=True)
+    held_out = HeldOut(card, args.shared)
     with TemporaryDirectory(dir=folder) as exports, pytest.MonkeyPatch.context() as patch:
         KeptExports(Store(Path(exports))).take_over(patch)  # targets share them, and most time goes there
         for target, precision in _missing(args, row.card):
@@ -184,7 +185,7 @@ def _convert_model(name: str, args: argparse.Namespace) -> None:
             start = time.monotonic()
             try:
                 weights, figures["weights"] = checkpoint(card, args.weights, folder)
-                figures |= measure_conversion(card, weights, target, precision, folder, args.shared)
+                figures |= measure_conversion(card, weights, target, precision, folder, args.shared, held_out)
             except EdgehrError as error:
                 figures["error"] = str(error)
             figures["seconds"] = round(time.monotonic() - start)
