@@ -22,7 +22,7 @@ SUFFIX = ".tuned"
 
 @dataclass(frozen=True)
 class RunConfiguration:
-    """The way to run a model.
+    """Says how to run a model.
 
     Attributes:
         device: As for `edgehr.load`.
@@ -47,7 +47,7 @@ class RunConfiguration:
 
 @dataclass(frozen=True)
 class TunedModel:
-    """The content of a `.tuned` file, which is JSON.
+    """Holds the content of a `.tuned` file, which is JSON.
 
     Attributes:
         file: Name of the model's main file, in the same folder.

@@ -27,7 +27,7 @@ from edgehr.runtimes.tensors import OperatorTime
 
 @dataclass(frozen=True)
 class Settings:
-    """How candidates are measured.
+    """Says how candidates are measured.
 
     Attributes:
         rounds: Turns of each; None for as many as `seconds` allow.

@@ -17,7 +17,7 @@ GPU_CLOCKS = "sys/class/devfreq/*gpu*/cur_freq"
 
 @dataclass(frozen=True)
 class Board:
-    """The state of a Jetson.
+    """Holds the power mode and clocks of a Jetson.
 
     Attributes:
         power_mode: The name that NVIDIA's `nvpmodel` gives it, or its number where the name is not known.
@@ -42,7 +42,7 @@ def read_board(root: Path = Path("/")) -> Board | None:
         return None
     clocks = []
     for label, path, unit in (("CPU", root / CPU_CLOCK, 1e3), ("GPU", next(root.glob(GPU_CLOCKS), None), 1e6)):
-        value = _read_text(path) if path is not None else ""
+        value = read_text(path) if path is not None else ""
         if value.isdigit():
             clocks.append(f"{label} {int(value) / unit:.0f} MHz")
     return Board(_power_mode(root), ", ".join(clocks) or "clocks not readable")
@@ -50,10 +50,10 @@ def read_board(root: Path = Path("/")) -> Board | None:
 
 def _power_mode(root: Path) -> str:
     """Read the power mode from the files of `nvpmodel`, or ask it where they are not for everybody."""
-    status = _read_text(root / POWER_STATUS)
+    status = read_text(root / POWER_STATUS)
     if status:
         number = status.removeprefix("pmode:").lstrip("0") or "0"
-        return _mode_name(_read_text(root / POWER_MODES), number)
+        return _mode_name(read_text(root / POWER_MODES), number)
     program = shutil.which("nvpmodel")
     if not program:
         return "unknown"
@@ -73,8 +73,9 @@ def _mode_name(config: str, number: str) -> str:
     return number
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a file of the system; nothing where it is not there, or not for everybody."""
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
         return ""

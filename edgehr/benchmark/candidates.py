@@ -1,4 +1,4 @@
-"""What is measured: a model file with the way that it is run, and what it is fed."""
+"""Candidates: each is a model file with the way that it is run, and gets real input where its card tells how."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model file and the way that it is run.
+    """Names a model file and the way that it is run.
 
     Attributes:
         path: Its main file, of any format that edgehr runs.
@@ -66,7 +66,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Feed:
-    """What a model is fed, and how it is called.
+    """Holds what a model is fed and how it is called.
 
     Attributes:
         inputs: By name.
@@ -83,7 +83,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Opened:
-    """A candidate that is open.
+    """Holds a candidate that is open.
 
     Attributes:
         name: Short, and unique among those that are measured together.

@@ -24,7 +24,7 @@ INFERENCES = 10  # before memory is read: some backends take theirs late
 
 @dataclass(frozen=True)
 class Start:
-    """The start of a model.
+    """Tells how a model starts.
 
     Attributes:
         load_ms: From nothing to an open model, the import of the runtime's library with it.

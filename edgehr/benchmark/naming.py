@@ -1,4 +1,4 @@
-"""Short names of what is measured side by side."""
+"""Name candidates shortly, by what tells them apart."""
 
 from __future__ import annotations
 

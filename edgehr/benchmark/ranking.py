@@ -1,4 +1,4 @@
-"""Which of several candidates is faster, or that this run cannot tell.
+"""Tell which of several candidates is faster, or that this run cannot tell.
 
 Two candidates that were timed in turns are compared round by round: the logarithm of the ratio of the medians of their
 turns. What slowed a round down for both is gone from it. What disturbs one round often disturbs the next, so rounds are
@@ -33,7 +33,7 @@ SLOWER, FASTER, ALIKE, UNDECIDED = "slower", "faster", "alike", "undecided"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two candidates beside each other.
+    """Compares two candidates.
 
     Attributes:
         first: Name of the one.

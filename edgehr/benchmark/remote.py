@@ -1,4 +1,4 @@
-"""The same measurement on another machine, with nothing but a device's install there.
+"""Measure on another machine, with nothing but a device's install there.
 
 One connection does it all: the files go as a tar archive over its standard input into a temporary folder, the result
 comes back as JSON. That asks for a password once at most, needs no file transfer service, and leaves nothing behind:
@@ -53,7 +53,7 @@ exit $status
 
 @dataclass(frozen=True)
 class Remote:
-    """Another machine.
+    """Names another machine and how it is reached.
 
     Attributes:
         prefix: The command that runs what follows it as a shell's script there.

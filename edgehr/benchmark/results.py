@@ -1,4 +1,4 @@
-"""What a measurement says, as data that goes through JSON and comes back."""
+"""Results of a measurement, which go through JSON and come back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DIGITS = 4  # of milliseconds: a tenth of a microsecond
 
 @dataclass(frozen=True)
 class Measured:
-    """A candidate with its figures.
+    """Holds the figures of a candidate.
 
     Attributes:
         name: Short and unique in its report.
@@ -87,7 +87,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Candidates that were measured in turns.
+    """Holds the figures of candidates that were measured in turns.
 
     Attributes:
         setting: What it was taken on and how, in words.

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgehr.benchmark.board import read_board
+from edgehr.benchmark.board import read_board, read_text
 
 _PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "tflite": "ai-edge-litert", "tensorrt": "tensorrt"}
 _CPUS = "sys/devices/system/cpu"
@@ -24,7 +24,7 @@ _BUSY_CORES, _STOLEN, _CLOCK_DROP = 0.15, 0.02, 0.1
 
 @dataclass(frozen=True)
 class State:
-    """What a machine says of itself at one moment; what it does not tell is empty or None.
+    """Holds what a machine says of itself at one moment; what it does not tell is empty or None.
 
     Attributes:
         governors: Of the cores' clocks, each once: ``performance``, ``schedutil``, ...
@@ -57,7 +57,7 @@ class State:
 
 @dataclass(frozen=True)
 class Cores:
-    """The cores of a machine.
+    """Tells the cores of a machine.
 
     Attributes:
         processor: Their name.
@@ -74,16 +74,16 @@ class Cores:
 
 def read_cores(root: Path = Path("/")) -> Cores:
     """Read what cores there are; `root` is where the file system begins."""
-    lines = _read(root / "proc/cpuinfo").splitlines()
+    lines = read_text(root / "proc/cpuinfo").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model", "Hardware"))]
-    board = _read(root / "proc/device-tree/model").strip("\0 \n")
+    board = read_text(root / "proc/device-tree/model").strip("\0 \n")
     processor = (names and names[0]) or board or platform.processor() or "unknown processor"
     all_cores = os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else all_cores
-    limit, _, period = _read(root / "sys/fs/cgroup/cpu.max").partition(" ")
+    limit, _, period = read_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not limit:  # the older cgroups
-        limit = _read(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-        period = _read(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us")
+        limit = read_text(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+        period = read_text(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us")
     quota = int(limit) / int(period) if limit.isdecimal() and period.isdecimal() and int(period) else None
     return Cores(processor, usable, all_cores, quota if quota and quota < usable else None)
 
@@ -116,11 +116,11 @@ def read_state(root: Path = Path("/")) -> State:
     cores = sorted((root / _CPUS).glob("cpu[0-9]*"))
     clocks = [int(text) / 1000 for text in _read_all(cores, "cpufreq/scaling_cur_freq") if text.isdecimal()]
     if not clocks:  # as in virtual machines
-        lines = _read(root / "proc/cpuinfo").splitlines()
+        lines = read_text(root / "proc/cpuinfo").splitlines()
         clocks = [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
     limits = [int(text) / 1000 for text in _read_all(cores, "cpufreq/scaling_max_freq") if text.isdecimal()]
     counts = [int(text) for text in _read_all(cores, "thermal_throttle/core_throttle_count") if text.isdecimal()]
-    load = _read(root / "proc/loadavg").split()
+    load = read_text(root / "proc/loadavg").split()
     board = read_board(root)
     return State(
         governors=sorted(set(_read_all(cores, "cpufreq/scaling_governor"))),
@@ -129,36 +129,29 @@ def read_state(root: Path = Path("/")) -> State:
         turbo=_turbo(root),
         temperatures=_temperatures(root),
         throttled=sum(counts) if counts else None,
-        throttling=_throttling(_read(root / _PI_THROTTLED)),
+        throttling=_throttling(read_text(root / _PI_THROTTLED)),
         load=float(load[0]) if load else None,
         power_mode=board.power_mode if board else "",
         clocks=board.clocks if board else "",
     )
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:  # not there, or not for everybody
-        return ""
-
-
 def _read_all(folders: Sequence[Path], name: str) -> Iterator[str]:
-    return filter(None, (_read(folder / name) for folder in folders))
+    return filter(None, (read_text(folder / name) for folder in folders))
 
 
 def _turbo(root: Path) -> bool | None:
     """Read whether turbo is on; Intel's own driver says when it is off."""
-    off, on = _read(root / _CPUS / "intel_pstate/no_turbo"), _read(root / _CPUS / "cpufreq/boost")
+    off, on = read_text(root / _CPUS / "intel_pstate/no_turbo"), read_text(root / _CPUS / "cpufreq/boost")
     return off == "0" if off else on == "1" if on else None
 
 
 def _temperatures(root: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        text = _read(zone / "temp")
+        text = read_text(zone / "temp")
         if text.lstrip("-").isdecimal():  # sensors that are asleep have none
-            name = _read(zone / "type") or zone.name
+            name = read_text(zone / "type") or zone.name
             found[name if name not in found else f"{name} {zone.name}"] = int(text) / 1000
     return found
 
@@ -175,7 +168,7 @@ def _throttling(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Use:
-    """How the cores were used while something ran.
+    """Tells how the cores were used while something ran.
 
     Attributes:
         seconds: How long that was.
@@ -206,7 +199,7 @@ class UseMeter:
 
     def _sample(self) -> tuple[float, float, float, float] | None:
         """Return the time by the clock, and seconds that all, the host's others and our own processes computed."""
-        fields = _read(self._root / "proc/stat").split("\n", 1)[0].split()[1:]
+        fields = read_text(self._root / "proc/stat").split("\n", 1)[0].split()[1:]
         if len(fields) < 8:
             return None
         user, nice, system, _idle, _wait, irq, softirq, steal = (int(each) for each in fields[:8])
@@ -214,7 +207,7 @@ class UseMeter:
         times = os.times()
         own = times.user + times.system + times.children_user + times.children_system
         for process in self._own:
-            rest = _read(self._root / f"proc/{process}/stat").rpartition(")")[2].split()
+            rest = read_text(self._root / f"proc/{process}/stat").rpartition(")")[2].split()
             own += (int(rest[11]) + int(rest[12])) / tick if len(rest) > 12 else 0
         return time.monotonic(), (user + nice + system + irq + softirq) / tick, steal / tick, own
 

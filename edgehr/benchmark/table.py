@@ -1,4 +1,4 @@
-"""A measurement in words and rows, for the terminal and the page."""
+"""Put a measurement in words and rows, for the terminal and the page."""
 
 from __future__ import annotations
 

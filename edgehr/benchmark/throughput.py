@@ -1,4 +1,4 @@
-"""Images a second with several inferences under way at once."""
+"""Count images a second with several inferences under way at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WINDOW_S = 0.2
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images a second with several inferences under way.
+    """Tells how many images a second go through with several inferences under way.
 
     Attributes:
         streams: How many.

@@ -1,4 +1,4 @@
-"""Times of calls. Machines drift, so alternatives take turns and are compared within one run."""
+"""Time calls. Machines drift, so alternatives take turns and are compared within one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WINDOW = 5
 
 @dataclass(frozen=True)
 class Latency:
-    """Times of one inference, milliseconds an image.
+    """Sums up the times of an inference, milliseconds an image.
 
     Attributes:
         p50_ms: Their median.
@@ -46,7 +46,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """How a call came to speed.
+    """Tells how a call came to speed.
 
     Attributes:
         calls: How many there were.

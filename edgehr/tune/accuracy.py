@@ -1,4 +1,4 @@
-"""The accuracy of a model on annotated images, and how far another set of such images might have changed it."""
+"""Measure the accuracy of a model, and how far another set of images might have changed it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROUPS = 10
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The quoted figure of a task's metric, 0 to 1.
+    """Holds the quoted figure of a task's metric, 0 to 1.
 
     Attributes:
         value: Of all images.

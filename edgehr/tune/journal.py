@@ -1,4 +1,4 @@
-"""What a search has measured so far: it goes on where it was, and decides as it did."""
+"""The journal of a search, by which it goes on where it was and decides as it did."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA = 1
 
 
 class Journal:
-    """A JSON file of results, each under what it was made of.
+    """Keeps results in a JSON file, each under what it was made of.
 
     Args:
         path: The file; it is made with the first result.

@@ -1,4 +1,4 @@
-"""Races: ways to run one model file, measured beside each other until one is left, or those left are alike.
+"""Race ways to run one model file against each other, until one is left or those left are alike.
 
 After each lap those leave that the bench's test calls slower than the fastest, and a longer lap follows for the others
 (Hoeffding races: O. Maron, A. Moore, 1994; with tests on ranks: M. Birattari and others, 2002).
@@ -26,7 +26,7 @@ Bench = Callable[[Sequence[Candidate], Settings], BenchReport]
 
 @dataclass(frozen=True)
 class Raced:
-    """What came of a race.
+    """Tells what came of a race.
 
     Attributes:
         run: The way that won; of several that were not told apart, that which takes fewest cores.

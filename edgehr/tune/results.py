@@ -1,4 +1,4 @@
-"""What a search found, and the choice from it."""
+"""Results of a search, and the choice from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHOSEN, FRONTIER, BEATEN = "chosen", "frontier", "beaten"
 
 @dataclass
 class Tried:
-    """A variant with what became of it.
+    """Tells what became of a variant.
 
     Attributes:
         variant: What was tried.
@@ -64,7 +64,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the choice has to keep to.
+    """Says what the choice has to keep to.
 
     Attributes:
         max_drop: The most accuracy that may be lost, in points of 100 from the best float32 model; None for no limit.
@@ -77,7 +77,7 @@ class Limits:
 
 @dataclass
 class TuneReport:
-    """A finished search.
+    """Holds all that a search found.
 
     Attributes:
         setting: What it was taken on and how, in words.

@@ -1,4 +1,4 @@
-"""The search: what is cheap and tells much comes first, and what cannot win any more is left out.
+"""Search: what is cheap and tells much comes first, and what cannot win any more is left out.
 
 1. Each model is converted in float32 to every format, and its ways to run are raced. The fastest is evaluated; the
    others return the same, but later. The most accurate model is what drops are counted from.

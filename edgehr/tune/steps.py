@@ -1,4 +1,4 @@
-"""The steps of a search. Each is written down, so that a search that was interrupted goes on where it was."""
+"""Take the steps of a search. Each is written down, so that a search that was interrupted goes on where it was."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FINAL_S = 8.0
 
 @dataclass(frozen=True)
 class Request:
-    """What to search for, and where.
+    """Says what to search for, and where.
 
     Attributes:
         models: The networks, each at one input size.

@@ -1,4 +1,4 @@
-"""What a search found as a table and in sentences."""
+"""Put what a search found in tables and sentences."""
 
 from __future__ import annotations
 

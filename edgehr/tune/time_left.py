@@ -1,4 +1,4 @@
-"""How long a search will take yet, by how long its steps took so far."""
+"""Estimate how long a search will take yet, by how long its steps took so far."""
 
 from __future__ import annotations
 

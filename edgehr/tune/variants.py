@@ -1,4 +1,4 @@
-"""What `edgehr tune` chooses among: networks, each converted to several formats and precisions."""
+"""List what a search chooses among: networks, each converted to several formats and precisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGES = (("fp32",), ("fp16",), ("int8", "dynamic-int8"))
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its weights, at one input size.
+    """Names a network with its weights, at one input size.
 
     Attributes:
         card: The model, at that size.
@@ -36,7 +36,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Variant:
-    """A model in one format and precision.
+    """Names a model in one format and precision.
 
     Attributes:
         model: The model.
