@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.dataset import Dataset
 from edgehr.evaluation.overlap import refuse_calibrated
@@ -24,7 +25,7 @@ class Accuracy:
 
     Attributes:
         value: Of all images.
-        without: The same with one of ten groups of images left out, each in turn.
+        without: The same with one of ten groups of images left out, each in turn; fewer groups of fewer images.
     """
 
     value: float
@@ -34,13 +35,16 @@ class Accuracy:
         """Return how much less it is than another's, in points of 100."""
         return 100 * (reference.value - self.value)
 
-    def drop_error(self, reference: Accuracy) -> float:
+    def drop_error(self, reference: Accuracy) -> float | None:
         """Estimate the standard error of that drop, in points: other images would give another one.
 
         By the delete-a-group jackknife on the pair (P. S. Kott: The delete-a-group jackknife. Journal of Official
-        Statistics 17, 2001), so that what is hard for both models does not count.
+        Statistics 17, 2001), so that what is hard for both models does not count. None where there are too few images.
         """
         drops = 100 * (np.array(reference.without) - np.array(self.without))
+        drops = drops[np.isfinite(drops)]  # without some images nothing may be left to find
+        if len(drops) < 2:
+            return None
         return float(np.sqrt((len(drops) - 1) / len(drops) * np.square(drops - drops.mean()).sum()))
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,16 +67,20 @@ def measure_accuracy(path: Path, arithmetic: str | None, dataset: Dataset, bar: 
         bar: Shows progress.
 
     Raises:
-        EdgehrError: It cannot be opened or run, or was calibrated on some of these images.
+        EdgehrError: It cannot be opened or run, or was calibrated on some of these images, or these show nothing that
+            its accuracy could be measured on.
     """
     with load(path, precision=arithmetic) as runtime:
         evaluator = Evaluator.for_card(runtime.card)
         refuse_calibrated([runtime.artifact], [image.path for image in dataset.images])
         with bar("evaluating", len(dataset)) as progress:
             results = evaluator.predict(runtime, dataset.images, progress=progress.advance)
-    groups = min(GROUPS, len(results))
+    value = evaluator.score(dataset, results).accuracy
+    if value != value:
+        raise EdgehrError(f"{dataset.source}: shows nothing that accuracy could be measured on")
+    groups = min(GROUPS, len(results)) if len(results) > 1 else 0
     return Accuracy(
-        evaluator.score(dataset, results).accuracy,
+        value,
         tuple(_score_without(evaluator, dataset, results, number, groups) for number in range(groups)),
     )
 

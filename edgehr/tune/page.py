@@ -42,7 +42,7 @@ def page(report: TuneReport) -> str:
 def _frontier(report: TuneReport) -> str:
     finalists, limits = report.finalists, report.limits
     times = [each.ms for each in finalists if each.ms] + [value for value in (limits.budget_ms,) if value]
-    errors = [drop[1] if (drop := report.drop(each)) else 0.0 for each in finalists]
+    errors = [_error(report, each) for each in finalists]
     values = [
         100 * each.value + sign * error for each, error in zip(finalists, errors, strict=True) for sign in (-1, 1)
     ]
@@ -80,9 +80,8 @@ def _frontier(report: TuneReport) -> str:
 
 def _point(report: TuneReport, each: Tried, x: float, y: float, unit: float, taken: list[float]) -> list[str]:
     """Draw a finalist, its error bar, and its name where no other name is."""
-    drop = report.drop(each)
     color = COLORS[4] if each.standing == CHOSEN else COLORS[0] if each.standing == FRONTIER else COLORS[7]
-    error = unit * drop[1] if drop else 0.0
+    error = unit * _error(report, each)
     label = max([y + 4, *(other + _LABEL for other in taken if abs(other - y - 4) < _LABEL * 8)]) if taken else y + 4
     taken.append(label)
     name = f"{each.variant.model.size} {each.variant.name}"
@@ -91,3 +90,9 @@ def _point(report: TuneReport, each: Tried, x: float, y: float, unit: float, tak
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if each.standing == CHOSEN else 5}" fill="{color}"/>',
         f'<text x="{x + 12:.1f}" y="{label:.1f}">{escape(name)}</text>',
     ]
+
+
+def _error(report: TuneReport, each: Tried) -> float:
+    """Return the standard error of a drop, in points, as far as it is known."""
+    drop = report.drop(each)
+    return drop[1] or 0.0 if drop else 0.0

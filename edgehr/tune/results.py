@@ -107,8 +107,8 @@ class TuneReport:
         """List what was in the final, the fastest first."""
         return sorted((each for each in self.tried if each.ms is not None), key=lambda each: each.ms or 0.0)
 
-    def drop(self, each: Tried) -> tuple[float, float] | None:
-        """Return what a variant lost, in points, and the standard error of that; None where it was not evaluated."""
+    def drop(self, each: Tried) -> tuple[float, float | None] | None:
+        """Return the points that a variant lost and their standard error, if known; None where it was not evaluated."""
         reference = self.reference.accuracy
         if each.accuracy is None or reference is None:
             return None

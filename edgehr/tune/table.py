@@ -38,9 +38,13 @@ def _row(report: TuneReport, each: Tried) -> list[str]:
         f"{each.ms:.2f}",
         _ratio(each),
         f"{100 * each.value:.2f}",
-        f"{drop[0]:.2f} ± {drop[1]:.2f}" if drop else NONE,
+        _with_error(*drop) if drop else NONE,
         f"{each.bytes / 1e6:.1f}",
     ]
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.2f}" if error is None else f"{value:.2f} ± {error:.2f}"
 
 
 def _ratio(each: Tried) -> str:
@@ -78,6 +82,8 @@ def _described(report: TuneReport, each: Tried) -> str:
     lost = ""
     if drop and each is not report.reference:
         word = "less" if drop[0] >= 0 else "more"
-        lost = f", {abs(drop[0]):.2f} ± {drop[1]:.2f} {word} than {report.reference.variant.model.card.name} in float32"
+        lost = (
+            f", {_with_error(abs(drop[0]), drop[1])} {word} than {report.reference.variant.model.card.name} in float32"
+        )
     name = f"{each.variant.model.card.name} on {', '.join([each.variant.name, *how])}"
     return f"{name}: {each.ms:.2f} ms, {100 * each.value:.2f} {report.points}{lost}"

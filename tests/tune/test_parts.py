@@ -104,6 +104,9 @@ def test_the_error_of_a_drop_is_that_of_pairs() -> None:
     expected = 100 * (groups - changed).std(ddof=1) / np.sqrt(10)
     assert accuracy(changed).drop_error(reference) == pytest.approx(expected)
     assert Accuracy.from_dict(reference.to_dict()) == reference
+    nothing_left = Accuracy(0.5, (float("nan"), *changed[:2]))
+    assert nothing_left.drop_error(Accuracy(0.5, (float("nan"), *groups[:2]))) is not None
+    assert Accuracy(0.5, (0.5,)).drop_error(Accuracy(0.5, (0.5,))) is None
 
 
 def test_the_journal_knows_what_was_made_of_what(tmp_path: Path) -> None:
