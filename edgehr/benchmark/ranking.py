@@ -28,6 +28,7 @@ ALPHA = 0.05
 MIN_DIFFERENCE = 0.02  # smaller ones are seldom worth a choice, and come from where a process happens to lie in memory
 # The least number of blocks whose test can tell as many pairs apart; more would depend on one another.
 _BLOCKS = (12, 16, 20)
+DECISIVE_ROUNDS = _BLOCKS[0]  # fewer decide nothing
 SLOWER, FASTER, ALIKE, UNDECIDED = "slower", "faster", "alike", "undecided"
 
 
@@ -84,7 +85,7 @@ def compare(times: Mapping[str, NDArray[np.float64]], min_difference: float = MI
     pairs = list(combinations(turns, 2))
     found = [_compare(*pair, turns[pair[1]] - turns[pair[0]], len(pairs)) for pair in pairs]
     adjusted = holm([each.p for each in found])
-    enough = all(len(each) >= _BLOCKS[0] for each in turns.values())
+    enough = all(len(each) >= DECISIVE_ROUNDS for each in turns.values())
     return [
         replace(each, p=p, verdict=_verdict(each, p, min_difference, enough=enough))
         for each, p in zip(found, adjusted, strict=True)

@@ -18,6 +18,22 @@ _CPUS = "sys/devices/system/cpu"
 # Bits of a Raspberry Pi's `get_throttled` that tell of now; the same 16 bits higher of the time since it was started.
 _PI_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 _PI_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
+# By the number that the cores of ARM's own design tell.
+_ARM_CORES = {
+    "0xd03": "Cortex-A53",
+    "0xd04": "Cortex-A35",
+    "0xd05": "Cortex-A55",
+    "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72",
+    "0xd09": "Cortex-A73",
+    "0xd0a": "Cortex-A75",
+    "0xd0b": "Cortex-A76",
+    "0xd0c": "Neoverse-N1",
+    "0xd0d": "Cortex-A77",
+    "0xd41": "Cortex-A78",
+    "0xd42": "Cortex-A78AE",
+    "0xd44": "Cortex-X1",
+}
 # Above these, figures are of a machine that had something else to do.
 _BUSY_CORES, _STOLEN, _CLOCK_DROP = 0.15, 0.02, 0.1
 
@@ -77,7 +93,7 @@ def read_cores(root: Path = Path("/")) -> Cores:
     lines = read_text(root / "proc/cpuinfo").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model", "Hardware"))]
     board = read_text(root / "proc/device-tree/model").strip("\0 \n")
-    processor = (names and names[0]) or board or platform.processor() or "unknown processor"
+    processor = (names and names[0]) or board or _arm_core(lines) or platform.processor() or "unknown processor"
     all_cores = os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else all_cores
     limit, _, period = read_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
@@ -86,6 +102,13 @@ def read_cores(root: Path = Path("/")) -> Cores:
         period = read_text(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us")
     quota = int(limit) / int(period) if limit.isdecimal() and period.isdecimal() and int(period) else None
     return Cores(processor, usable, all_cores, quota if quota and quota < usable else None)
+
+
+def _arm_core(lines: Sequence[str]) -> str:
+    """Name the ARM cores of /proc/cpuinfo, which has numbers for them; the fastest ones of several kinds are last."""
+    parts = [line.split(":", 1)[1].strip() for line in lines if line.startswith("CPU part")]
+    kinds = dict.fromkeys(parts)
+    return " and ".join(_ARM_CORES.get(part, f"ARM core {part}") for part in kinds)
 
 
 def machine() -> str:

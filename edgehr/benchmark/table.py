@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from edgehr.benchmark.ranking import ALIKE, FASTER, SLOWER, Comparison
+from edgehr.benchmark.ranking import ALIKE, DECISIVE_ROUNDS, FASTER, SLOWER, Comparison
 from edgehr.benchmark.results import BenchReport, Measured
 from edgehr.runtimes.tensors import OperatorTime
 
@@ -79,7 +79,11 @@ def answer(report: BenchReport) -> list[str]:
         )
     if open_ones:
         smallest = _percent(max(each.resolution for each in open_ones))
-        lines.append(f"Too noisy to tell differences below about {smallest}: quiet the machine, or measure for longer.")
+        too_noisy = f"Too noisy to tell differences below about {smallest}: quiet the machine, or measure for longer."
+        enough = len(first.times_ms) >= DECISIVE_ROUNDS
+        lines.append(
+            too_noisy if enough else f"Fewer than {DECISIVE_ROUNDS} rounds tell nothing apart: measure for longer."
+        )
     return lines
 
 

@@ -131,3 +131,12 @@ def test_this_machine() -> None:
     assert "cores, " in machine()
     assert runtime_version("numpy") == "numpy"
     assert runtime_version("onnxruntime").startswith("onnxruntime ")
+
+
+def test_arm_cores_have_names(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    lines = (
+        "processor\t: 0\nCPU part\t: 0xd05\n\nprocessor\t: 1\nCPU part\t: 0xd0b\n\nprocessor\t: 2\nCPU part\t: 0x9\n"
+    )
+    (tmp_path / "proc" / "cpuinfo").write_text(lines)
+    assert read_cores(tmp_path).processor == "Cortex-A55 and Cortex-A76 and ARM core 0x9"
