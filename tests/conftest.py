@@ -30,6 +30,7 @@ LONGEST = (
     "converters/test_detector_accuracy.py",
     "converters/tflite/test_int8_tflite.py",
     "cli/test_cli.py",
+    "cli/test_tune.py",
     "converters/test_convert.py",
     "test_wheel.py",
     "evaluation/test_accuracy.py",

@@ -18,6 +18,8 @@ import edgehr
 from edgehr.cli.main import main
 from edgehr.tune import race, steps
 from edgehr.zoo import DEFAULT_MODEL
+from tests.conftest import ROOT
+from tests.made_once import Store
 from tests.models.narrow_hrnet import CARD
 
 LIMIT = ("--max-drop", "1")
@@ -32,20 +34,23 @@ def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kept_exports")
 def test_it_goes_on_after_a_kill_and_finds_the_same(
     tmp_path: Path,
     narrow_hrnet: Path,
     few_people: tuple[Path, Path],
+    store: Store,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     card = tmp_path / "narrow.json"
     card.write_text(json.dumps(CARD.to_dict()))
     out = tmp_path / "tuned"
-    arguments = [f"{card}@64x64={narrow_hrnet}", *LIMIT, "--annotations", str(few_people[0])]
+    arguments = [f"{card}={narrow_hrnet}", *LIMIT, "--annotations", str(few_people[0])]
     arguments += ["--images", str(few_people[1]), "--max-samples", "12", "--to", "onnx,tflite"]
     arguments += ["--precision", "fp32", "--out", str(out)]
-    process = subprocess.Popen([sys.executable, "-m", "edgehr.cli.main", "tune", *arguments], stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "tests.kept_command", str(store.folder), "tune", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
     end = time.monotonic() + 240
     while "race" not in kinds(out):
         assert process.poll() is None
