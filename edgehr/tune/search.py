@@ -62,6 +62,7 @@ class _Search:
         precisions = [each for each in request.precisions if each != "int8" or request.calibration]
         self._variants = [variants_of(model, request.targets, precisions, arithmetic) for model in request.models]
         self._tried: list[Tried] = []
+        self._reference: Tried  # what drops are counted from, once all are tried in float32
         self._expect_all()
 
     def _expect_all(self) -> None:
@@ -78,10 +79,10 @@ class _Search:
         if not any(fastest):
             problems = "; ".join(dict.fromkeys(each.out for each in self._tried))
             raise EdgehrError(f"none of the models could be converted and run: {problems}")
-        reference = max(filter(None, fastest), key=lambda each: each.value)
+        self._reference = max(filter(None, fastest), key=lambda each: each.value)
         for variants, found in zip(self._variants, fastest, strict=True):
             if found:
-                self._enter_lower_precision(variants, found, reference)
+                self._enter_lower_precision(variants, found)
         finalists = self._finalists()
         report = TuneReport(
             setting={},
@@ -89,7 +90,7 @@ class _Search:
             at_once=self._request.at_once,
             points=self._steps.evaluator.terms.points,
             tried=self._tried,
-            reference=reference,
+            reference=self._reference,
         )
         report.remarks = self._final(finalists, report)
         report.setting = self._setting()
@@ -113,8 +114,9 @@ class _Search:
                 self._evaluate(each)
         return fastest
 
-    def _enter_lower_precision(self, variants: list[Variant], fastest: Tried, reference: Tried) -> None:
-        lost, limit = 100 * (reference.value - fastest.value), self._request.limits.max_drop
+    def _enter_lower_precision(self, variants: list[Variant], fastest: Tried) -> None:
+        """Try the lower precisions of a model whose float32 has not lost too much already."""
+        lost, limit = self._lost(fastest), self._request.limits.max_drop
         for variant in variants:
             if variant.full_precision:
                 continue
@@ -162,12 +164,21 @@ class _Search:
                 each.out = f"slower than {better.variant.model.size} {better.variant.name}, which is as accurate"
             else:
                 left.append(each)
-        # The fastest stays in any case, and of the others the most accurate.
-        kept = [*left[:1], *sorted(left[1:], key=lambda each: -each.value)[: MAX_FINALISTS - 1]]
+        kept = sorted(left, key=self._chance)[:MAX_FINALISTS]
         for each in left:
             if each not in kept:
-                each.out = "too many others are more accurate"
+                each.out = "too many others have a better chance"
         return [each for each in left if each in kept]
+
+    def _chance(self, each: Tried) -> tuple[bool, float]:
+        """Return what sorts those first that may be chosen: the fastest that lose little, or the most accurate."""
+        limit = self._request.limits.max_drop
+        if limit is None:
+            return False, -each.value
+        return self._lost(each) > limit, each.race_ratio
+
+    def _lost(self, each: Tried) -> float:
+        return 100 * (self._reference.value - each.value)
 
     def _final(self, finalists: list[Tried], report: TuneReport) -> list[str]:
         """Measure the finalists and choose; returns what makes the figures worth less."""
@@ -175,10 +186,8 @@ class _Search:
         for each, ms, ratio in zip(finalists, found["ms"], found["ratios"], strict=True):
             each.ms, each.ratio = ms, tuple(ratio)
         report.chosen = choose(finalists, report.reference, report.limits, [set(places) for places in found["alike"]])
-        remarks: list[str] = found["remarks"]
-        if self._where:
-            remarks.append("accuracy was measured on this workstation: another processor's kernels may round otherwise")
-        return remarks
+        here = "accuracy was measured on this workstation: another processor's kernels may round otherwise"
+        return [*found["remarks"], *([here] if self._where else [])]
 
     def _write_choice(self, report: TuneReport, chosen: Tried) -> Path:
         drop = report.drop(chosen)
