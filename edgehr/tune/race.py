@@ -18,7 +18,7 @@ from edgehr.benchmark.results import BenchReport
 from edgehr.benchmark.table import between
 from edgehr.runtimes.tuned import RunConfiguration
 
-ROUNDS, LAPS = 24, 2
+ROUNDS, LAPS = 12, 2
 
 # Measures candidates, here or on another machine.
 Bench = Callable[[Sequence[Candidate], Settings], BenchReport]
