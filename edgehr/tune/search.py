@@ -49,7 +49,7 @@ def tune(
     Raises:
         EdgehrError: The images cannot be read, nothing can be converted and run, or the other machine is lost.
     """
-    return _Search(request, Steps(request, bench, bar, tell), where).run()
+    return _Search(request, Steps(request, bench, where, bar, tell), where).run()
 
 
 class _Search:

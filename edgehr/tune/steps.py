@@ -70,6 +70,7 @@ class Steps:
     Args:
         request: What to search for.
         bench: Measures candidates, here or on another machine.
+        where: Name of that other machine; empty for this one.
         bar: Shows progress of an evaluation.
         tell: Told what is being done, and how long all of it will take.
 
@@ -83,8 +84,10 @@ class Steps:
         EdgehrError: The images cannot be read, or some of them are calibrated on.
     """
 
-    def __init__(self, request: Request, bench: Bench, bar: ProgressBar, tell: Callable[[str], None]) -> None:
-        self._request, self._bench, self._bar, self._tell = request, bench, bar, tell
+    def __init__(
+        self, request: Request, bench: Bench, where: str, bar: ProgressBar, tell: Callable[[str], None]
+    ) -> None:
+        self._request, self._bench, self._where, self._bar, self._tell = request, bench, where, bar, tell
         self.evaluator = Evaluator.for_card(request.models[0].card)
         self.evaluator.check_installed()
         for model in request.models[1:]:
@@ -142,7 +145,7 @@ class Steps:
             "file": sha256,
             "runs": [vars(run).copy() for run in runs],
             "at_once": at_once,
-            "machine": self.machine,
+            "machine": [self._where, self.machine],
             "pacemaker": self._pacemaker_sha256,
         }
         known = self._journal.find("race", of)
@@ -184,7 +187,7 @@ class Steps:
             those that it was not told apart from; ``remarks``.
         """
         runs = [{**each.to_dict(), "path": sha256_file(each.path)} for each in entered]
-        of = {"runs": runs, "machine": self.machine}
+        of = {"runs": runs, "machine": [self._where, self.machine]}
         known: dict[str, Any] | None = self._journal.find("final", of)
         if known is None:
             with self._step("final", f"final of {len(entered)}"):

@@ -80,6 +80,12 @@ def test_it_goes_on_after_a_kill_and_finds_the_same(
     again = capsys.readouterr()
     assert json.loads(again.out) == told
     assert again.err == ""  # there was nothing left to do
+    there = ["--on-command", "env", "--on-edgehr", f"{sys.executable} -m edgehr.cli.main", "--to", "tflite"]
+    assert main(["tune", *arguments, *there, "--json"]) == 0
+    measured = capsys.readouterr()
+    assert [line.split()[0] for line in measured.err.splitlines()] == ["time", "final"]  # all else is known
+    assert "accuracy was measured on this workstation" in json.loads(measured.out)["remarks"][-1]
+
     assert main(["tune", *arguments, "--budget", "0.01ms"]) == 1
     assert "nothing keeps to at most 1 points of AP less and at most 0.01 ms" in capsys.readouterr().err
 
