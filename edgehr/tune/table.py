@@ -9,12 +9,8 @@ NONE = "-"
 
 def rows(report: TuneReport) -> tuple[list[str], list[list[str]]]:
     """Return headers and a row for each finalist, from the fastest on."""
-    headers = ["MODEL", "RUNS ON", "", "THREADS", "STREAMS", "ms", "TIME", report.points.upper(), "DROP", "FILE MB"]
-    rows = [_row(report, each) for each in report.finalists]
-    if report.at_once == 1:  # then streams are no question
-        place = headers.index("STREAMS")
-        headers, *rows = ([*line[:place], *line[place + 1 :]] for line in (headers, *rows))
-    return headers, rows
+    headers = ["MODEL", "RUNS ON", "", "ms", "TIME", report.points.upper(), "DROP", "FILE MB"]
+    return headers, [_row(report, each) for each in report.finalists]
 
 
 def left_out(report: TuneReport) -> tuple[list[str], list[list[str]]]:
@@ -28,19 +24,24 @@ def left_out(report: TuneReport) -> tuple[list[str], list[list[str]]]:
 
 
 def _row(report: TuneReport, each: Tried) -> list[str]:
-    drop, run = report.drop(each), each.run
+    drop = report.drop(each)
     return [
         each.variant.model.card.name,
-        each.variant.name,
+        _runs_on(each),
         each.standing,
-        str(run.threads or NONE),
-        str(run.streams or NONE),
         f"{each.ms:.2f}",
         _ratio(each),
         f"{100 * each.value:.2f}",
         _with_error(*drop) if drop else NONE,
         f"{each.bytes / 1e6:.1f}",
     ]
+
+
+def _runs_on(each: Tried) -> str:
+    run = each.run
+    how = [f"{run.threads} thread{'s' * (run.threads != 1)}"] if run.threads else []
+    how += [f"{run.streams} streams"] if run.streams and run.streams > 1 else []
+    return ", ".join([each.variant.name, *how])
 
 
 def _with_error(value: float, error: float | None) -> str:
@@ -76,14 +77,10 @@ def problem(report: TuneReport) -> str:
 
 
 def _described(report: TuneReport, each: Tried) -> str:
-    run, drop = each.run, report.drop(each)
-    how = [f"{run.threads} thread{'s' * (run.threads != 1)}"] if run.threads else []
-    how += [f"{run.streams} streams"] if run.streams and run.streams > 1 else []
-    lost = ""
+    drop, lost = report.drop(each), ""
     if drop and each is not report.reference:
         word = "less" if drop[0] >= 0 else "more"
-        lost = (
-            f", {_with_error(abs(drop[0]), drop[1])} {word} than {report.reference.variant.model.card.name} in float32"
-        )
-    name = f"{each.variant.model.card.name} on {', '.join([each.variant.name, *how])}"
+        reference = report.reference.variant.model.card.name
+        lost = f", {_with_error(abs(drop[0]), drop[1])} {word} than {reference} in float32"
+    name = f"{each.variant.model.card.name} on {_runs_on(each)}"
     return f"{name}: {each.ms:.2f} ms, {100 * each.value:.2f} {report.points}{lost}"
