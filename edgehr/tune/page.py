@@ -12,7 +12,6 @@ from edgehr.tune.table import answer, left_out, rows
 
 _HEIGHT = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, WIDTH - 20, 16, _HEIGHT - 50
-_LABEL = 26  # units of height that a label needs, on a phone too
 
 
 def write_page(report: TuneReport, path: Path) -> None:
@@ -23,8 +22,8 @@ def write_page(report: TuneReport, path: Path) -> None:
 def page(report: TuneReport) -> str:
     """Make the page as text."""
     caption = (
-        f"Time of a frame, milliseconds on a logarithmic scale, and {report.points} of each finalist with the standard "
-        "error of its drop. The line joins those that nothing beats in both; dashed lines are the limits."
+        f"Time of a frame, milliseconds on a logarithmic scale, and {report.points} with the standard error of the "
+        "drop, by the number in the table. The line joins those that nothing beats in both; dashes are the limits."
     )
     parts = [
         "<h1>Time and accuracy</h1>",
@@ -48,7 +47,7 @@ def _frontier(report: TuneReport) -> str:
     ]
     least = 100 * report.reference.value - limits.max_drop if limits.max_drop is not None else None
     values += [least] if least is not None else []
-    low, high = math.log(min(times) / 1.15), math.log(max(times) * 1.6)  # room for the labels, on the right
+    low, high = math.log(min(times) / 1.15), math.log(max(times) * 1.15)
     margin = max((max(values) - min(values)) * 0.1, 0.5)
     bottom, top = min(values) - margin, max(values) + margin
 
@@ -72,23 +71,22 @@ def _frontier(report: TuneReport) -> str:
     best = [each for each in finalists if each.standing in (FRONTIER, CHOSEN)]
     points = " ".join(f"{x(each.ms or 1):.1f},{y(100 * each.value):.1f}" for each in best)
     parts.append(f'<polyline points="{points}" fill="none" stroke="{COLORS[0]}" stroke-width="2"/>')
-    taken: list[float] = []
-    for each in sorted(finalists, key=lambda each: -each.value):
-        parts += _point(report, each, x(each.ms or 1), y(100 * each.value), (_BOTTOM - _TOP) / (top - bottom), taken)
+    unit = (_BOTTOM - _TOP) / (top - bottom)
+    for number, each in enumerate(finalists, 1):
+        parts += _point(report, each, number, x(each.ms or 1), y(100 * each.value), unit)
     return svg(_HEIGHT, "Time and accuracy of the finalists", parts)
 
 
-def _point(report: TuneReport, each: Tried, x: float, y: float, unit: float, taken: list[float]) -> list[str]:
-    """Draw a finalist, its error bar, and its name where no other name is."""
-    color = COLORS[4] if each.standing == CHOSEN else COLORS[0] if each.standing == FRONTIER else COLORS[7]
+def _point(report: TuneReport, each: Tried, number: int, x: float, y: float, unit: float) -> list[str]:
+    """Draw a finalist with its error bar, and its number in the table, above and below in turns."""
     error = unit * _error(report, each)
-    label = max([y + 4, *(other + _LABEL for other in taken if abs(other - y - 4) < _LABEL * 8)]) if taken else y + 4
-    taken.append(label)
-    name = f"{each.variant.model.size} {each.variant.name}"
+    color = COLORS[4] if each.standing == CHOSEN else COLORS[0] if each.standing == FRONTIER else COLORS[7]
+    label = y - error - 14 if number % 2 else y + error + 26
     return [
         f'<path d="M{x:.1f} {y - error:.1f}V{y + error:.1f}" stroke="{color}" stroke-width="1.5"/>',
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if each.standing == CHOSEN else 5}" fill="{color}"/>',
-        f'<text x="{x + 12:.1f}" y="{label:.1f}">{escape(name)}</text>',
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{8 if each.standing == CHOSEN else 5}" fill="{color}">'
+        f"<title>{escape(f'{each.variant.model.size} {each.variant.name}')}</title></circle>",
+        f'<text x="{x:.1f}" y="{label:.1f}" text-anchor="middle">{number}</text>',
     ]
 
 

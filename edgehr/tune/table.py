@@ -9,8 +9,8 @@ NONE = "-"
 
 def rows(report: TuneReport) -> tuple[list[str], list[list[str]]]:
     """Return headers and a row for each finalist, from the fastest on."""
-    headers = ["MODEL", "RUNS ON", "", "ms", "TIME", report.points.upper(), "DROP", "FILE MB"]
-    return headers, [_row(report, each) for each in report.finalists]
+    headers = ["NO", "MODEL", "RUNS ON", "", "ms", "TIME", report.points.upper(), "DROP", "FILE MB"]
+    return headers, [[str(number), *_row(report, each)] for number, each in enumerate(report.finalists, 1)]
 
 
 def left_out(report: TuneReport) -> tuple[list[str], list[list[str]]]:

@@ -203,8 +203,8 @@ def test_not_too_many_are_in_the_final(request_of: Request, monkeypatch: pytest.
 def test_the_table_and_the_page(request_of: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     report, _ = run(replace(request_of, limits=Limits(1.0, 30.0)), monkeypatch)
     headers, cells = rows(report)
-    assert headers == ["MODEL", "RUNS ON", "", "ms", "TIME", "AP", "DROP", "FILE MB"]
-    assert cells[1][1:6] == ["openvino int8, 2 threads", "chosen", "10.00", "2.00 (2.00-2.00)", "59.40"]
+    assert headers == ["NO", "MODEL", "RUNS ON", "", "ms", "TIME", "AP", "DROP", "FILE MB"]
+    assert cells[1][2:7] == ["openvino int8, 2 threads", "chosen", "10.00", "2.00 (2.00-2.00)", "59.40"]
     assert len(left_out(report)[1]) == len(report.tried) - len(cells)
     text = page(report)
     assert text.count("<circle") == 3
