@@ -20,6 +20,7 @@ from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.overlap import file_fingerprint
 from edgehr.files import sha256_file
 from edgehr.progress import ProgressBar
+from edgehr.runtimes.formats import format_of
 from edgehr.tune.accuracy import Accuracy, measure_accuracy
 from edgehr.tune.journal import Journal
 from edgehr.tune.race import Bench, Raced, candidate, race
@@ -119,14 +120,14 @@ class Steps:
             "calibration": calibration.sha256 if calibration else "",
         }
         known = self._journal.find("convert", of)
-        if known is None or not path.is_file() or sha256_file(path) != known["sha256"]:
+        if known is None or known["files"] != _hashes(path):
             with self._step(variant.conversion, f"convert {self._stem(model)} to {variant.name}"):
                 target.check()
                 target.check_model(model.card)
                 report = convert(model.card, model.weights, target, out=path)
                 if calibration:
                     calibration.write_manifest(report.path)
-            self._journal.write("convert", of, {"sha256": sha256_file(path)})
+            self._journal.write("convert", of, {"files": _hashes(path)})
         return path
 
     def _stem(self, model: Model) -> str:
@@ -219,6 +220,11 @@ def _summary(report: BenchReport) -> dict[str, Any]:
         ],
         "remarks": report.remarks,
     }
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    """Hash the files of a model that are there, by name."""
+    return {file.name: sha256_file(file) for file in format_of(path).files(path) if file.is_file()}
 
 
 def _digest(path: Path | None) -> str:

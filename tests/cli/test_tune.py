@@ -80,10 +80,16 @@ def test_it_goes_on_after_a_kill_and_finds_the_same(
     again = capsys.readouterr()
     assert json.loads(again.out) == told
     assert again.err == ""  # there was nothing left to do
+    next(out.glob("*-fp32.tflite")).unlink()
+    assert main(["tune", *arguments, "--json"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines() if " left)" in line] == ["convert"]
+
     there = ["--on-command", "env", "--on-edgehr", f"{sys.executable} -m edgehr.cli.main", "--to", "tflite"]
     assert main(["tune", *arguments, *there, "--json"]) == 0
     measured = capsys.readouterr()
-    assert [line.split()[0] for line in measured.err.splitlines()] == ["time", "final"]  # all else is known
+    done = [line.split()[0] for line in measured.err.splitlines()]
+    assert (done[0], done[-1]) == ("time", "final")  # what was converted and timed here stands
+    assert "convert" not in done
     assert "accuracy was measured on this workstation" in json.loads(measured.out)["remarks"][-1]
 
     assert main(["tune", *arguments, "--budget", "0.01ms"]) == 1
