@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgehr.benchmark.board import read_board, read_text
+from edgehr.runtimes.streams import usable_cores
 
 _PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "tflite": "ai-edge-litert", "tensorrt": "tensorrt"}
 _CPUS = "sys/devices/system/cpu"
@@ -95,7 +96,7 @@ def read_cores(root: Path = Path("/")) -> Cores:
     board = read_text(root / "proc/device-tree/model").strip("\0 \n")
     processor = (names and names[0]) or board or _arm_core(lines) or platform.processor() or "unknown processor"
     all_cores = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else all_cores
+    usable = usable_cores()
     limit, _, period = read_text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not limit:  # the older cgroups
         limit = read_text(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us")

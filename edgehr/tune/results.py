@@ -56,6 +56,12 @@ class Tried:
         """Return its time as a multiple of the pacemaker's; more than any where it did not run."""
         return self.raced.ratio if self.raced else float("inf")
 
+    def drop_from(self, reference: Tried) -> float:
+        """Return how much less accurate it is than another, in points of 100; infinite where one was not evaluated."""
+        if self.accuracy is None or reference.accuracy is None:
+            return float("inf")
+        return self.accuracy.drop_from(reference.accuracy)
+
     def slower_than(self, other: Tried, margin: float = 0.0) -> bool:
         """Tell whether its race leaves no doubt that it takes longer than another, by more than a fraction of that."""
         doubt = sum(each.raced.error for each in (self, other) if each.raced)
@@ -177,7 +183,7 @@ def choose(finalists: Sequence[Tried], reference: Tried, limits: Limits, alike: 
 
 
 def _fits(each: Tried, reference: Tried, limits: Limits) -> bool:
-    accurate = limits.max_drop is None or 100 * (reference.value - each.value) <= limits.max_drop
+    accurate = limits.max_drop is None or each.drop_from(reference) <= limits.max_drop
     return accurate and each.ms is not None and (limits.budget_ms is None or each.ms <= limits.budget_ms)
 
 

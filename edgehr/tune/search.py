@@ -116,7 +116,7 @@ class _Search:
 
     def _enter_lower_precision(self, variants: list[Variant], fastest: Tried) -> None:
         """Try the lower precisions of a model whose float32 has not lost too much already."""
-        lost, limit = self._lost(fastest), self._request.limits.max_drop
+        lost, limit = fastest.drop_from(self._reference), self._request.limits.max_drop
         for variant in variants:
             if variant.full_precision:
                 continue
@@ -175,10 +175,7 @@ class _Search:
         limit = self._request.limits.max_drop
         if limit is None:
             return False, -each.value
-        return self._lost(each) > limit, each.race_ratio
-
-    def _lost(self, each: Tried) -> float:
-        return 100 * (self._reference.value - each.value)
+        return each.drop_from(self._reference) > limit, each.race_ratio
 
     def _final(self, finalists: list[Tried], report: TuneReport) -> list[str]:
         """Measure the finalists and choose; returns what makes the figures worth less."""

@@ -195,7 +195,7 @@ def test_the_segmenter_that_ships_returns_labels(kept_exports: KeptExports, tmp_
 
 
 def run_int8(graph: Graph, kind: str, images: np.ndarray) -> np.ndarray:
-    """What the graph returns for the first image, quantized by a kind of recipe, on the runtime that it is for."""
+    """Return what the graph gives for the first image, quantized by a kind of recipe, on the runtime that it is for."""
     quantized = quantize_on(graph, images, RECIPES["hrnetv2", ""][kind], lambda what: None)
     if kind == "unsigned":
         return run_onnx(write_qdq(quantized), images[:1])

@@ -1,4 +1,4 @@
-"""What the search tries, what it leaves out, and what it chooses; conversions, races and evaluations are made up."""
+"""Test what the search tries, leaves out and chooses; conversions, races and evaluations are made up."""
 
 from __future__ import annotations
 
