@@ -9,6 +9,9 @@ MAX_DROP ?=
 ANNOTATIONS ?=
 IMAGES ?=
 OUT ?=
+ONLY ?=
+SEED ?=
+COUNT ?=
 PLAIN ?=
 SOURCE ?=
 SAVE ?= out
@@ -43,7 +46,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix docs docs-serve clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix campaign docs docs-serve clean
 
 help:
 	@echo "make demo       convert the sample model and draw skeletons into a picture of people (SOURCE= SAVE= DETECTOR=|none)"
@@ -61,6 +64,7 @@ help:
 	@echo "make docs       the documentation site, to build/site;  make docs-serve shows it while you write"
 	@echo "make bench      measure what docs/performance.md and docs/research/speed.md state"
 	@echo "make model-matrix   convert every network to every target (MODELS= TARGETS= PRECISIONS= WEIGHTS= FRESH=1)"
+	@echo "make campaign   try to break what edgehr promises, with many random cases (ONLY=\"kills damage strangers load\" SEED= COUNT=)"
 	@echo "make quant-report   repeat the table of docs/research/quantization-experiments.md (SHARED=../shared PEOPLE=N FRESH=1)"
 
 $(READY): pyproject.toml
@@ -204,6 +208,10 @@ model-matrix: $(READY)
 quant-report: $(NNCF)/.ready
 	$(NNCF)/bin/python -m benchmarks.quant_report --shared "$(SHARED)" $(if $(PEOPLE),--people $(PEOPLE)) \
 		$(if $(FRESH),--fresh)
+
+# A line for every case stays in out/campaign: a run that was stopped goes on where it was.
+campaign: $(READY)
+	$(BIN)/python -m tests.campaign $(ONLY) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 clean:
 	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) build dist out artifacts *.egg-info
