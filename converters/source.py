@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from edgehr.converters.onnx.graph import check_onnx, load_onnx, strip_traces
 from edgehr.converters.onnx.half_weights import widen_weights
 from edgehr.converters.onnx.rtmdet import cut_at_heads
 from edgehr.errors import CheckpointError, EdgehrError
+from edgehr.files import temporary_folder
 from edgehr.models import Network
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes.base import Runtime
@@ -158,8 +158,8 @@ class OnnxSource(Source):
 
     def _run_cut(self) -> OnnxRuntime:
         """Open the graph as it was cut, which is in no file."""
-        with tempfile.TemporaryDirectory(prefix="edgehr-") as folder:
-            path = Path(folder, self._path.name)
+        with temporary_folder() as folder:
+            path = folder / self._path.name
             onnx.save(self._model, path)
             return OnnxRuntime(path)  # reads all of it now
 

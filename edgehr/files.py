@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ CACHE_VARIABLE = "EDGEHR_CACHE"
 CACHE_ADVICE = f"set {CACHE_VARIABLE} to a folder that can be written to"
 # Of folders that hold what is being written. Those that nobody holds locked any more are deleted: no name to choose.
 SCRATCH = ".edgehr-unfinished-"
+# In such a folder, once all in it is whole: the files that are being moved into place together.
+_MOVES = ".moves"
 # How files begin that are there in place of a model, and what to do about each.
 _FOREIGN_TEXT = (
     (rb"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull` in its repository"),
@@ -112,8 +114,8 @@ def plain_name(path: Path) -> Iterator[str]:
     if is_utf8(name):
         yield name
         return
-    with tempfile.TemporaryDirectory(prefix="edgehr-") as folder:
-        link = Path(folder, "file").with_suffix(path.suffix if path.suffix.isascii() else "")
+    with temporary_folder() as folder:
+        link = folder / f"file{path.suffix if path.suffix.isascii() else ''}"
         try:
             link.symlink_to(name)
         except OSError as error:
@@ -145,7 +147,8 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
     """Give temporary files beside `paths` to write to, and move them into place when the block ends without an error.
 
     The files are moved in the order given, each after it was synced to disk. On an error the temporary files go and
-    what stood there before stays.
+    what stood there before stays. Where the process dies between the first move and the last, whoever next writes to
+    the folder, or opens a model in it, makes the rest (`finish_moves`).
 
     Args:
         paths: Final names, all in one folder, which is made if it does not exist.
@@ -159,9 +162,34 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
         yield temporary
         for source in temporary:
             _sync(source)
+        if len(paths) > 1:
+            _note_moves(scratch, temporary)
         for source, target in zip(temporary, paths, strict=True):
             os.replace(source, target)
         _sync(paths[0].parent)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a folder among the system's temporary ones that goes when the block ends.
+
+    That of a process which was killed goes when the next one makes one.
+    """
+    base = Path(tempfile.gettempdir())
+    _remove_leftovers(base)
+    with ExitStack() as stack:
+        yield _new_scratch(base, stack)
+
+
+def finish_moves(folder: Path) -> None:
+    """Finish what a process left that died between moving the first and the last of files that belong together.
+
+    Nothing happens where there is nothing of the kind, a process is still at it, or the folder cannot be written to.
+    """
+    with suppress(OSError):
+        for scratch in folder.glob(f"{SCRATCH}*"):
+            if (scratch / _MOVES).is_file():
+                _clear(scratch)
 
 
 @contextmanager
@@ -185,7 +213,7 @@ def _new_scratch(folder: Path, stack: ExitStack) -> Path:
     """Make a folder that the stack removes, and lock it as long as the process lives."""
     while True:
         scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        stack.callback(_empty, scratch)
         lock = _lock(scratch, wait=True)
         if lock is not None:
             stack.callback(os.close, lock)
@@ -197,10 +225,48 @@ def _new_scratch(folder: Path, stack: ExitStack) -> Path:
 def _remove_leftovers(folder: Path) -> None:
     """Remove the scratch folders of runs that were killed; once for each folder, as it may hold many files."""
     for scratch in folder.glob(f"{SCRATCH}*"):
-        lock = _lock(scratch, wait=False)
-        if lock is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+        _clear(scratch)
+
+
+def _clear(scratch: Path) -> None:
+    """Remove a scratch folder unless a process has it."""
+    lock = _lock(scratch, wait=False)
+    if lock is not None:
+        try:
+            _empty(scratch)
+        finally:
             os.close(lock)
+
+
+def _empty(scratch: Path) -> None:
+    """Remove a scratch folder. Where some of its files are in place already, the others follow."""
+    with suppress(OSError, ValueError):
+        _make_moves(scratch, json.loads((scratch / _MOVES).read_bytes()))
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _note_moves(scratch: Path, files: list[Path]) -> None:
+    noted = scratch / f"{_MOVES}-noted"
+    noted.write_text(json.dumps({file.name: _identity(file) for file in files}), encoding="utf-8")
+    _sync(noted)
+    os.replace(noted, scratch / _MOVES)
+    _sync(scratch)
+
+
+def _make_moves(scratch: Path, noted: dict[str, list[int]]) -> None:
+    """Move those files into place that still have to be, unless others have come to where the first ones were moved."""
+    left = [name for name in noted if (scratch / name).is_file()]
+    moved = [name for name in noted if name not in left]
+    if left and moved and all(_identity(scratch.parent / name) == noted[name] for name in moved):
+        for name in left:
+            os.replace(scratch / name, scratch.parent / name)
+        _sync(scratch.parent)
+
+
+def _identity(file: Path) -> list[int]:
+    """Tell a file from any other that could come to its name; moving keeps this."""
+    about = file.stat()
+    return [about.st_ino, about.st_mtime_ns, about.st_size]
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:

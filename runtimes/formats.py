@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
-from edgehr.files import foreign_kind, sha256_file
+from edgehr.files import finish_moves, foreign_kind, sha256_file
 from edgehr.registry import Registry
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def format_of(path: str | os.PathLike[str]) -> Format:
 
 def check_file(path: Path) -> None:
     """Raise ArtifactError where a model file is missing, or it or one that belongs to it is something else."""
+    finish_moves(path.parent)
     if path.is_dir():
         raise ArtifactError(f"{path}: is a folder, not a model file")
     if not path.is_file():

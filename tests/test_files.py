@@ -1,4 +1,5 @@
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ import pytest
 
 from edgehr import files
 from edgehr.errors import EdgehrError
-from edgehr.files import SCRATCH, atomic_write, sha256_file
+from edgehr.files import SCRATCH, atomic_write, finish_moves, sha256_file, temporary_folder
 
 
 def test_files_appear_together_and_whole(tmp_path: Path) -> None:
@@ -100,6 +101,97 @@ def test_a_folder_that_was_taken_for_a_leftover_is_made_again(tmp_path: Path, mo
         temporary.write_text("whole")
     assert len(made) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edgehr.files import atomic_write
+moved, last = [], int(sys.argv[2])
+
+def replace(source, target):
+    if not Path(source).name.startswith(".moves"):
+        if len(moved) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        moved.append(target)
+    really(source, target)
+
+really, os.replace = os.replace, replace
+with atomic_write(*(Path(sys.argv[1], name) for name in "abc")) as temporary:
+    for file in temporary:
+        file.write_text("new")
+"""
+
+
+@pytest.fixture(params=[0, 1, 2])
+def killed(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """What three files are to hold in the end whose writer was killed after so many were moved."""
+    for name in "abc":
+        (tmp_path / name).write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(request.param)], check=False)
+    assert done.returncode == -9
+    contents = [(tmp_path / name).read_text() for name in "abc"]
+    assert contents == ["new"] * request.param + ["old"] * (3 - request.param)
+    return "new" if request.param else "old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_who_reads_finds_all_files_of_a_killed_run_or_none(tmp_path: Path, killed: str) -> None:
+    finish_moves(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abc", killed)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_who_writes_next_finishes_it_as_well(tmp_path: Path, killed: str) -> None:
+    _write(tmp_path / "other")
+    assert (tmp_path / "other").read_text() == "whole"
+    (tmp_path / "other").unlink()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abc", killed)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_what_others_have_put_there_since_is_not_mixed(tmp_path: Path, killed: str) -> None:
+    for name in "abc":
+        (tmp_path / name).unlink()
+        (tmp_path / name).write_text("later")
+    finish_moves(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abc", "later")
+
+
+def test_a_signal_between_two_moves_does_not_part_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_text("old")
+    replace, moved = os.replace, []
+
+    def interrupted(source: Path, target: Path) -> None:
+        replace(source, target)
+        if target in paths:
+            moved.append(target)
+            if len(moved) == 1:
+                raise KeyboardInterrupt
+
+    def write() -> None:
+        with atomic_write(*paths) as temporary:
+            for file in temporary:
+                file.write_text("new")
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abc", "new")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_temporary_folders_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files._remove_leftovers.cache_clear()
+    left = tmp_path / f"{SCRATCH}abc"
+    left.mkdir()
+    (left / "in.onnx").write_text("large")
+    with temporary_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert not any(tmp_path.iterdir())
 
 
 def _write(path: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -16,6 +14,7 @@ from edgehr.converters.conversion_report import Progress
 from edgehr.converters.onnx.graph import check_onnx, strip_traces
 from edgehr.converters.source import Source
 from edgehr.errors import EdgehrError
+from edgehr.files import temporary_folder
 
 TIMEOUT_S = 300
 # It imports PyTorch for things that are not needed here, which takes longer than all else that it does.
@@ -65,8 +64,8 @@ def simplify(model: Any) -> tuple[Any, str]:
     Returns:
         The simplified model and an empty string; or, if onnxsim fails, the model unchanged and why.
     """
-    with tempfile.TemporaryDirectory(prefix="edgehr-") as folder:
-        source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
+    with temporary_folder() as folder:
+        source, target = folder / "in.onnx", folder / "out.onnx"
         onnx.save(model, source)
         command = [sys.executable, "-c", _RUN, str(source), str(target)]
         try:

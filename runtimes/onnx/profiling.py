@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgehr.errors import EdgehrError, first_line
+from edgehr.files import temporary_folder
 from edgehr.runtimes.onnx.library import ort
 from edgehr.runtimes.tensors import OperatorTime, Tensors
 
@@ -31,10 +31,10 @@ def profile_session(
         EdgehrError: ONNX Runtime failed.
     """
     make_options, providers = settings
-    with tempfile.TemporaryDirectory(prefix="edgehr-", ignore_cleanup_errors=True) as folder:
+    with temporary_folder() as folder:
         options = make_options()
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder, "profile"))
+        options.profile_file_prefix = str(folder / "profile")
         try:
             session = ort.InferenceSession(model, options, providers=list(providers))
             for _ in range(UNCOUNTED + runs):
