@@ -82,7 +82,7 @@ def convert(
         calibration = CalibrationSet.of(Path(calibration), card=card)
     made = replace(made, calibration=calibration or made.calibration)
     made.check()  # what is missing is said now, not after a download
-    report = conversion.convert(
+    return conversion.convert(
         card,
         Path(weights) if weights is not None else fetch(card),
         made,
@@ -90,6 +90,3 @@ def convert(
         images=Path(images) if images is not None else None,
         listener=listener,
     )
-    if calibration is not None:
-        report.notes.append(f"what it was calibrated on: {calibration.write_manifest(report.path)}")
-    return report

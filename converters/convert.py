@@ -111,11 +111,15 @@ def _convert(
         stage.detail = weights
     built = _build(source, target, crops, lambda reference: compare(card, reference, reference, crops), progress)
     files = {name: target.files(part_path(path, name)) for name in built}
-    with atomic_write(*chain.from_iterable(files.values())) as temporary:
+    calibration = target.calibration if target.precision == "int8" else None
+    manifest = [calibration.manifest_path(path)] if calibration else []
+    with atomic_write(*manifest, *chain.from_iterable(files.values())) as temporary:
         with progress.stage(f"write {target.name} {target.precision}") as stage:
             places = {name: temporary[0].with_name(main.name) for name, (*_, main) in files.items()}
             written = _write(source, target, built, places)
-            size = sum(file.stat().st_size for file in temporary)
+            size = sum(file.stat().st_size for file in temporary[len(manifest) :])
+            if calibration:
+                temporary[0].write_bytes(calibration.manifest_file())
             stage.detail = f"{size / 1e6:.1f} MB, weights {written[MAIN].precision}"
         with progress.stage(f"compare with {source.name}") as stage:
             with written[MAIN].open() as converted:
@@ -124,6 +128,7 @@ def _convert(
                 difference = compare(card, source.reference, converted, crops)
             stage.detail = str(difference)
         noted = check_difference(card.name, source.name, target.precision, difference)
+    noted += [f"what it was calibrated on: {file}" for file in manifest]
     opens = written[MAIN].opens
     nodes: Counter[str] = Counter()
     notes = []

@@ -19,7 +19,7 @@ from edgehr.calib.dataset.selection import select_diverse
 from edgehr.calib.dataset.sources import Crop, Progress, collect_candidates, crop_box
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.files import atomic_write, sha256_file
+from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import Artifact
 from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import Image, read_image
@@ -112,17 +112,16 @@ class CalibrationSet:
 
     @property
     def sha256(self) -> str:
-        """Compute the SHA-256 of the manifest as `write_manifest` writes it."""
-        return hashlib.sha256(self._manifest_file()).hexdigest()
+        """Compute the SHA-256 of the manifest as it is written to a file."""
+        return hashlib.sha256(self.manifest_file()).hexdigest()
 
-    def write_manifest(self, artifact: Path) -> Path:
-        """Write the manifest beside an artifact, whole or not at all, and return its path."""
-        path = artifact.with_name(f"{artifact.name}.calibration.json")
-        with atomic_write(path) as (temporary,):
-            temporary.write_bytes(self._manifest_file())
-        return path
+    @staticmethod
+    def manifest_path(artifact: Path) -> Path:
+        """Name the file of the manifest beside an artifact."""
+        return artifact.with_name(f"{artifact.name}.calibration.json")
 
-    def _manifest_file(self) -> bytes:
+    def manifest_file(self) -> bytes:
+        """Return the manifest as it is written to a file."""
         return (json.dumps(self.manifest, indent=1) + "\n").encode()
 
     def recorded(self, artifact: Artifact) -> Artifact:

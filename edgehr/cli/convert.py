@@ -135,8 +135,6 @@ def run(args: argparse.Namespace) -> None:
             images=args.images,
             listener=stages.listener,
         )
-    if calibration:
-        report.notes.append(f"what it was calibrated on: {calibration.write_manifest(report.path)}")
     if args.json:
         print_json(report.to_dict())
     else:

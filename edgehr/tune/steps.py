@@ -124,9 +124,7 @@ class Steps:
             with self._step(variant.conversion, f"convert {self._stem(model)} to {variant.name}"):
                 target.check()
                 target.check_model(model.card)
-                report = convert(model.card, model.weights, target, out=path)
-                if calibration:
-                    calibration.write_manifest(report.path)
+                convert(model.card, model.weights, target, out=path)
             self._journal.write("convert", of, {"files": _hashes(path)})
         return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -150,10 +151,9 @@ def test_the_manifest_changes_with_content_box_and_finder(pictures: Path, tmp_pa
 
 def test_the_manifest_file_has_the_hash_that_the_model_carries(pictures: Path, tmp_path: Path) -> None:
     chosen = CalibrationSet.of(pictures, max_crops=5)
-    path = chosen.write_manifest(tmp_path / "model.tflite")
-    assert path.name == "model.tflite.calibration.json"
-    assert sha256_file(path) == chosen.sha256
-    entries = json.loads(path.read_text())["crops"]
+    assert chosen.manifest_path(tmp_path / "model.tflite") == tmp_path / "model.tflite.calibration.json"
+    assert hashlib.sha256(chosen.manifest_file()).hexdigest() == chosen.sha256
+    entries = json.loads(chosen.manifest_file())["crops"]
     assert [entry["image"] for entry in entries] == [crop.image.name for crop in chosen.crops]
     assert entries[0] == {"image": entries[0]["image"], "sha256": sha256_file(chosen.crops[0].image), "box": None}
 
@@ -293,6 +293,6 @@ def test_names_that_are_not_utf8(pictures: Path, tmp_path: Path) -> None:
         pytest.skip("this file system has no such names")
     (other / "00003.jpg").rename(other / "00003\udcff.jpg")
     chosen = CalibrationSet.of(other, max_crops=40)
-    manifest = json.loads(chosen.write_manifest(tmp_path / "\udce9.onnx").read_bytes())
+    manifest = json.loads(chosen.manifest_file())
     names = {crop["image"] for crop in CalibrationSet.of(pictures, max_crops=40).manifest["crops"]}
     assert {crop["image"].replace("\udcff", "") for crop in manifest["crops"]} == names
