@@ -37,12 +37,19 @@ def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -
         path: The `.xml` file.
         artifact: Goes into `rt_info`.
         fp16_weights: Store weights in float16.
+
+    Raises:
+        EdgehrError: OpenVINO cannot write them, as on a full disk.
     """
     model.set_rt_info(artifact.to_json(), [METADATA_KEY, "artifact"])
-    ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
-    # The .xml is written twice: the hash of the .bin is only known once it stands there, and does not depend on it.
-    model.set_rt_info(sha256_file(path.with_suffix(".bin")), [METADATA_KEY, "bin_sha256"])
-    ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
+    try:
+        ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
+        # The .xml is written twice: the hash of the .bin is only known once it stands there, and does not depend on it.
+        model.set_rt_info(sha256_file(path.with_suffix(".bin")), [METADATA_KEY, "bin_sha256"])
+        ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise EdgehrError(f"{path.name}: OpenVINO cannot write it ({reason}): is the disk full?") from None
 
 
 def ir_nodes(model: Any) -> int:
