@@ -46,13 +46,15 @@ def open_campaign(folder: Path, commands: Sequence[Command] = COMMANDS) -> Itera
     conversions = any(command.line(folder)[0] in ("convert", "tune") for command in commands)
     inputs = folder / "inputs"
     inputs.mkdir()
+    kept = folder.parent / "kills-calibration"
+    kept.mkdir(exist_ok=True)
     with ExitStack() as stack:
         if conversions:
             stack.enter_context(_warmed_up(folder.parent / "kills-exports"))
         in_child(_prepare, inputs, conversions)
         stack.enter_context(remote(inputs))
         chosen = [command for command in commands if not command.needs or importlib.util.find_spec(command.needs)]
-        kills = _Kills(folder, inputs, chosen)
+        kills = _Kills(folder, inputs, chosen, kept)
         yield kills.draw
 
 
@@ -78,9 +80,9 @@ def _prepare(inputs: Path, conversions: bool) -> None:
 
 
 class _Kills:
-    def __init__(self, folder: Path, inputs: Path, commands: Sequence[Command]) -> None:
+    def __init__(self, folder: Path, inputs: Path, commands: Sequence[Command], kept: Path) -> None:
         self._folder, self._inputs, self._commands = folder, inputs, commands
-        self._references = References(folder, inputs)
+        self._references = References(folder, inputs, kept)
 
     def draw(self, number: int, random: Random) -> Case:
         (command,) = random.choices(self._commands, [command.weight for command in self._commands])

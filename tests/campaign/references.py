@@ -47,10 +47,11 @@ class References:
     Args:
         folder: Where to work.
         inputs: What commands need.
+        kept: A folder where results of calibration stay for the next campaign.
     """
 
-    def __init__(self, folder: Path, inputs: Path) -> None:
-        self._folder, self._inputs = folder, inputs
+    def __init__(self, folder: Path, inputs: Path, kept: Path) -> None:
+        self._folder, self._inputs, self._kept = folder, inputs, kept
         self._known: dict[str, Reference] = {}
 
     def of(self, command: Command) -> Reference:
@@ -69,7 +70,8 @@ class References:
     def _make(self, command: Command) -> Reference:
         first, second, old = (self._place(f"{name} of {command.kind}") for name in ("first", "second", "old"))
         if command.cached:  # most cases find it filled
-            first = second = self._place(f"second of {command.kind}")
+            first = second
+            shutil.copytree(self._kept, second.folders[2], dirs_exist_ok=True)
         names = [name for output in command.outputs for name in output.files]
         succeed(command, command.line(self._inputs), first)
         once = _hashes(first, names)
@@ -86,12 +88,15 @@ class References:
                 raise BrokenPromiseError(f"{command.kind}: writes other bytes when it is repeated, and has no check")
         if command.old:
             if command.cached:
-                shutil.copytree(reference.cache, old.folders[2], dirs_exist_ok=True)
+                shutil.copytree(self._kept, old.folders[2], dirs_exist_ok=True)
             succeed(command, command.line(self._inputs, old=True), old)
+            if command.cached:
+                shutil.copytree(old.folders[2], self._kept, dirs_exist_ok=True)
+                shutil.copytree(second.folders[2], self._kept, dirs_exist_ok=True)
             reference.old = _hashes(old, [name for name in names if (old.root / name).exists()])
             reference.old_files = self._folder / f"old of {command.kind}"
             shutil.copytree(old.work, reference.old_files)
-            reference.old_listing = old.listing()
+            reference.old_listing = {name for name in old.listing() if not name.startswith("cache")}
         return reference
 
     def _place(self, name: str) -> Place:
