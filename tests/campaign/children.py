@@ -7,6 +7,8 @@ imported everything and started no thread of its own, and runs `main` of the com
 from __future__ import annotations
 
 import atexit
+import gc
+import importlib
 import os
 import pickle
 import shutil
@@ -16,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,11 +133,28 @@ def run(
     return Ended(status, said, seconds, int(changes.read_text()) if changes.exists() else 0)
 
 
-def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a forked process, as it may start threads; return or raise what it does."""
+def import_as(place: Place) -> None:
+    """Import what a command that ran in a place has imported: the next children need not."""
+    modules = place.log / "modules"
+    for name in modules.read_text().splitlines() if modules.exists() else ():
+        if name not in sys.modules:
+            with suppress(Exception):
+                importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else the garbage collector of each child would copy pages that nobody changes
+
+
+def in_child(function: Callable[..., Any], *arguments: Any, limit_s: float = TIMEOUT_S) -> Any:
+    """Call a function in a forked process, as it may start threads; return or raise what it does.
+
+    Raises:
+        BrokenPromiseError: The process died, or took longer than the limit.
+    """
     reading, writing = os.pipe()
     pid = _fork()
     if not pid:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(round(limit_s))  # ends the process
         try:
             result = (True, function(*arguments))
         except Exception as error:
@@ -147,7 +167,8 @@ def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
         content = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status or not content:
-        raise BrokenPromiseError(f"{function.__name__}{arguments} ended its process with {status}")
+        name = getattr(function, "__name__", function)
+        raise BrokenPromiseError(f"{name} ended its process with {status}" + (", it hung" if status == -14 else ""))
     good, result = pickle.loads(content)  # noqa: S301 - of a child of ours
     if not good:
         raise result
@@ -210,6 +231,7 @@ def _main(arguments: list[str], changes: Path, stop: Stop | None) -> int:
     sys.stdout.flush()
     done, count = count, 1 << 60
     changes.write_text(str(done))
+    changes.with_name("modules").write_text("\n".join(list(sys.modules)))
     return status
 
 

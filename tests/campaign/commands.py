@@ -46,7 +46,7 @@ class Command:
     arguments: str
     outputs: tuple[Output, ...]
     old: tuple[str, str] | tuple[()] = ()
-    weight: int = 5
+    weight: int = 4
     needs: str = ""
     cached: bool = False
 
@@ -125,10 +125,10 @@ def _conversions() -> Iterator[Command]:
         needs = "tensorrt_rtx" if target == "tensorrt" else ""
         model = Output(files, check_plan if target == "tensorrt" else None)
         half = ("--to", "--precision fp16 --to") if target != "tensorrt" else ("8.9", "8.6")
-        yield Command(f"convert to {target}", line, (model,), half, needs=needs)
+        yield Command(f"convert to {target}", line, (model,), half, 4, needs)
         manifest = Output((f"{files[0]}.calibration.json",))
         other = ("--calib-crops 32", "--calib-crops 33")
-        yield Command(f"convert to {target} INT8", f"{line} {INT8}", (model, manifest), other, needs=needs, cached=True)
+        yield Command(f"convert to {target} INT8", f"{line} {INT8}", (model, manifest), other, 3, needs, cached=True)
 
 
 COMMANDS = (
@@ -151,7 +151,7 @@ COMMANDS = (
             Output(("work/out/tune.html",), check_page),
         ),
         ("--max-drop 1", "--max-drop 2"),
-        weight=3,
+        weight=2,
     ),
     Command("eval", f"eval {{}}/m-fp32.onnx {PEOPLE}", (), weight=2),
     Command(
@@ -159,7 +159,7 @@ COMMANDS = (
         f"report {{}}/m-fp32.onnx {{}}/m-int8.onnx {PEOPLE} --rounds 2 --out out/r.html",
         (Output(("work/out/r.html",), check_page),),
         ("--rounds 2", "--rounds 3"),
-        weight=3,
+        weight=2,
     ),
     Command(
         "demo of a video",

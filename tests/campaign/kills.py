@@ -27,8 +27,11 @@ from tests.campaign.references import Reference, References, state, succeed
 COUNT = 1200
 FAULTS = ("full disk", "read-only folder", "folder removed")
 FAULT_SHARE = 0.15
-FRESH_SHARE, FRESH_CONVERT_SHARE = 0.15, 0.01  # of processes that are really new: those that convert need half a minute
-COLD_SHARE = 0.03  # without what an earlier calibration has left in the cache, which is most of the work of INT8
+FRESH_SHARE, FRESH_CONVERT_SHARE = (
+    0.05,
+    0.003,
+)  # of processes that are really new: those that convert need half a minute
+COLD_SHARE = 0.005  # without what an earlier calibration has left in the cache, which is most of the work of INT8
 IMPORTED = ("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "openvino", "ai_edge_litert.interpreter", "cv2")
 IMPORTED += (
     "ai_edge_quantizer",

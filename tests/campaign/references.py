@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgehr.files import sha256_file
 from tests.campaign import BrokenPromiseError
-from tests.campaign.children import Ended, Place, in_child, run
+from tests.campaign.children import Ended, Place, import_as, in_child, run
 from tests.campaign.commands import Command, Output
 
 
@@ -74,6 +74,7 @@ class References:
             shutil.copytree(self._kept, second.folders[2], dirs_exist_ok=True)
         names = [name for output in command.outputs for name in output.files]
         succeed(command, command.line(self._inputs), first)
+        import_as(first)
         once = _hashes(first, names)
         ended = succeed(command, command.line(self._inputs), second)
         hashes = _hashes(second, names)

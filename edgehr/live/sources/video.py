@@ -80,7 +80,8 @@ class VideoSource:
                     yield Frame(name, image, number, time.monotonic(), started + position)
                     number, decoded = number + 1, decoded + 1
             started += position + 1 / self.fps
-            if not self._closed.is_set() and not rounds:
+            # In later rounds there may be another file in its place.
+            if not self._closed.is_set() and not (rounds and decoded):
                 self._check_count(decoded)
             rounds += 1
 
@@ -131,6 +132,8 @@ def in_real_time(video: VideoSource) -> Capture:
 
 def open_video(path: Path) -> cv2.VideoCapture:
     """Open a video file; raises EdgehrError where OpenCV cannot."""
+    if not path.exists():
+        raise EdgehrError(f"{path}: there is no such video any more")
     with plain_name(path) as name:
         capture = cv2.VideoCapture(name)
     if not capture.isOpened():
