@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from random import Random
 
+from filelock import FileLock
+
 from tests.campaign import CAMPAIGNS, BrokenPromiseError
 from tests.campaign.journal import Entry, Journal, latest, report
 
@@ -70,9 +72,10 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if not args.report:
         for name in args.campaigns or CAMPAIGNS:
-            journal = Journal(args.out / f"{name}.jsonl")
             folder = args.out.resolve() / f"work-{name}"
-            run_campaign(name, journal, folder, seed=args.seed, count=args.count, seconds=60 * args.minutes)
+            with FileLock(f"{folder}.lock", timeout=0):
+                journal = Journal(args.out / f"{name}.jsonl")
+                run_campaign(name, journal, folder, seed=args.seed, count=args.count, seconds=60 * args.minutes)
     entries = [entry for name in CAMPAIGNS for entry in Journal(args.out / f"{name}.jsonl").entries]
     print(report(entries))
     return int(not all(entry.ok for entry in latest(entries)))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,8 +181,8 @@ COMMANDS = (
 )
 
 
-def prepare(folder: Path, *, conversions: bool) -> None:
-    """Write what the commands need; with `conversions`, also what those of networks do, which takes longer."""
+def prepare(folder: Path, commands: Sequence[Command]) -> None:
+    """Write what the commands need."""
     from edgehr.runtimes.artifact import Artifact
     from edgehr.runtimes.tensorrt.bundle import Bundle
     from edgehr.runtimes.tensorrt.settings import BuildSettings
@@ -192,7 +192,9 @@ def prepare(folder: Path, *, conversions: bool) -> None:
     from tests.runtimes.small_models import conv_model
 
     small_graphs.save(small_graphs.float_model(), folder / "m-fp32.onnx")
-    small_graphs.quantized(folder / "m-fp32.onnx", folder / "m-int8.onnx")
+    needed = " ".join((*(each.arguments for each in commands), *(part for each in commands for part in each.old)))
+    if "m-int8" in needed:
+        small_graphs.quantized(folder / "m-fp32.onnx", folder / "m-int8.onnx")
     small_graphs.annotated(folder)
     pictures.folder(folder / "pictures", 40)
     pictures.folder(folder / "few", PICTURES)
@@ -200,7 +202,7 @@ def prepare(folder: Path, *, conversions: bool) -> None:
     artifact = Artifact(get_card("litehrnet-18-coco-256x192"), "fp32", "ab" * 32, {"edgehr": "test"})
     Bundle(conv_model(1).SerializeToString(), artifact, BuildSettings()).write(folder / "b.trtbundle")
     (folder / REMOTE).write_bytes(bytes(range(256)) * 4000)
-    if conversions:
+    if "narrow" in needed:
         from tests.models.made_weights import save_made_weights
         from tests.models.narrow_hrnet import CARD
 
@@ -214,7 +216,7 @@ def remote(folder: Path) -> Iterator[None]:
     from edgehr.zoo import get_card
 
     command = [sys.executable, "-m", "tests.campaign.slow_server", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout
             url = f"http://127.0.0.1:{server.stdout.readline().strip()}/{REMOTE}"

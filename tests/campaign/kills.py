@@ -54,7 +54,7 @@ def open_campaign(folder: Path, commands: Sequence[Command] = COMMANDS) -> Itera
     with ExitStack() as stack:
         if conversions:
             stack.enter_context(_warmed_up(folder.parent / "kills-exports"))
-        in_child(_prepare, inputs, conversions)
+        in_child(prepare, inputs, commands)
         stack.enter_context(remote(inputs))
         chosen = [command for command in commands if not command.needs or importlib.util.find_spec(command.needs)]
         kills = _Kills(folder, inputs, chosen, kept)
@@ -76,10 +76,6 @@ def _warmed_up(store: Path) -> Iterator[None]:
         patch.setattr(race, "ROUNDS", 4)
         patch.setattr(steps, "FINAL_S", 0.2)
         yield
-
-
-def _prepare(inputs: Path, conversions: bool) -> None:
-    prepare(inputs, conversions=conversions)
 
 
 class _Kills:

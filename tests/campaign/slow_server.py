@@ -6,6 +6,7 @@ python -m tests.campaign.slow_server FOLDER   # prints the port
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,4 +40,5 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         print(server.server_port, flush=True)
-        server.serve_forever()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdin.read()  # ends when whoever started this is gone
