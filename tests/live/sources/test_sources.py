@@ -114,6 +114,22 @@ def test_a_damaged_video_over_and_over_is_told_once(tmp_path: Path) -> None:
     assert len(messages) == 1
 
 
+@pytest.mark.parametrize(
+    ("left", "said"), [(None, "no such video any more"), (0, "cannot open"), (100, "no frame of this video")]
+)
+def test_a_looped_video_ends_where_nothing_of_it_is_left(tmp_path: Path, left: int | None, said: str) -> None:
+    path = write_video(tmp_path / "v.avi", 5, codec="MJPG")
+    content = path.read_bytes()
+    frames = iter(open_source(path, loop=True))
+    next(frames)
+    path.unlink()
+    if left is not None:
+        path.write_bytes(content[: content.index(b"movi") + 4 + left] if left else b"")
+    with pytest.raises(EdgehrError, match=said):
+        for frame in frames:
+            assert frame.number < 20
+
+
 def test_a_video_as_if_it_were_live(tmp_path: Path) -> None:
     threads = threading.enumerate()
     source = open_source(write_video(tmp_path / "v.mp4", 60, fps=60), realtime=True)
