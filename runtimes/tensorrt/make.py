@@ -37,11 +37,16 @@ class MadePlan:
 
 
 def make_plan(bundle: Bundle, path: Path, library: Library, gpu: Gpu | None) -> MadePlan:
-    """Build a plan and write it with its sidecar.
+    """Build a plan and write it with its sidecar; see `make_plans`."""
+    return make_plans({"": bundle}, path, library, gpu)[""]
+
+
+def make_plans(bundles: Mapping[str, Bundle], path: Path, library: Library, gpu: Gpu | None) -> dict[str, MadePlan]:
+    """Build the plans of a model of one or several graphs, and write them with their sidecars when all are built.
 
     Args:
-        bundle: The graph and how to build it.
-        path: The plan, `.plan`.
+        bundles: By name of the graph; the main one's, whose name is empty, comes last and tells the others.
+        path: The main plan, `.plan`; the others lie beside it.
         library: The TensorRT to build with.
         gpu: The GPU here, if any: then the precision is read back from the engine itself.
 
@@ -49,6 +54,33 @@ def make_plan(bundle: Bundle, path: Path, library: Library, gpu: Gpu | None) -> 
         EdgehrError: `tensorrt` without a GPU, or the library refuses the graph or a setting. Nothing is left behind.
     """
     check_can_build(library, gpu)
+    made: dict[str, MadePlan] = {}
+    parts: dict[str, Part] = {}
+    for name, bundle in bundles.items():
+        settings = bundle.settings
+        if name:
+            settings = settings.without_profile()  # the batch of a part is fixed
+        elif parts:
+            bundle = replace(bundle, artifact=replace(bundle.artifact, parts=parts))
+        made[name] = _build(replace(bundle, settings=settings), part_path(path, name), library, gpu)
+        if name:
+            parts[name] = Part(made[name].path.name, made[name].sidecar.plan_sha256)
+    contents = {
+        file: content
+        for each in made.values()
+        for file, content in (
+            (sidecar_path(each.path), each.sidecar.to_json().encode()),
+            (each.path, each.plan.data),
+        )
+    }
+    with atomic_write(*contents) as temporary:
+        for file, content in zip(temporary, contents.values(), strict=True):
+            file.write_bytes(content)
+    return made
+
+
+def _build(bundle: Bundle, path: Path, library: Library, gpu: Gpu | None) -> MadePlan:
+    """Build a plan and what its sidecar says, and write nothing."""
     plan = build_plan(bundle.onnx, library, bundle.settings)
     precisions, source = plan.precisions, "parsed network"
     found = None if gpu is None else _read_back(plan.data, library, bundle.settings)
@@ -71,36 +103,7 @@ def make_plan(bundle: Bundle, path: Path, library: Library, gpu: Gpu | None) -> 
         settings=bundle.settings,
         artifact=bundle.artifact,
     )
-    with atomic_write(sidecar_path(path), path) as (temporary_sidecar, temporary_plan):
-        temporary_sidecar.write_text(sidecar.to_json(), encoding="utf-8")
-        temporary_plan.write_bytes(plan.data)
     return MadePlan(path, sidecar, plan, opens_here=found is not None)
-
-
-def make_plans(bundles: Mapping[str, Bundle], path: Path, library: Library, gpu: Gpu | None) -> dict[str, MadePlan]:
-    """Build the plans of a model of one or several graphs and write them with their sidecars.
-
-    Args:
-        bundles: By name of the graph; the main one's, whose name is empty, comes last and tells the others.
-        path: The main plan; the others lie beside it.
-        library: The TensorRT to build with.
-        gpu: See `make_plan`.
-
-    Raises:
-        EdgehrError: See `make_plan`.
-    """
-    made: dict[str, MadePlan] = {}
-    parts: dict[str, Part] = {}
-    for name, bundle in bundles.items():
-        settings = bundle.settings
-        if name:
-            settings = settings.without_profile()  # the batch of a part is fixed
-        elif parts:
-            bundle = replace(bundle, artifact=replace(bundle.artifact, parts=parts))
-        made[name] = make_plan(replace(bundle, settings=settings), part_path(path, name), library, gpu)
-        if name:
-            parts[name] = Part(made[name].path.name, made[name].sidecar.plan_sha256)
-    return made
 
 
 def _read_back(data: bytes, library: Library, settings: BuildSettings) -> dict[str, int] | None:

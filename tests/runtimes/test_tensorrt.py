@@ -21,7 +21,7 @@ from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.cuda import Gpu, find_gpu
 from edgehr.runtimes.tensorrt.library import Library, import_library
-from edgehr.runtimes.tensorrt.make import MadePlan, make_plan
+from edgehr.runtimes.tensorrt.make import MadePlan, make_plan, make_plans
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 from edgehr.runtimes.tensorrt.sidecar import (
     Sidecar,
@@ -53,6 +53,16 @@ def bundle(**settings: Any) -> Bundle:
 @pytest.fixture
 def made(rtx: Library, tmp_path: Path) -> MadePlan:
     return make_plan(bundle(), tmp_path / "small.plan", rtx, None)
+
+
+def test_plans_of_several_graphs_are_written_when_all_are_built(rtx: Library, tmp_path: Path) -> None:
+    whole, path = {"head": bundle(), "": bundle()}, tmp_path / "a.plan"
+    make_plans(whole, path, rtx, None)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert len(before) == 4
+    with pytest.raises(EdgehrError):
+        make_plans({**whole, "": replace(bundle(), onnx=b"damaged")}, path, rtx, None)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_a_bundle_comes_back_as_it_was_written(tmp_path: Path) -> None:
