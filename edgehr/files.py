@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -171,10 +172,7 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give a folder among the system's temporary ones that goes when the block ends.
-
-    That of a process which was killed goes when the next one makes one.
-    """
+    """Give a folder among the system's temporary ones that goes when the block ends, or with the next after a kill."""
     base = Path(tempfile.gettempdir())
     _remove_leftovers(base)
     with ExitStack() as stack:
@@ -212,8 +210,9 @@ def _scratch_folder(*paths: Path) -> Iterator[Path]:
 def _new_scratch(folder: Path, stack: ExitStack) -> Path:
     """Make a folder that the stack removes, and lock it as long as the process lives."""
     while True:
-        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
-        stack.callback(_empty, scratch)
+        scratch = folder / f"{SCRATCH}{secrets.token_hex(8)}"
+        stack.callback(_empty, scratch)  # before it is there: a signal may come at any time
+        scratch.mkdir(0o700)
         lock = _lock(scratch, wait=True)
         if lock is not None:
             stack.callback(os.close, lock)

@@ -11,7 +11,7 @@ import pytest
 
 from edgehr import files
 from edgehr.errors import EdgehrError
-from edgehr.files import SCRATCH, atomic_write, finish_moves, sha256_file, temporary_folder
+from edgehr.files import SCRATCH, atomic_write, check_writable, finish_moves, sha256_file, temporary_folder
 
 
 def test_files_appear_together_and_whole(tmp_path: Path) -> None:
@@ -89,14 +89,15 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, writing: su
 def test_a_folder_that_was_taken_for_a_leftover_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
 
-    def made_and_taken(**options: Any) -> str:
-        made.append(Path(mkdtemp(**options)))
-        if len(made) == 1:  # between making and locking
-            made[0].rmdir()
-        return str(made[-1])
+    def made_and_taken(path: Path, mode: int = 0o777, **options: Any) -> None:
+        mkdir(path, mode, **options)
+        if path.name.startswith(SCRATCH):
+            made.append(path)
+            if len(made) == 1:  # between making and locking
+                path.rmdir()
 
-    mkdtemp = tempfile.mkdtemp
-    monkeypatch.setattr(tempfile, "mkdtemp", made_and_taken)
+    mkdir = Path.mkdir
+    monkeypatch.setattr(Path, "mkdir", made_and_taken)
     with atomic_write(tmp_path / "a.bin") as (temporary,):
         temporary.write_text("whole")
     assert len(made) == 2
@@ -180,6 +181,21 @@ def test_a_signal_between_two_moves_does_not_part_them(tmp_path: Path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         write()
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abc", "new")
+
+
+def test_a_signal_while_the_temporary_folder_is_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path, mode: int = 0o777, **options: Any) -> None:
+        mkdir(path, mode, **options)
+        if path.name.startswith(SCRATCH):
+            raise KeyboardInterrupt
+
+    mkdir = Path.mkdir
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        check_writable(tmp_path / "a.bin")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
