@@ -39,7 +39,7 @@ from edgehr.calib.quantizer.simulation import Layer, QuantizationParameters, Sim
 from edgehr.calib.recipes import KernelRecipe, QDQRecipe, Recipe
 from edgehr.card import ModelCard
 
-METHOD = 17  # of this file and what it calls: another number and nothing that was cached before is used
+METHOD = 18  # of this file and what it calls: another number and nothing that was cached before is used
 
 Notify = Callable[[str], None]
 

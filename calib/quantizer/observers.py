@@ -85,12 +85,13 @@ def _min_max(network: SimulatedNetwork, images: NDArray[np.float32]) -> dict[int
     both = (network.placement.quantizers, network.placement.split_quantizers)
     ranges = {key: (0.0, MIN_RANGE) for quantizers in both for key in quantizers.values()}
 
-    def widen(name: str, value: Tensor) -> None:
-        for key in [quantizers[name] for quantizers in both if name in quantizers]:
-            low, high = ranges[key]
-            ranges[key] = min(low, float(value.min())), max(high, float(value.max()))
+    def extremes(name: str, value: Tensor) -> Range | None:
+        return (float(value.min()), float(value.max())) if any(name in quantizers for quantizers in both) else None
 
-    network.run(images, widen)
+    for name, seen in network.measure(images, extremes).items():
+        for key in [quantizers[name] for quantizers in both if name in quantizers]:
+            lows, highs = zip(ranges[key], *seen, strict=True)
+            ranges[key] = min(lows), max(highs)
     return ranges
 
 
@@ -100,12 +101,15 @@ def _histograms(
     """Count the values, or their magnitudes, of each quantizer's tensors in bins of its range."""
     quantizers, counts = network.placement.quantizers, {key: np.zeros(BINS) for key in ranges}
 
-    def count(name: str, value: Tensor) -> None:
-        if name in quantizers:
-            seen = value.abs() if magnitudes else value
-            counts[quantizers[name]] += seen.histc(BINS, *ranges[quantizers[name]]).double().numpy()
+    def count(name: str, value: Tensor) -> NDArray[np.float32] | None:
+        if name not in quantizers:
+            return None
+        seen = value.abs() if magnitudes else value
+        counted: NDArray[np.float32] = seen.histc(BINS, *ranges[quantizers[name]]).numpy()
+        return counted
 
-    network.run(images, count)
+    for name, histograms in network.measure(images, count).items():
+        counts[quantizers[name]] += np.sum(histograms, 0, dtype=np.float64)
     return counts
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantizer.graph.operators import check_operators, compute, compute_tail, convolve
+from edgehr.calib.quantizer.parallel import side_by_side
 from edgehr.calib.quantizer.placement import FLOAT, INT8, MOVING, Placement
 
 # Called with the name of each tensor and its value before it is quantized.
 Watch = Callable[[str, Tensor], None]
+T = TypeVar("T")
 MAX_WEIGHT = 127  # of 8 bits: -128 is left out, so that the range is symmetric
 BATCH = 8
 # Scale of a first quantizer over that of a second one: the rest, up to half a scale, takes 127 integers.
@@ -153,27 +156,52 @@ class SimulatedNetwork:
         outputs = [values[name] for name in self.graph.outputs]
         return outputs[0] if len(outputs) == 1 else torch.cat([output.flatten(1) for output in outputs], 1)
 
-    @torch.no_grad()
-    def run(self, images: NDArray[np.float32], watch: Watch | None = None) -> NDArray[np.float32]:
+    def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on images (N, 3, H, W), a few at a time, whatever the graph's own batch is.
-
-        Args:
-            images: Inputs.
-            watch: Called with every tensor of every few images.
 
         Returns:
             The output, (N, K, h, w); of several, all values of an image in a row.
         """
-        starts = range(0, len(images), BATCH)
-        parts = [self.forward(torch.from_numpy(images[start : start + BATCH]), watch) for start in starts]
-        output: NDArray[np.float32] = torch.cat(parts).numpy()
+        output: NDArray[np.float32] = torch.cat(side_by_side(self.forward, _few(images))).numpy()
         return output
+
+    def measure(self, images: NDArray[np.float32], look: Callable[[str, Tensor], T | None]) -> dict[str, list[T]]:
+        """Run the network on images (N, 3, H, W), a few at a time, and look at its tensors.
+
+        Args:
+            images: Inputs.
+            look: Called with the name of each tensor and its value before it is quantized, on several threads; returns
+                what is to be known of it, or None.
+
+        Returns:
+            What it returned for each tensor, in the order of the images.
+        """
+
+        def of_few(few: Tensor) -> dict[str, T]:
+            seen: dict[str, T] = {}
+
+            def watch(name: str, value: Tensor) -> None:
+                if (found := look(name, value)) is not None:
+                    seen[name] = found
+
+            self.forward(few, watch)
+            return seen
+
+        measured: dict[str, list[T]] = defaultdict(list)
+        for seen in side_by_side(of_few, _few(images)):
+            for name, found in seen.items():
+                measured[name].append(found)
+        return measured
 
     @torch.no_grad()
     def finish(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Make of outputs (N, K, h, w) what the whole graph returns; see `Graph.tail`."""
         finished: NDArray[Any] = compute_tail(self.graph, torch.from_numpy(outputs)).numpy()
         return finished
+
+
+def _few(images: NDArray[np.float32]) -> list[Tensor]:
+    return list(torch.split(torch.from_numpy(images), BATCH))
 
 
 def round_to_integers(value: Tensor, scale: float, zero_point: int, low: int, high: int) -> Tensor:

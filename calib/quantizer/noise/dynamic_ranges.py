@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -13,7 +12,7 @@ from torch import Tensor
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
 from edgehr.calib.quantizer.simulation import PER_PIXEL, shared_range
 
-PIXELS = 40  # of every few images
+PIXELS = 10  # of every image
 
 
 @dataclass(frozen=True)
@@ -33,40 +32,39 @@ class DynamicRanges:
 
 
 class DynamicRangeSampler:
-    """Collects some of the ranges of convolutions with dynamic ranges, image by image."""
+    """Takes some of the ranges of convolutions with dynamic ranges, image by image."""
 
     def __init__(self, graph: Graph, convolutions: Collection[str]) -> None:
         wanted = [operator for operator in graph.convolutions if operator.name in convolutions]
         self._per_pixel = {operator.name: shared_range(graph, operator) == PER_PIXEL for operator in wanted}
-        self._found: dict[str, list[DynamicRanges]] = defaultdict(list)
 
-    def add(self, convolution: str, value: Tensor, gradient: Tensor) -> None:
+    def sample(self, convolution: str, value: Tensor, gradient: Tensor, number: int) -> DynamicRanges:
         """Take ranges of the input of a convolution.
 
         Args:
             convolution: Its name.
-            value: (N, C, H, W) its input.
+            value: (1, C, H, W) its input.
             gradient: The gradient at the input of the output projected at random.
+            number: Of the image: the same positions are drawn whatever was sampled before.
         """
-        noise, parts = gradient.square() * (value != 0), self._found[convolution]
+        noise = gradient.square() * (value != 0)
         if not self._per_pixel[convolution]:
-            high, low = value.amax((2, 3)).clamp(min=0), (-value.amin((2, 3))).clamp(min=0)
-            parts.append(DynamicRanges(high, low, noise.sum((2, 3)) / len(value)))
-            return
+            return DynamicRanges(*_both_ways(value.amax((2, 3)), value.amin((2, 3))), noise.sum((2, 3)))
         values, gains = (each.movedim(1, -1).flatten(0, 2) for each in (value, noise))
-        # A seed for each convolution: the same positions whatever others there are.
-        draw = torch.Generator().manual_seed(crc32(convolution.encode()) + len(parts))
+        draw = torch.Generator().manual_seed(crc32(convolution.encode()) + number)
         drawn = torch.randint(len(values), (PIXELS,), generator=draw)
-        weight = len(values) / len(value) / PIXELS  # pixels of an image that each stands for
-        parts.append(DynamicRanges(values[drawn].clamp(min=0), (-values[drawn]).clamp(min=0), gains[drawn] * weight))
+        weight = len(values) / PIXELS  # pixels of the image that each stands for
+        return DynamicRanges(*_both_ways(values[drawn], values[drawn]), gains[drawn] * weight)
 
-    def ranges(self) -> dict[str, DynamicRanges]:
-        """Return all ranges by the name of the convolution; each batch counts as the mean over its images."""
-        return {
-            name: DynamicRanges(
-                torch.cat([part.high for part in parts]),
-                torch.cat([part.low for part in parts]),
-                torch.cat([part.gains for part in parts]) / len(parts),
-            )
-            for name, parts in self._found.items()
-        }
+
+def joined(parts: Sequence[DynamicRanges]) -> DynamicRanges:
+    """Return the ranges of several images as those of one, in whose noise each image has an equal share."""
+    return DynamicRanges(
+        torch.cat([part.high for part in parts]),
+        torch.cat([part.low for part in parts]),
+        torch.cat([part.gains for part in parts]) / len(parts),
+    )
+
+
+def _both_ways(high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+    return high.clamp(min=0), (-low).clamp(min=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph, Operator
-from edgehr.calib.quantizer.noise.dynamic_ranges import DynamicRanges, DynamicRangeSampler
+from edgehr.calib.quantizer.noise.dynamic_ranges import DynamicRanges, DynamicRangeSampler, joined
+from edgehr.calib.quantizer.parallel import side_by_side
 from edgehr.calib.quantizer.placement import FLOAT, MOVING, Placement
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 
-GAIN_IMAGES, GAIN_BATCH = 40, 4  # gradients keep all tensors of a batch in memory
+GAIN_IMAGES = 40
 MIN_SIZE = 1e-6  # root mean square of an output
 
 
@@ -52,46 +54,68 @@ def measure_statistics(graph: Graph, images: NDArray[np.float32], placement: Pla
     """
     tensors = {name for operator in graph.convolutions for name in (operator.inputs[0], operator.outputs[0])}
     tensors.update(placement.quantizers, placement.split_quantizers)
-    maxima, mean_squares, gains, read_gains = (_Means() for _ in range(4))
+
+    def look(name: str, value: Tensor) -> tuple[Tensor, Tensor] | None:
+        if name not in tensors:
+            return None
+        low, high = channel_extremes(value)
+        return torch.maximum(-low, high), value.square().mean((0, 2, 3))
+
+    network = SimulatedNetwork(graph, replace(FLOAT, dynamic=placement.dynamic))
+    measured = SimulatedNetwork(graph, layers=network.layers).measure(images, look)
     sampler = DynamicRangeSampler(graph, placement.dynamic)
+    of_images = side_by_side(
+        lambda numbered: _gains_of_image(network, tensors, sampler, *numbered),
+        enumerate(torch.split(torch.from_numpy(images[:GAIN_IMAGES]), 1)),
+    )
+    return SignalStatistics(
+        {name: torch.stack([largest for largest, _ in seen]).mean(0) for name, seen in measured.items()},
+        {name: torch.stack([square for _, square in seen]).mean(0) for name, seen in measured.items()},
+        _means([each.gains for each in of_images]),
+        _means([each.read_gains for each in of_images]),
+        {name: joined([each.dynamic_ranges[name] for each in of_images]) for name in of_images[0].dynamic_ranges},
+    )
 
-    def look(name: str, value: Tensor) -> None:
-        if name in tensors:
-            low, high = channel_extremes(value)
-            maxima.add(name, torch.maximum(-low, high))
-            mean_squares.add(name, value.square().mean((0, 2, 3)))
 
-    SimulatedNetwork(graph).run(images, look)
-    network = _CopyingNetwork(graph, replace(FLOAT, dynamic=placement.dynamic))
-    draw = torch.Generator().manual_seed(0)
-    for start in range(0, min(len(images), GAIN_IMAGES), GAIN_BATCH):
-        values: dict[str, Tensor] = {}
+def _gains_of_image(
+    float_network: SimulatedNetwork, tensors: Collection[str], sampler: DynamicRangeSampler, number: int, image: Tensor
+) -> SignalStatistics:
+    """Measure the gains of one image (1, 3, H, W), and the dynamic ranges that it gives."""
+    values: dict[str, Tensor] = {}
 
-        def retain(name: str, value: Tensor, values: dict[str, Tensor] = values) -> None:
-            value.retain_grad()
-            values[name] = value
+    def retain(name: str, value: Tensor) -> None:
+        value.retain_grad()
+        values[name] = value
 
-        source = torch.from_numpy(images[start : start + GAIN_BATCH]).clone().requires_grad_()
-        network.copies, network.dynamic_copies = {}, {}
-        network.forward(source, retain)
-        outputs = [values[name] for name in graph.outputs]
-        # Of several outputs, the error of each counts in parts of its own size.
-        sizes = [float(output.detach().square().mean().sqrt()) if len(outputs) > 1 else 1.0 for output in outputs]
-        projected = torch.stack(
-            [
-                (output * torch.randn(output.shape, generator=draw)).sum() / max(size, MIN_SIZE)
-                for output, size in zip(outputs, sizes, strict=True)
-            ]
-        ).sum()
-        projected.backward()  # type: ignore[no-untyped-call]
-        for found, tensors_read in ((gains, values), (read_gains, network.copies)):
-            for name in tensors:
-                if name in tensors_read and (gradient := tensors_read[name].grad) is not None:
-                    found.add(name, gradient.square().sum((2, 3)).mean(0))
-        for convolution, copy in network.dynamic_copies.items():
-            if copy.grad is not None:
-                sampler.add(convolution, copy.detach(), copy.grad)
-    return SignalStatistics(maxima.all(), mean_squares.all(), gains.all(), read_gains.all(), sampler.ranges())
+    graph = float_network.graph
+    network = _CopyingNetwork(graph, float_network.placement, float_network.layers)
+    network.copies, network.dynamic_copies = {}, {}
+    network.forward(image.clone().requires_grad_(), retain)
+    outputs = [values[name] for name in graph.outputs]
+    # Of several outputs, the error of each counts in parts of its own size.
+    sizes = [float(output.detach().square().mean().sqrt()) if len(outputs) > 1 else 1.0 for output in outputs]
+    draw = torch.Generator().manual_seed(number)
+    projected = torch.stack(
+        [
+            (output * torch.randn(output.shape, generator=draw)).sum() / max(size, MIN_SIZE)
+            for output, size in zip(outputs, sizes, strict=True)
+        ]
+    ).sum()
+    projected.backward()  # type: ignore[no-untyped-call]
+    gains, read_gains = (
+        {
+            name: found[name].grad.square().sum((0, 2, 3))  # type: ignore[union-attr]
+            for name in sorted(tensors)
+            if name in found and found[name].grad is not None
+        }
+        for found in (values, network.copies)
+    )
+    ranges = {
+        convolution: sampler.sample(convolution, copy.detach(), copy.grad, number)
+        for convolution, copy in network.dynamic_copies.items()
+        if copy.grad is not None
+    }
+    return SignalStatistics(gains=gains, read_gains=read_gains, dynamic_ranges=ranges)
 
 
 def channel_extremes(value: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,16 +154,6 @@ class _CopyingNetwork(SimulatedNetwork):
         return {name: self.copies[name] for name in operator.inputs if name in self.copies}
 
 
-class _Means:
-    """Means of tensors by name."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, name: str, value: Tensor) -> None:
-        self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
-        self._counts[name] = self._counts.get(name, 0) + 1
-
-    def all(self) -> dict[str, Tensor]:
-        return {name: total / self._counts[name] for name, total in self._sums.items()}
+def _means(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of each tensor, by name; all parts have the same ones."""
+    return {name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]}

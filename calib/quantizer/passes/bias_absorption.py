@@ -55,20 +55,12 @@ class ChannelRanges:
 def measure_channel_ranges(graph: Graph, images: NDArray[np.float32]) -> dict[str, ChannelRanges]:
     """Measure the ranges of the inputs of 1x1 convolutions, on images (N, 3, H, W)."""
     wanted = {op.inputs[0] for op in graph.convolutions if can_absorb(graph, op)}
-    lows: dict[str, list[Tensor]] = defaultdict(list)
-    highs: dict[str, list[Tensor]] = defaultdict(list)
 
-    def measure(name: str, value: Tensor) -> None:
-        if name in wanted:
-            low, high = channel_extremes(value)
-            lows[name].append(low)
-            highs[name].append(high)
+    def extremes(name: str, value: Tensor) -> Tensor | None:
+        return torch.stack(channel_extremes(value)) if name in wanted else None
 
-    SimulatedNetwork(graph).run(images, measure)
-    return {
-        name: ChannelRanges(torch.stack(lows[name]).mean(0), torch.stack(highs[name]).mean(0))
-        for name in sorted(wanted)
-    }
+    measured = SimulatedNetwork(graph).measure(images, extremes)
+    return {name: ChannelRanges(*torch.stack(measured[name]).mean(0)) for name in sorted(wanted)}
 
 
 def center_by_biases(graph: Graph, ranges: Mapping[str, ChannelRanges]) -> tuple[Graph, set[str]]:

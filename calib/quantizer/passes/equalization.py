@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgehr.calib.quantizer.graph.channel_groups import FIXED, ChannelGroups
 from edgehr.calib.quantizer.graph.onnx_graph import Graph, copy_model, is_depthwise, set_constants
 from edgehr.calib.quantizer.noise.expected_noise import ExpectedNoise
+from edgehr.calib.quantizer.parallel import one_thread
 
 STEPS, RATE, FINAL_RATE = 250, 0.1, 0.01  # of Adam, on logarithms
 
@@ -51,9 +52,7 @@ def rescale_channels(graph: Graph, channel_groups: ChannelGroups, factors: NDArr
 
 def equalizing_factors(noise: ExpectedNoise) -> NDArray[np.float64]:
     """Find the factors (count,) of least expected noise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for operations as small as these, threads wait more than they work
-    try:
+    with one_thread():
         logarithms = torch.zeros(noise.count, requires_grad=True)
         free = torch.ones(noise.count)
         free[FIXED] = 0
@@ -66,5 +65,3 @@ def equalizing_factors(noise: ExpectedNoise) -> NDArray[np.float64]:
             schedule.step()
         factors: NDArray[np.float64] = torch.exp((logarithms * free).detach().double()).numpy()
         return factors
-    finally:
-        torch.set_num_threads(threads)

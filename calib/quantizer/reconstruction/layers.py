@@ -19,6 +19,7 @@ from torch import Tensor
 
 from edgehr.calib.quantizer.graph.onnx_graph import CONVOLUTION, Graph, Operator
 from edgehr.calib.quantizer.graph.operators import convolve
+from edgehr.calib.quantizer.parallel import side_by_side
 from edgehr.calib.quantizer.reconstruction.rounding import choose_scales, round_with_feedback
 from edgehr.calib.quantizer.reconstruction.second_order import SecondOrderStatistics, measure_second_order
 from edgehr.calib.quantizer.simulation import BATCH, Layer, SimulatedNetwork, drop_unused
@@ -59,32 +60,39 @@ def reconstruct(
     fitted: dict[str, Layer] = {}  # by filter, which several convolutions may share
     total, done = len(graph.convolutions), 0
     for index, operator in enumerate(graph.operators):
-        for few in wanted:
-            few.update(zip(operator.outputs, reference.run_operator(operator, few), strict=True))
+        _run(reference, operator, wanted)
         if operator.kind == CONVOLUTION:
             if only is None or operator.name in only:
-                inputs = [network.read(operator, few)[operator.inputs[0]] for few in values]
                 targets = [few[operator.outputs[0]] for few in wanted]
-                network.layers[operator.name] = _fit_to(operator, network, inputs, targets, ridge, fitted)
+                network.layers[operator.name] = _fit_to(operator, network, values, targets, ridge, fitted)
             done += 1
             if advance:
                 advance(done, total)
-        for few in values:
-            for name, value in zip(operator.outputs, network.run_operator(operator, few), strict=True):
-                few[name] = network.written(operator, name, value)
+        _run(network, operator, values)
         for few in (*wanted, *values):
             drop_unused(graph, index, few)
+
+
+def _run(network: SimulatedNetwork, operator: Operator, tensors: Sequence[dict[str, Tensor]]) -> None:
+    """Run an operator on the tensors of a few images each, and add its results to them, as its consumers get them."""
+
+    def run(few: dict[str, Tensor]) -> None:
+        for name, value in zip(operator.outputs, network.run_operator(operator, few), strict=True):
+            few[name] = network.written(operator, name, value)
+
+    side_by_side(run, tensors)
 
 
 def _fit_to(
     operator: Operator,
     network: SimulatedNetwork,
-    inputs: Sequence[Tensor],
+    tensors: Sequence[dict[str, Tensor]],
     targets: Sequence[Tensor],
     ridge: float,
     fitted: dict[str, Layer],
 ) -> Layer:
-    """Fit a convolution of a network to its inputs and targets, a few images each; keep the layer in `fitted`."""
+    """Fit a convolution to its inputs, of a few images each, and targets; keep the layer in `fitted`."""
+    inputs = side_by_side(lambda few: network.read(operator, few)[operator.inputs[0]], tensors)
     placement, before, filter_name = network.placement, network.layers[operator.name], operator.inputs[1]
     in_float = operator.name in placement.float_weights
     same = fitted.get(filter_name, before if in_float and operator.name in network.graph.shared else None)

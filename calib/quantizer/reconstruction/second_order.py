@@ -12,12 +12,14 @@ from torch import Tensor
 
 from edgehr.calib.quantizer.graph.onnx_graph import Operator, is_depthwise
 from edgehr.calib.quantizer.graph.operators import padded
+from edgehr.calib.quantizer.parallel import side_by_side
 
 # Positions that a fit is made from: this many, and so many more for each input of an output. What more of them would
 # change is far less than what rounding does.
 POSITIONS, POSITIONS_OF_COLUMN = 32768, 64
 # Multiply-adds of one layer's Gram matrix, a second or two of one core: fewer positions are drawn where there are more.
 MAX_WORK = 1e11
+GROUPS = 4  # that are multiplied at once
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,43 @@ def measure_second_order(
     most = min(POSITIONS + POSITIONS_OF_COLUMN * columns, max(int(MAX_WORK / (groups * columns**2)), 8 * columns))
     count = min(max(most // sum(map(len, targets)), 1), size.numel())  # of an image
     draw = torch.Generator().manual_seed(0)  # the same positions in every run
-    patches, outputs = [], []
-    for data, target in zip(inputs, targets, strict=True):
-        drawn = torch.randperm(size.numel(), generator=draw)[:count]
-        patches.append(_patches(operator, weight, data, size, drawn))
-        outputs.append(_rows(target).index_select(1, drawn).flatten(0, 1))
-    seen = torch.cat(patches).reshape(-1, groups, columns).transpose(0, 1)
-    wanted = torch.cat(outputs).reshape(-1, groups, rows).transpose(0, 1)
-    input_mean, output_mean = (each.mean(1).double() for each in (seen, wanted))
-    seen, wanted = seen - input_mean[:, None].float(), wanted - output_mean[:, None].float()
-    positions = seen.shape[1]
-    hessian, cross = ((each.transpose(1, 2) @ seen).double() / positions for each in (seen, wanted))
-    return SecondOrderStatistics(input_mean, output_mean, hessian, cross, positions)
+    drawn = [torch.randperm(size.numel(), generator=draw)[:count] for _ in inputs]
+
+    def rows_of(data: Tensor, target: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        patches = _patches(operator, weight, data, size, positions)
+        wanted = _rows(target).index_select(1, positions)
+        return patches.reshape(-1, groups, columns), wanted.reshape(-1, groups, rows)
+
+    # Near their means, so that sums of squares in float32 lose nothing.
+    shifts = [each.mean(0) for each in rows_of(inputs[0], targets[0], drawn[0])]
+
+    def sums_of(few: tuple[Tensor, Tensor, Tensor]) -> tuple[int, Tensor, Tensor, Tensor, Tensor]:
+        seen, wanted = (each - shift for each, shift in zip(rows_of(*few), shifts, strict=True))
+        return len(seen), seen.sum(0), wanted.sum(0), _products(seen, seen), _products(wanted, seen)
+
+    counts, *parts = zip(*side_by_side(sums_of, zip(inputs, targets, drawn, strict=True)), strict=True)
+    input_offset, output_offset, hessian, cross = (sum(part.double() for part in each) / sum(counts) for each in parts)
+    return SecondOrderStatistics(
+        shifts[0] + input_offset,
+        shifts[1] + output_offset,
+        hessian - input_offset[:, :, None] * input_offset[:, None],
+        cross - output_offset[:, :, None] * input_offset[:, None],
+        sum(counts),
+    )
+
+
+def _products(rows: Tensor, columns: Tensor) -> Tensor:
+    """Sum the outer products of rows (P, G, R) and columns (P, G, C) over positions, group by group: (G, R, C).
+
+    A few groups are multiplied at once, and what is not of one group is thrown away: matrices of nine columns take
+    three to ten times as long.
+    """
+    products = []
+    for some, others in zip(torch.split(rows, GROUPS, 1), torch.split(columns, GROUPS, 1), strict=True):
+        wide = some.flatten(1).T @ others.flatten(1)
+        blocks = wide.reshape(*some.shape[1:], *others.shape[1:])
+        products.append(blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1))
+    return torch.cat(products)
 
 
 def _patches(operator: Operator, weight: Tensor, data: Tensor, size: Sequence[int], drawn: Tensor) -> Tensor:

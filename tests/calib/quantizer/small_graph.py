@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
 
 from edgehr.calib.quantizer.graph.channel_groups import ChannelGroups
 from edgehr.calib.quantizer.graph.onnx_graph import Graph
@@ -157,11 +156,8 @@ def equalize(graph: Graph, placement: Placement, batch: NDArray[np.float32]) -> 
 def observe_min_max(network: SimulatedNetwork, batch: NDArray[np.float32]) -> dict[int, QuantizationParameters]:
     """Scales at which nothing is clipped: the largest magnitude seen is the largest integer."""
     placement, scales = network.placement, dict.fromkeys(network.placement.quantizers.values(), 1e-9)
-
-    def look(name: str, value: Tensor) -> None:
+    for name, magnitudes in network.measure(batch, lambda name, value: float(value.abs().max())).items():
         if name in placement.quantizers:
             key = placement.quantizers[name]
-            scales[key] = max(scales[key], float(value.abs().max()) / placement.bounds(key)[1])
-
-    network.run(batch, look)
+            scales[key] = max(scales[key], max(magnitudes) / placement.bounds(key)[1])
     return {key: QuantizationParameters(scale) for key, scale in scales.items()}

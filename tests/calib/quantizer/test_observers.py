@@ -34,16 +34,14 @@ def rounding_error(
     network: SimulatedNetwork, batch: NDArray[np.float32], parameters: dict[int, QuantizationParameters]
 ) -> float:
     """Sum over quantized tensors of the mean square error of rounding the float network's values."""
-    errors: list[float] = []
     rounding = SimulatedNetwork(network.graph, network.placement, network.layers, parameters)
 
-    def look(name: str, value: Tensor) -> None:
-        if name in network.placement.quantizers:
-            rounded = rounding.quantize(name, value)
-            errors.append(float(((rounded - value) ** 2).mean()))
+    def error(name: str, value: Tensor) -> float | None:
+        if name not in network.placement.quantizers:
+            return None
+        return float(((rounding.quantize(name, value) - value) ** 2).mean())
 
-    network.run(batch, look)
-    return sum(errors)
+    return sum(sum(errors) for errors in network.measure(batch, error).values())
 
 
 @pytest.mark.parametrize("observe", [observe_symmetric, observe_asymmetric])
@@ -53,9 +51,9 @@ def test_a_tensor_that_is_always_zero_has_a_scale(network: SimulatedNetwork, obs
 
 
 def test_split_activations_clip_nothing() -> None:
-    graph, batch, seen = Graph(small_model()), crops(12), []
+    graph, batch = Graph(small_model()), crops(12)
     placement = place_for_qdq(graph, float_ends=True, pooled_weight_only=True, unsigned=True, split=["node_down"])
     network = SimulatedNetwork(graph, placement)
-    network.run(batch, lambda name, value: seen.append(float(value.abs().max())) if name == "x" else None)
+    largest = max(network.measure(batch, lambda name, value: float(value.abs().max()))["x"])
     found = observe_symmetric(network, batch)[placement.split_quantizers["x"]]
-    assert found.scale == pytest.approx(SPLIT_HEADROOM * max(seen) / 127)
+    assert found.scale == pytest.approx(SPLIT_HEADROOM * largest / 127)

@@ -23,11 +23,10 @@ def test_a_small_network_is_computed_as_by_onnx_runtime() -> None:
 
 
 def test_every_tensor_is_shown() -> None:
-    seen: dict[str, tuple[int, ...]] = {}
-    SimulatedNetwork(Graph(small_model())).run(crops(2), lambda name, value: seen.update({name: tuple(value.shape)}))
-    assert seen["image"] == (2, 3, 32, 24)
-    assert seen["both"] == (2, 32, 16, 12)
-    assert seen["gate"] == (2, 16, 1, 1)
+    seen = SimulatedNetwork(Graph(small_model())).measure(crops(10), lambda name, value: tuple(value.shape))
+    assert seen["image"] == [(8, 3, 32, 24), (2, 3, 32, 24)]
+    assert seen["both"] == [(8, 32, 16, 12), (2, 32, 16, 12)]
+    assert seen["gate"] == [(8, 16, 1, 1), (2, 16, 1, 1)]
 
 
 def test_an_unknown_operator_is_named() -> None:

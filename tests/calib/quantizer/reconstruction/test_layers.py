@@ -45,9 +45,8 @@ def test_layers_of_groups_are_rounded_each_by_its_own() -> None:
 
 def test_moments_are_those_of_the_convolution() -> None:
     graph, batch = Graph(small_model()), crops(20)
-    values: dict[str, list[torch.Tensor]] = {}
     network = SimulatedNetwork(graph)
-    network.run(batch, lambda name, value: values.setdefault(name, []).append(value))
+    values = network.measure(batch, lambda name, value: value)
     for operator in graph.convolutions:
         data, made = (torch.cat(values[name]) for name in (operator.inputs[0], operator.outputs[0]))
         layer = network.layers[operator.name]
