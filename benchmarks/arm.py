@@ -1,19 +1,19 @@
 """Count instructions, and compare results, of artifacts on an emulated ARM processor.
 
     python -m benchmarks.arm count FILE... [--emulator ../shared/arm] [--userland FOLDER]
-    python -m benchmarks.arm agreement FILE REFERENCE --wheel dist/edgehr-*.whl [--people 40]
+    python -m benchmarks.arm agreement FILE REFERENCE --wheel dist/edgehr-*.whl [--images 20]
 
 An aarch64 userland under QEMU runs the device packages with ARM's own kernels: results are what a board gives, and a
 count is exact to 1 % whatever else the machine does. It is no time, but a steady guide between forms of one network.
 `count` prints the instructions of one inference on one thread, and their ratio to those of the first file. `agreement`
-estimates the poses of people of COCO val2017 in their true boxes with both files: mean object keypoint similarity.
-Ten people take some minutes. Where no userland is set up, it says how, and does nothing.
+runs both files on images of COCO val2017, poses in people's true boxes, and prints how similar the results are, as
+`edgehr verify` does: OKS, or IoU of boxes or masks. Ten images take some minutes. Where no userland is set up, it says
+how, and does nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -39,13 +39,13 @@ def main() -> int:
     command = commands.add_parser("agreement", parents=[common])
     command.add_argument("files", type=Path, nargs=2)
     command.add_argument("--wheel", type=Path, required=True, help="edgehr's, which the emulated Python imports")
-    command.add_argument("--people", type=int, default=40)
-    command.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "coco-val2017-people")
     command.set_defaults(run=agreement)
-    command = commands.add_parser("inside")  # what `agreement` runs in the emulator
-    command.add_argument("files", type=Path, nargs=2)
-    command.add_argument("people", type=Path)
-    command.set_defaults(run=compare_people)
+    inside = commands.add_parser("inside")  # what `agreement` runs in the emulator
+    inside.add_argument("files", type=Path, nargs=2)
+    inside.set_defaults(run=compare)
+    for each in (command, inside):
+        each.add_argument("--images", type=int, default=20)
+        each.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "coco-val2017-people")
     args = parser.parse_args()
     if "emulator" in args and not (args.userland / "root").is_dir():
         print(f"skipped: no userland at {args.userland}; {args.emulator / 'setup'} {args.userland} sets one up (root)")
@@ -68,45 +68,32 @@ def agreement(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         zipfile.ZipFile(args.wheel).extractall(folder)
-        people = folder / "people.json"
-        people.write_text(json.dumps(some_people(args.data, args.people)))
-        command = [args.emulator / "python", args.userland, Path(__file__).resolve(), "inside", *args.files, people]
+        command = [args.emulator / "python", args.userland, Path(__file__).resolve(), "inside", *args.files]
+        command += ["--images", args.images, "--data", args.data.resolve()]
         env = {**os.environ, "CPU": args.cpu, "PYTHONPATH": str(folder)}
         subprocess.run(list(map(str, command)), env=env, check=True)
 
 
-def some_people(data: Path, wanted: int) -> list[dict[str, object]]:
-    """Choose people who show at least eight keypoints, evenly over the file."""
-    annotations = json.loads((data / "person_keypoints.json").read_text())
-    names = {image["id"]: image["file_name"] for image in annotations["images"]}
-    seen = [each for each in annotations["annotations"] if each["num_keypoints"] >= 8 and not each.get("iscrowd")]
-    chosen = seen[:: max(len(seen) // wanted, 1)][:wanted]
-    return [
-        {"image": str(data / "images" / names[each["image_id"]]), "bbox": each["bbox"], "area": each["area"]}
-        for each in chosen
-    ]
-
-
-def compare_people(args: argparse.Namespace) -> None:
+def compare(args: argparse.Namespace) -> None:
     import numpy as np
 
     import edgehr
-    from edgehr.tasks.image.reading import read_image
-    from edgehr.tasks.pose.oks import oks
+    from edgehr.evaluation.annotations import Annotations
+    from edgehr.evaluation.base import Evaluator
 
-    runtimes = [edgehr.load(path, threads=1) for path in args.files]
+    annotations = Annotations.read(args.data / "person_keypoints.json")
+    every = annotations.ground_truth(annotations.images_beside)
+    images = every[:: max(len(every) // args.images, 1)][: args.images]
+    runtimes = [edgehr.load(path, threads=1) for path in reversed(args.files)]
     print(*runtimes, file=sys.stderr)
-    tasks = [edgehr.Task.for_card(runtime.card) for runtime in runtimes]
-    sigmas = tasks[0].spec.keypoints.sigmas  # type: ignore[attr-defined]
-    similarities = []
-    for person in json.loads(args.people.read_text()):
-        x, y, width, height = person["bbox"]
-        image = read_image(Path(person["image"]))
-        box = [[x, y, x + width, y + height]]
-        one, other = (task.predict(runtime, image, box) for task, runtime in zip(tasks, runtimes, strict=True))
-        similarities.append(oks(one.keypoints, other.keypoints, [person["area"]], sigmas)[0])
+    evaluator = Evaluator.for_card(runtimes[0].card)
+    similarities: list[float] = []
+    for image in images:
+        truth, found = (evaluator.predict(runtime, [image])[0] for runtime in runtimes)
+        similarities += evaluator.similarities(image, truth, found).tolist()
         print(len(similarities), file=sys.stderr, end="\r", flush=True)
-    print(f"{len(similarities)} people: mean OKS {np.mean(similarities):.4f}, least {np.min(similarities):.4f}")
+    known = np.array(similarities)[~np.isnan(similarities)]
+    print(f"{len(images)} images, {len(known)} results: similar by {known.mean():.4f}, at least {known.min():.4f}")
 
 
 if __name__ == "__main__":
