@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -157,6 +158,20 @@ def test_what_others_have_put_there_since_is_not_mixed(tmp_path: Path, killed: s
         (tmp_path / name).write_text("later")
     finish_moves(tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys("abc", "later")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_nothing_is_moved_out_of_the_folder(tmp_path: Path) -> None:
+    folder, scratch = tmp_path / "models", tmp_path / "models" / f"{SCRATCH}of-a-stranger"
+    scratch.mkdir(parents=True)
+    for file in (folder / "m.xml", folder / "profile", tmp_path / "profile"):
+        file.write_text(file.parent.name)
+    about = (folder / "m.xml").stat()
+    noted = {"m.xml": [about.st_ino, about.st_mtime_ns, about.st_size], "../profile": [0, 0, 0]}
+    (scratch / ".moves").write_text(json.dumps(noted))
+    finish_moves(folder)
+    assert (tmp_path / "profile").read_text() == tmp_path.name
+    assert sorted(path.name for path in folder.iterdir()) == ["m.xml", "profile"]
 
 
 def test_a_signal_between_two_moves_does_not_part_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
