@@ -122,7 +122,7 @@ class _Search:
                 continue
             if limit is not None and lost > limit:
                 self._tried.append(Tried(variant, out=f"its float32 loses {lost:.1f} points already"))
-                self._steps.time.skip(variant.conversion, "race", "evaluate")
+                self._steps.time.skip(*[variant.conversion] * (variant.arithmetic is None), "race", "evaluate")
                 continue
             tried = self._enter(variant)
             if not tried.out and tried.slower_than(fastest):
