@@ -21,7 +21,7 @@ from edgehr.files import finish_moves
 from tests.campaign import BrokenPromiseError, Case, Draw
 from tests.campaign.children import Ended, Place, Stop, in_child, run
 from tests.campaign.commands import COMMANDS, Command, prepare, remote
-from tests.campaign.disks import LARGE, Disk, can_mount
+from tests.campaign.disks import small_disk
 from tests.campaign.references import Reference, References, state, succeed
 
 COUNT = 1200
@@ -167,22 +167,19 @@ class _Kills:
 
     def _on_disk(self, command: Command, has_old: bool, moment: float, *, full: bool) -> str:
         reference = self._references.of(command)
-        if not can_mount():
-            raise BrokenPromiseError("no disk can be mounted here: run it as root")
-        with Disk(self._folder / "disk") as disk:
+        with small_disk(self._folder / "disk") as disk:
             place = Place(disk.folder, self._folder / "disk-log").make()
             self._put_old(place, reference, has_old)
             if full:
-                disk.resize(disk.used() + int((0.02 + 0.96 * moment) * max(reference.size, 1 << 16)))
+                disk.leave(int((0.02 + 0.96 * moment) * max(reference.size, 1 << 16)))
             else:
-                disk.read_only(True)
-            ended = run(command.line(self._inputs), place)
+                disk.lock()
+            ended = run(command.line(self._inputs), place, limit=disk.limit)
             self._check_failed_or_done(ended)
             outcome = self._check_outputs(command, place, reference)
             if ended.status == 0 and command.outputs and outcome != "the new":
                 raise BrokenPromiseError(f"{command.kind}: ended with 0, but there is {outcome} one")
-            disk.read_only(False)
-            disk.resize(LARGE)
+            disk.release()
             self._repeat(command, place, reference, has_old)
         return "done" if ended.status == 0 else "one line"
 
