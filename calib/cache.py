@@ -19,6 +19,8 @@ from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, cache_folder
 from edgehr.opencv import cv2
 
+_LOG = logging.getLogger("edgehr.calib")
+
 SCHEMA = 1
 HEADER = "header"
 
@@ -50,6 +52,7 @@ def cached(key: Mapping[str, Any], compute: Callable[[], Arrays], tools: Sequenc
         _warn(error)
         return compute()
     arrays = _read(path, full)
+    _LOG.info("calibration results %s at %s", "are computed, and kept" if arrays is None else "are known, kept", path)
     if arrays is None:
         arrays = compute()
         _write(path, full, arrays)
@@ -87,4 +90,4 @@ def _write(path: Path, full: str, arrays: Arrays) -> None:
 
 
 def _warn(error: Exception) -> None:
-    logging.getLogger("edgehr.calib").warning("calibration results are not kept for next time: %s", error)
+    _LOG.warning("calibration results are not kept for next time: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgehr.converters.float_blocks import FloatBlocks
     from edgehr.tasks.difference import OutputDifference
+
+_LOG = logging.getLogger("edgehr.convert")
 
 # Called at the start of a stage with its name and None, and at its end with its name and the finished Stage.
 Listener = Callable[[str, "Stage | None"], None]
@@ -51,11 +54,13 @@ class Progress:
         """Time a step; the block may set its `detail`."""
         stage = Stage(self._part + name)
         self._tell(stage.name, None)
+        _LOG.debug("%s ...", stage.name)
         started = time.perf_counter()
         yield stage
         stage.seconds = time.perf_counter() - started
         self.stages.append(stage)
         self._tell(stage.name, stage)
+        _LOG.info("%s: %.1f s, %s", stage.name, stage.seconds, stage.detail or "done")
 
     def say(self, stage: Stage, what: str) -> None:
         """Tell what a stage that runs is at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from edgehr.runtimes.formats import check_file, format_of, part_files
 if TYPE_CHECKING:
     from edgehr.runtimes.base import Runtime
     from edgehr.runtimes.tensors import TensorSpec
+
+_LOG = logging.getLogger("edgehr.runtimes")
 
 __all__ = ["Artifact", "Runtime", "TensorSpec", "load"]
 
@@ -60,4 +63,19 @@ def load(
     except BaseException:
         runtime.close()
         raise
+    _log_opened(file, runtime, threads)
     return runtime
+
+
+def _log_opened(file: Path, runtime: Runtime, threads: int | None) -> None:
+    of = f"{runtime.artifact.card.name} in {runtime.artifact.precision}" if runtime.artifact else "not of edgehr"
+    _LOG.info(
+        "opened %s (%s) in %s on %s, computing in %s, %s, %d parts beside it",
+        file,
+        of,
+        runtime.backend,
+        runtime.device,
+        runtime.precision or "what the file says",
+        f"{threads} threads" if threads else "threads as its backend chooses",
+        len(runtime.parts),
+    )

@@ -6,6 +6,7 @@ another, and where another program takes a core they wait long. Inputs that come
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import threading
@@ -17,6 +18,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError
+
+_LOG = logging.getLogger("edgehr.runtimes")
 
 Inputs = Mapping[str, NDArray[Any]]
 Infer = Callable[[Inputs], dict[str, NDArray[Any]]]
@@ -107,9 +110,11 @@ class Streams:
         try:
             infer = self._open(self.count)
             list(pool.map(infer, [example] * self.count))  # the first inference takes longer
-        except Exception:  # for want of memory, say: the whole model does it alone
+        except Exception as error:  # for want of memory, say: the whole model does it alone
             pool.shutdown()
+            _LOG.info("%s: no copies of the model on one thread each: %s", self._name, error)
             return
+        _LOG.debug("%s: opened %d copies of the model on one thread each", self._name, self.count)
         with self._lock:
             self._opened = pool, infer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,8 @@ from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import Artifact
 from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import Image, read_image
+
+_LOG = logging.getLogger("edgehr.calib")
 
 MAX_CROPS = 300
 # Below this the range of an activation is that of a few pictures.
@@ -93,6 +96,13 @@ class CalibrationSet:
             selected.sort()
         fingerprints = dict.fromkeys(found.fingerprints[index] for index in selected)
         crops = tuple(found.crops[index] for index in selected)
+        _LOG.info(
+            "%s: chose %d of %d crops, in %d images or frames, by how little they are like each other",
+            source,
+            len(crops),
+            len(found.crops),
+            found.searched,
+        )
         return cls(source, crops, found.found_by, tuple(filter(None, fingerprints)), images)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -23,6 +24,8 @@ from edgehr.errors import EdgehrError
 from edgehr.progress import ProgressBar, no_bar
 from edgehr.runtimes.formats import format_of
 from edgehr.runtimes.tensors import OperatorTime
+
+_LOG = logging.getLogger("edgehr.benchmark")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def run_bench(candidates: Sequence[Candidate], settings: Settings, bar: Progress
         EdgehrError: A candidate cannot be opened, fed or run.
     """
     names = candidate_names(candidates)
+    _LOG.info("measuring %s: %s", ", ".join(names), settings)
     cores, before = read_cores(), read_state()
     with ExitStack() as stack:
         opened = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import io
 import json
+import logging
 import re
 import shlex
 import subprocess
@@ -27,6 +28,8 @@ from edgehr.benchmark.results import BenchReport
 from edgehr.errors import EdgehrError, first_line
 from edgehr.files import read_json
 from edgehr.runtimes.formats import format_of
+
+_LOG = logging.getLogger("edgehr.benchmark")
 
 CONNECT_S = 20
 PLAN = ".edgehr-plan.json"  # in the folder on the other machine: no name that a model's file has
@@ -107,6 +110,7 @@ class Remote:
         edgehr = self.edgehr
         if re.match(r"[^/~$\s][^\s]*/", edgehr):  # from the folder in which a session begins there, which is left
             edgehr = f'"$OLDPWD"/{edgehr}'
+        _LOG.info("%s: sending %.1f MB, then `%s %s` there", self.where, len(archive) / 1e6, edgehr, arguments)
         script = _SCRIPT.format(size=len(archive), command=f"{edgehr} {arguments}")
         try:
             process = subprocess.Popen(  # noqa: S603

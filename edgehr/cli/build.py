@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
             for name, each in bundles.items()
         }
     if not args.json:
-        print(f"building {bundle.artifact.card.name} with {library} ...", flush=True)
+        print(f"building {bundle.artifact.card.name} with {library} ...", file=sys.stderr, flush=True)
     started = time.perf_counter()
     plans = make_plans(bundles, path, library, gpu)
     seconds = time.perf_counter() - started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,8 +83,9 @@ def run(args: argparse.Namespace) -> None:
             from edgehr.live.web import WebServer, parse_address
 
             server = stack.enter_context(WebServer(*parse_address(args.serve), args.token))
-            if not args.json:
-                print(f"showing at {server.url}", flush=True)
+            # Where results go to standard output, they alone do.
+            where = sys.stderr if args.json or args.jsonl == "-" else sys.stdout
+            print(f"showing at {server.url}", file=where, flush=True)
         elsewhere = source.kind == "live" or args.loop or args.window or args.serve or args.jsonl
         save = args.save or (None if elsewhere else Path("out"))
         sinks = open_sinks(source, save, args.jsonl, args.window)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from edgehr import __version__
 from edgehr.cli import bench, build, convert, demo, doctor, evaluate, fetch, inspect, models, report, tune, verify
+from edgehr.cli.common.logs import add_verbose_option, logged
 from edgehr.cli.common.stopping import Ended, ended_by_signals
 from edgehr.errors import EdgehrError
 
@@ -26,6 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.register(commands)
+    for each in commands.choices.values():
+        add_verbose_option(each)
     return parser
 
 
@@ -34,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_anything()
     args = build_parser().parse_args(argv)
     try:
-        with ended_by_signals():
+        with logged(args.verbose), ended_by_signals():
             args.run(args)
             sys.stdout.flush()
     except EdgehrError as error:

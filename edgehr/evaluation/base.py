@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,8 @@ from edgehr.plain_data import without_nan
 from edgehr.registry import load_attribute
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.base import Task
+
+_LOG = logging.getLogger("edgehr.evaluation")
 
 # Called with the number of samples (people, images) that were done since the last call.
 Progress = Callable[[int], None]
@@ -229,6 +232,7 @@ class Evaluator(ABC):
     ) -> Metrics:
         """Run a model on a data set and compare its results with the truth."""
         self.check_installed()  # its absence is said now, not after the work
+        _LOG.info("evaluating %s on %d images", self.card.name, len(dataset.images))
         return self.score(dataset, self.predict(runtime, dataset.images, flip=flip, progress=progress))
 
     def without(self, dataset: Dataset, left_out: Sequence[ImageSample]) -> Dataset:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, read_json
+
+_LOG = logging.getLogger("edgehr.tune")
 
 SCHEMA = 1
 
@@ -36,6 +39,7 @@ class Journal:
     def find(self, kind: str, of: Mapping[str, Any]) -> Any:
         """Return the result of this kind that was made of just this; None for none."""
         entry = self._entries.get(_key(kind, of))
+        _LOG.debug("%s: %s in %s", kind, "known" if entry else "not", self._path)
         return entry["result"] if entry else None
 
     def write(self, kind: str, of: Mapping[str, Any], result: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import urllib.error
 import urllib.request
@@ -19,6 +20,8 @@ TIMEOUT_S = 30
 BLOCK = 1 << 18
 
 Progress = Callable[[int, "int | None"], None]
+
+_LOG = logging.getLogger("edgehr.zoo")
 
 _SAMPLE = Path(__file__).parent / "sample"
 
@@ -70,6 +73,7 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
     path = cached_path(card)
     if _is_there(path):
         _check_hash(card, path)
+        _LOG.info("%s: the weights are here already, at %s", card.name, path)
         return path
     part = path.with_name(path.name + ".part")
     try:
@@ -89,6 +93,7 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
         part.unlink()
         raise
     os.replace(part, path)
+    _LOG.info("%s: downloaded to %s", card.name, path)
     return path
 
 
@@ -114,6 +119,7 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
             have = 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
+        _LOG.info("downloading %s from byte %d of %s", url, have, total or "an unknown number")
         with part.open("ab" if have else "wb") as file:
             while block := response.read(BLOCK):
                 file.write(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,8 @@ from edgehr.runtimes.onnx.library import ort
 from edgehr.runtimes.onnx.profiling import profile_session
 from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
+
+_LOG = logging.getLogger("edgehr.runtimes")
 
 _DTYPES = {"float": "f4", "float16": "f2", "double": "f8", "bool": "?"} | {
     f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -71,6 +74,7 @@ class OnnxRuntime(Runtime):
         if precision is not None:
             raise EdgehrError("ONNX Runtime computes in the precision of the graph: convert with --precision instead")
         providers = _providers(device)
+        _LOG.debug("%s: ONNX Runtime %s, execution providers %s", path, ort.__version__, ", ".join(providers))
         try:
             # ONNX Runtime takes no name that is not UTF-8.
             self._model: str | bytes = str(path) if is_utf8(str(path)) else path.read_bytes()

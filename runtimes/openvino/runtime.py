@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from edgehr.runtimes.openvino.profiling import profile_request
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
+
+_LOG = logging.getLogger("edgehr.runtimes")
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 # Of artifacts to arithmetic, where the device has it.
@@ -63,6 +66,7 @@ class OpenVINORuntime(Runtime):
                 precision = default_precision(core, device, artifact.precision)
         if precision is not None:
             config["INFERENCE_PRECISION_HINT"] = _PRECISIONS.get(precision, precision)
+        _LOG.debug("%s: OpenVINO %s, compiled for %s with %s", path, ov.__version__, device, config)
         try:
             with kept_signal_stack():
                 self._compiled = core.compile_model(model, device, config)

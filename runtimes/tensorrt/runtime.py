@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from pathlib import Path
@@ -21,6 +22,8 @@ from edgehr.runtimes.tensorrt.sidecar import check_gpu, check_library, read_plan
 from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
 CONCURRENCY = 2
+
+_LOG = logging.getLogger("edgehr.runtimes")
 
 
 class TensorRTRuntime(Runtime):
@@ -66,6 +69,13 @@ class TensorRTRuntime(Runtime):
         if search.gpu is None:
             raise EdgehrError(f"{path}: cannot run a plan here: {search.problem} (see: edgehr doctor)")
         check_gpu(path, sidecar, search.gpu)
+        _LOG.debug(
+            "%s: %s %s on %s; file, library and GPU are those of its sidecar",
+            path,
+            library.name,
+            library.version,
+            search.gpu,
+        )
 
         self._index = index
         self._library = library

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 import threading
@@ -22,6 +23,8 @@ from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import allows_float16, read_artifact
 from edgehr.runtimes.tflite.library import import_library, try_in_child
 from edgehr.runtimes.tflite.model import Entry, Model, Quantization, open_model
+
+_LOG = logging.getLogger("edgehr.runtimes")
 
 # More threads do not make networks of this size faster on phones and boards.
 MAX_THREADS = 4
@@ -65,8 +68,10 @@ class TFLiteRuntime(Runtime):
         else:
             artifact = read_artifact(data, str(path))
             if artifact is None:
+                _LOG.info("%s: not of edgehr, so it is tried in a process of its own first", path)
                 try_in_child(self.library, path)
         threads = threads or min(usable_cores(), MAX_THREADS)
+        _LOG.debug("%s: %s with %d threads", path, self.library, threads)
         self._lock = threading.Lock()
         self._data = data  # the interpreter works in it
         device = device if ":" in device else device.lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -25,7 +26,7 @@ class Stages:
         from rich.console import Console
 
         self._show = show
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._status = self._console.status("")
 
     def __enter__(self) -> Stages:
@@ -55,4 +56,6 @@ class Stages:
                 self._status.start()
         else:
             self._status.stop()
+            if logging.getLogger("edgehr.convert").isEnabledFor(logging.INFO):
+                return  # `-v` has said it
             self._console.print(f"  {name:<27} {stage.seconds:6.1f} s  {stage.detail}", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +13,8 @@ from edgehr.registry import load_attribute
 from edgehr.runtimes import Runtime
 from edgehr.tasks.base import Task
 from edgehr.zoo import DEFAULT_MODEL
+
+_LOG = logging.getLogger("edgehr.live")
 
 
 def predictor(
@@ -43,4 +46,5 @@ def predictor(
         except TypeError as error:
             raise EdgehrError(f"{runtime.card.name}: {error}") from None
         made.owns(opened.pop_all())
+        _LOG.info("%s: a model for %s, so %s uses it", runtime.card.name, runtime.card.task, type(made).__name__)
     return made

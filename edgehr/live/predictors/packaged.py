@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from edgehr.assets import MODELS, packaged_model
 from edgehr.errors import MissingDependencyError
 from edgehr.registry import load_attribute
 from edgehr.runtimes import Runtime
 from edgehr.runtimes.formats import check_file
+
+_LOG = logging.getLogger("edgehr.runtimes")
 
 # In the order in which they are taken: the fastest on most CPUs first.
 _RUNTIMES = (
@@ -37,7 +41,15 @@ def open_packaged(name: str, device: str = "auto", threads: int | None = None) -
         except MissingDependencyError as error:
             if "does not load" in str(error):
                 problems.append(str(error))
+            _LOG.debug("%s: %s", name, error)
             continue
+        _LOG.info(
+            "%s: opened in %s on %s, computing in %s: the first runtime that is installed",
+            name,
+            runtime.backend,
+            runtime.device,
+            runtime.precision,
+        )
         return runtime
     found = "; ".join(problems) or "no runtime is installed"
     raise MissingDependencyError(f"{found}: pip install 'edgehr[openvino]', 'edgehr[onnxruntime]' or 'edgehr[tflite]'")

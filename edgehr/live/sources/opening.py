@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from edgehr.live.sources.live import LiveSource
 from edgehr.live.sources.pictures import PictureSource
 from edgehr.live.sources.video import VideoSource, frame_count, frame_rate, in_real_time, open_video
 from edgehr.tasks.image.reading import IMAGE_SUFFIXES
+
+_LOG = logging.getLogger("edgehr.live")
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
@@ -46,6 +49,14 @@ def open_source(
         EdgehrError: Nothing there, an empty folder, a file of an unknown kind, or a camera or stream that cannot be
             opened.
     """
+    source = _open(spec, loop, realtime, timeout_s, listener)
+    size = f", {source.count} frames" if source.count else ""
+    rate = f", {source.fps:.4g} a second" if source.fps else ""
+    _LOG.info("%s: opened as %s%s%s", source.name, source.kind, size, rate)
+    return source
+
+
+def _open(spec: str | int | Path, loop: bool, realtime: bool, timeout_s: float, listener: Listener) -> Source:
     if not str(spec):
         raise EdgehrError("the source is empty: give an image, a folder, a video, a camera or an address")
     if spec == CLIP and not Path(CLIP).exists():

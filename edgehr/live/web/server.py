@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import threading
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from edgehr.live.web.guard import Guard
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+_LOG = logging.getLogger("edgehr.live.web")
 
 # Connections without a request or between requests; browsers open some in advance.
 IDLE_S = 15.0
@@ -73,6 +76,11 @@ class WebServer:
         self._thread = threading.Thread(target=self._run, name="edgehr-web", daemon=True)
         self._thread.start()
         self._feed, self._loop, self._stop = self._ready.result()
+        _LOG.info(
+            "the page's server listens on %s, port %d, %s a token",
+            *self._socket.getsockname()[:2],
+            "with" if self.token else "without",
+        )
 
     def publish(self, frame: Frame, status: Mapping[str, Any]) -> None:
         """Show a frame, from the pipeline's thread. Never waits: who is not ready for this frame gets a later one.

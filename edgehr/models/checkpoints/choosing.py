@@ -13,6 +13,8 @@ from torch import Tensor
 from edgehr.models.checkpoints.key_mappings import KEY_MAPPINGS, OPTIONAL_BIAS, WRAPPERS, KeyMapping
 from edgehr.models.checkpoints.reading import Checkpoint
 
+_LOG = logging.getLogger("edgehr.models")
+
 # Only counts training steps; inference never reads it and files from before PyTorch 0.4.1 lack it.
 _UNUSED = re.compile(r"(^|[._])num_batches_tracked$")
 # What training saves beside weights in one dictionary with them.
@@ -85,6 +87,9 @@ def choose(checkpoint: Checkpoint, wanted: Mapping[str, Tensor]) -> Choice:
         _warn(f"{checkpoint.path}: holds weights that fit the network in {found}: took {_title(chosen)}{why}")
     if chosen.averages:
         _warn(f"{checkpoint.path}: holds weights twice: took the plain names, not {chosen.averages[0]} and the like")
+    _LOG.info(
+        "%s: took %s, %d tensors of %d", checkpoint.path, _title(chosen), len(chosen.places), len(checkpoint.tensors)
+    )
     return chosen
 
 
@@ -143,4 +148,4 @@ def _title(choice: Choice) -> str:
 
 
 def _warn(message: str) -> None:
-    logging.getLogger("edgehr.models").warning("%s", message)
+    _LOG.warning("%s", message)
