@@ -12,6 +12,8 @@ import onnx
 from edgehr.errors import ArtifactError, EdgehrError, first_line
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.formats import check_file
+from edgehr.runtimes.onnx.whole import HASH_MARKER
+from edgehr.runtimes.self_hash import HASH_KEY, PLACEHOLDER, sealed
 
 _TYPES = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16", onnx.TensorProto.INT8: "int8"}
 
@@ -56,6 +58,15 @@ def embed(model: Any, artifact: Artifact) -> None:
     """Write an artifact's description into a graph's metadata, in place."""
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, artifact.to_json()
+
+
+def write_artifact(model: Any, artifact: Artifact, path: Path) -> Any:
+    """Write a graph with an artifact's description and the hash of the whole file; returns it as `described` does."""
+    model = described(model, artifact)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = HASH_KEY, PLACEHOLDER
+    path.write_bytes(sealed(model.SerializeToString(), HASH_MARKER))
+    return model
 
 
 def described(model: Any, artifact: Artifact) -> Any:

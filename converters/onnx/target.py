@@ -83,9 +83,8 @@ class OnnxTarget(GraphTarget):
         """Write the graph with the description in its metadata."""
         import onnx
 
-        from edgehr.converters.onnx.graph import described, weight_precision
+        from edgehr.converters.onnx.graph import weight_precision, write_artifact
 
-        model = described(built.model, artifact)
-        onnx.save(model, path)
+        model = write_artifact(built.model, artifact, path)
         nodes = {"artifact": len(model.graph.node)}
         return Written(weight_precision(onnx.load(path)), partial(open_written, path), nodes=nodes)

@@ -9,7 +9,9 @@ from typing import Any
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
+from edgehr.runtimes.openvino.ir_file import HASH_MARKER
 from edgehr.runtimes.openvino.library import ov, without_telemetry
+from edgehr.runtimes.self_hash import PLACEHOLDER, sealed
 
 PASSIVE = ("Constant", "Convert", "Parameter", "Result")  # operators that compute nothing
 
@@ -30,7 +32,7 @@ def to_ir(model: Any) -> Any:
 
 
 def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -> None:
-    """Write `.xml` and `.bin` with the artifact's description and the hash of the `.bin` in the `.xml`.
+    """Write `.xml` and `.bin` with the artifact's description, the hash of the `.bin` and its own in the `.xml`.
 
     Args:
         model: An `openvino.Model`.
@@ -46,10 +48,12 @@ def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -
         ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
         # The .xml is written twice: the hash of the .bin is only known once it stands there, and does not depend on it.
         model.set_rt_info(sha256_file(path.with_suffix(".bin")), [METADATA_KEY, "bin_sha256"])
+        model.set_rt_info(PLACEHOLDER, [METADATA_KEY, "whole_sha256"])
         ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise EdgehrError(f"{path.name}: OpenVINO cannot write it ({reason}): is the disk full?") from None
+    path.write_bytes(sealed(path.read_bytes(), HASH_MARKER))
 
 
 def ir_nodes(model: Any) -> int:

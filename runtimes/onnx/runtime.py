@@ -18,6 +18,8 @@ from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.library import ort
 from edgehr.runtimes.onnx.profiling import profile_session
+from edgehr.runtimes.onnx.whole import HASH_MARKER
+from edgehr.runtimes.self_hash import is_whole
 from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
@@ -75,6 +77,7 @@ class OnnxRuntime(Runtime):
             raise EdgehrError("ONNX Runtime computes in the precision of the graph: convert with --precision instead")
         providers = _providers(device)
         _LOG.debug("%s: ONNX Runtime %s, execution providers %s", path, ort.__version__, ", ".join(providers))
+        is_whole(path, HASH_MARKER)
         try:
             # ONNX Runtime takes no name that is not UTF-8.
             self._model: str | bytes = str(path) if is_utf8(str(path)) else path.read_bytes()
@@ -85,11 +88,16 @@ class OnnxRuntime(Runtime):
             cures = [cure for pattern, cure in _CURES if re.search(pattern, reason)] or ["is it truncated or foreign?"]
             said = f"ONNX Runtime {ort.__version__} cannot load it: {reason}"
             raise ArtifactError(f"{path}: {said} ({cures[0]})") from None
-        embedded = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        try:
+            embedded = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+            inputs = [_spec(path, entry) for entry in self._session.get_inputs()]
+            outputs = [_spec(path, entry) for entry in self._session.get_outputs()]
+        except UnicodeDecodeError:
+            raise ArtifactError(f"{path}: a name in it is not UTF-8, damaged or foreign") from None
         artifact = Artifact.from_json(embedded) if embedded else None
         super().__init__(
-            [_spec(path, entry) for entry in self._session.get_inputs()],
-            [_spec(path, entry) for entry in self._session.get_outputs()],
+            inputs,
+            outputs,
             path=path,
             artifact=artifact,
             device=self._session.get_providers()[0].removesuffix("ExecutionProvider"),

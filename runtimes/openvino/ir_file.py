@@ -8,6 +8,9 @@ from xml.etree import ElementTree
 
 from edgehr.runtimes.artifact import METADATA_KEY
 
+# What stands before the hash of an `.xml` of edgehr, in it.
+HASH_MARKER = b'<whole_sha256 value="'
+
 Ends = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 _DTYPES = {"FP32": "float32", "FP16": "float16", "FP64": "float64", "BF16": "bfloat16"} | {

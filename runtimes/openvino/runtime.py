@@ -15,10 +15,12 @@ from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime
-from edgehr.runtimes.openvino.ir_file import weights_path
+from edgehr.runtimes.onnx.whole import HASH_MARKER as ONNX_MARKER
+from edgehr.runtimes.openvino.ir_file import HASH_MARKER, weights_path
 from edgehr.runtimes.openvino.library import ov
 from edgehr.runtimes.openvino.profiling import profile_request
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
+from edgehr.runtimes.self_hash import is_whole
 from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
@@ -54,8 +56,12 @@ class OpenVINORuntime(Runtime):
     ) -> None:
         core = ov.Core()
         model = read_ir(core, path)
-        artifact = ir_artifact(model)
-        _check_weights(path, model)
+        try:
+            artifact = ir_artifact(model)
+            _check_weights(path, model)
+            inputs, outputs = ([_spec(path, port) for port in ports] for ports in (model.inputs, model.outputs))
+        except UnicodeDecodeError:
+            raise ArtifactError(f"{path}: a name in it is not UTF-8, damaged or foreign") from None
         device = "CPU" if device == "auto" else device.upper()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
@@ -79,8 +85,8 @@ class OpenVINORuntime(Runtime):
         self._requests: deque[Any] = deque()
         self._core, self._model, self._config = core, model, config  # for streams
         super().__init__(
-            [_spec(path, port) for port in model.inputs],
-            [_spec(path, port) for port in model.outputs],
+            inputs,
+            outputs,
             path=path,
             artifact=artifact,
             device=device,
@@ -133,6 +139,7 @@ def read_ir(core: Any, path: Path) -> Any:
         ArtifactError: They are missing, damaged or foreign.
     """
     weights = weights_path(path)
+    is_whole(path, ONNX_MARKER if path.suffix.lower() == ".onnx" else HASH_MARKER)
     if path.suffix.lower() == ".onnx":
         files = [str(path)]
     elif weights.is_file():
