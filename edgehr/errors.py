@@ -4,7 +4,10 @@ import re
 
 
 class EdgehrError(Exception):
-    """An expected failure: the message says what is wrong and what to do about it."""
+    """An expected failure: the message says what is wrong and what to do about it, in one line."""
+
+    def __str__(self) -> str:
+        return super().__str__().replace("\n", "\\n")  # of a file's name
 
 
 class CheckpointError(EdgehrError):

@@ -41,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.run(args)
             sys.stdout.flush()
     except EdgehrError as error:
-        message = str(error).replace("\n", "\\n")  # of a file's name
-        print(f"edgehr {args.command}: {message}", file=sys.stderr)
+        print(f"edgehr {args.command}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

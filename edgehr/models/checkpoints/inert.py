@@ -12,6 +12,7 @@ import pickle
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,9 @@ import torch
 # Nobody saves these in a checkpoint but to have them run.
 _ATTACKS = ("os", "posix", "nt", "sys", "subprocess", "pty", "runpy", "importlib")
 _ATTACKING_BUILTINS = ("eval", "exec", "compile", "open", "__import__")
+# Tuples in tuples; each level takes a part of the stack when their hash is computed.
+_MAX_DEPTH = 100
+_PIECE = 1 << 20
 # What tensors say of their class where they are of no special kind.
 _PLAIN_TENSORS = ("torch._tensor.Tensor", "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer")
 
@@ -109,6 +113,13 @@ def _load_storage(content: bytes) -> Any:
     return load_torch(io.BytesIO(content))
 
 
+def _bytearray(content: Any = b"", *encoding: str) -> bytearray:
+    """Make one, but not of a number, of which it would have that many bytes."""
+    if isinstance(content, int):
+        raise pickle.UnpicklingError("a bytearray of a number")
+    return bytearray(content, *encoding)
+
+
 def _allowed() -> dict[str, Any]:
     """List what stands for itself: the functions that PyTorch's weights-only unpickler allows, and NumPy's arrays."""
     makers: list[Any] = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
@@ -134,7 +145,9 @@ def _allowed() -> dict[str, Any]:
         "torch.Size": torch.Size,
         "torch.device": torch.device,
         "collections.OrderedDict": OrderedDict,
-        **{f"builtins.{kind.__name__}": kind for kind in (set, frozenset, bytearray, complex, dict, list, tuple)},
+        **{f"builtins.{kind.__name__}": kind for kind in (set, frozenset, complex, dict, list)},
+        "builtins.bytearray": _Function(_bytearray),
+        "builtins.tuple": _Function(lambda items=(): _shallow(tuple(items))),
         "_codecs.encode": _Function(lambda text, encoding="utf-8": str(text).encode(str(encoding))),
         # NumPy 1 and 2 name the same functions differently.
         **{f"numpy.{core}.multiarray._reconstruct": reconstruct for core in ("core", "_core")},
@@ -147,8 +160,58 @@ def _allowed() -> dict[str, Any]:
 _ALLOWED = _allowed()
 
 
-class Unpickler(pickle.Unpickler):
-    """Reads pickles of any protocol; raises AttackError, and UnpicklingError for broken ones."""
+class _Bounded:
+    """A file that gives what is asked for, or raises EOFError, and spends no more memory than there is to read."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.readline = file.readline
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes."""
+        pieces = []
+        while size > 0:
+            pieces.append(self._file.read(min(size, _PIECE)))
+            if not pieces[-1]:
+                raise EOFError("it ends in the middle")
+            size -= len(pieces[-1])
+        return b"".join(pieces)
+
+
+def _shallow(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a tuple that is not nested too deeply: its hash would end the process."""
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [item for each in level for item in each if isinstance(item, tuple)]
+        if not level:
+            return value
+    raise pickle.UnpicklingError("tuples are nested too deeply")
+
+
+class Unpickler(pickle._Unpickler):
+    """Reads pickles of any protocol; raises AttackError, and UnpicklingError for broken ones.
+
+    It is Python's own one in Python: that in C makes room for any number of an object that a damaged file asks for.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+
+    # Of its base, which typeshed does not know: the stack, and what pushes onto it and reads.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+
+    def __init__(self, file: Any, **options: Any) -> None:
+        super().__init__(_Bounded(file), **options)
+
+    def _load_bytearray8(self) -> None:
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
+
+    def _load_tuple(self, load: Callable[[Any], None]) -> None:
+        load(self)
+        _shallow(self.stack[-1])
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what a name stands for: itself where that is harmless, else a class of inert objects."""
@@ -167,6 +230,10 @@ class Unpickler(pickle.Unpickler):
             super().__setattr__(name, value)
 
 
+for _opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+    Unpickler.dispatch[_opcode[0]] = partial(Unpickler._load_tuple, load=Unpickler.dispatch[_opcode[0]])
+
+
 def _persistent_load(load_storage: Callable[[Any], Any], identifier: Any) -> Any:
     if isinstance(identifier, tuple) and identifier and identifier[0] in ("module", b"module"):
         return identifier[1]  # files from before PyTorch 1.6 have a class's source with it
@@ -183,7 +250,7 @@ def load(file: Any, **options: Any) -> Any:
 
 
 def load_torch(file: Any) -> Any:
-    """Load what `torch.save` wrote from an open file, with every tensor on the CPU.
+    """Load what `torch.save` wrote before PyTorch 1.6 from an open file, with every tensor on the CPU.
 
     Raises:
         Exception: Of a dozen types, where the file is broken or foreign; AttackError where it is meant to harm.

@@ -10,7 +10,6 @@ import subprocess
 import tarfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from torch import Tensor
 from edgehr.errors import CheckpointError, first_line
 from edgehr.files import foreign_kind
 from edgehr.models.checkpoints import inert
+from edgehr.models.checkpoints.archive import load_archive
 from edgehr.models.checkpoints.inert import StandIn
 
 MAX_SHOWN = 4
@@ -99,8 +99,8 @@ def _read(path: Path) -> Any:
         return _read_safetensors(path)
     try:
         if begins.startswith(b"PK\x03\x04"):
-            _check_zip(path)
-        elif tarfile.is_tarfile(path):  # its members would be unpacked
+            return _read_zip(path)
+        if tarfile.is_tarfile(path):  # its members would be unpacked
             raise CheckpointError(f"{path}: a tar archive: unpack it and give the checkpoint in it")
         return _read_pickle(path)
     except inert.AttackError as error:
@@ -123,9 +123,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _check_zip(path: Path) -> None:
-    """Refuse archives that hold no checkpoint, and damaged ones: PyTorch does not look at checksums."""
-    if not zipfile.is_zipfile(path):  # the list of what is in it stands at its end
+def _read_zip(path: Path) -> Any:
+    """Read an archive; refuses those that hold no checkpoint."""
+    with _broken_as_error(path):
+        whole = zipfile.is_zipfile(path)  # the list of what is in it stands at its end
+    if not whole:
         raise CheckpointError(
             f"{path}: truncated, only its first {path.stat().st_size:,} bytes are here: copy or download it again"
         )
@@ -143,19 +145,18 @@ def _check_zip(path: Path) -> None:
                 f"{path}: an archive of {abbreviate(archive.namelist()) or 'nothing'}, not a checkpoint: unpack it and "
                 "give the checkpoint in it"
             )
-        for record in archive.infolist():
-            if not record.CRC:
-                continue  # torch.serialization.set_crc32_options(False) leaves them out
-            with archive.open(record) as stream:
-                while stream.read(1 << 22):
-                    pass
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch to its own code
+            return load_archive(archive)
 
 
 @contextmanager
 def _broken_as_error(path: Path) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (CheckpointError, inert.AttackError):
+        raise
+    except Exception as error:  # zipfile, its decompressors and what unpickles raise a dozen types
         raise CheckpointError(f"{path}: damaged ({first_line(error)}): copy or download it again") from None
 
 
