@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from edgehr.assets import packaged_model
 from edgehr.card import ModelCard
@@ -18,6 +20,8 @@ from edgehr.zoo.detectors import other_exports
 
 TIMEOUT_S = 30
 BLOCK = 1 << 18
+# Far above any checkpoint here. Without it a server that never ends would fill the disk.
+MAX_BYTES = 8 << 30
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -104,26 +108,44 @@ def _is_there(path: Path) -> bool:
         raise EdgehrError(f"cannot read {path}: {error.strerror or error}: {CACHE_ADVICE}") from None
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to other web servers, but never from an encrypted connection to one that is not."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request to make in place of another; raises URLError for an address that is refused."""
+        before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if after not in ("http", "https") or (before == "https" and after != "https"):
+            raise urllib.error.URLError(f"it sends on to {newurl[:200]!r}, from {before} to {after or 'nothing'}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _download(url: str, part: Path, progress: Progress | None) -> None:
     """Download into `part`, going on behind what it holds if the server can."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - from a card
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing left to send; the hash check decides whether the file is good
             return
         raise
     with response:
+        begins = f"bytes {have}-"
         if response.status != 206:  # the server does not resume
             have = 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        elif not response.headers.get("Content-Range", begins).startswith(begins):
+            raise ConnectionError("the server sends another part than it was asked for")
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdecimal() else None
         _LOG.info("downloading %s from byte %d of %s", url, have, total or "an unknown number")
         with part.open("ab" if have else "wb") as file:
             while block := response.read(BLOCK):
-                file.write(block)
                 have += len(block)
+                if have > MAX_BYTES:
+                    raise ConnectionError(f"the server sends more than {MAX_BYTES >> 30} GiB")
+                file.write(block)
                 if progress:
                     progress(have, total)
             file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -158,3 +159,47 @@ def test_sample_weights_need_no_download() -> None:
 def test_models_without_published_weights_say_so() -> None:
     with pytest.raises(EdgehrError, match=r"no published weights.*--weights"):
         fetch(get_card("litehrnet-18-naive-coco-256x192"))
+
+
+@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])
+def test_a_server_sends_on_to_web_servers_alone(
+    where: str, server: tuple[type[Handler], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, url = server
+
+    def redirect(self: Handler) -> None:
+        self.send_response(302)
+        self.send_header("Location", where)
+        self.end_headers()
+
+    monkeypatch.setattr(handler, "do_GET", redirect)
+    with pytest.raises(EdgehrError, match="cannot download"):
+        fetch(card_for(url))
+
+
+def test_a_part_that_was_not_asked_for_is_refused(server: tuple[type[Handler], str]) -> None:
+    handler, url = server
+
+    part = cached_path(card_for(url)).with_name("weights.pth.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(CONTENT[:1000])
+
+    def answer(self: Handler) -> None:
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.send_header("Content-Length", "many")
+        self.end_headers()
+        self.wfile.write(CONTENT)
+
+    handler.do_GET = answer  # type: ignore[method-assign]
+    with pytest.raises(EdgehrError, match="another part than it was asked for"):
+        fetch(card_for(url))
+    assert part.read_bytes() == CONTENT[:1000]
+
+
+def test_a_server_that_never_ends_does_not_fill_the_disk(
+    server: tuple[type[Handler], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["edgehr.zoo.fetch"], "MAX_BYTES", 1000)
+    with pytest.raises(EdgehrError, match="sends more than"):
+        fetch(card_for(server[1]))

@@ -26,6 +26,8 @@ _LOG = logging.getLogger("edgehr.live.web")
 # Connections without a request or between requests; browsers open some in advance.
 IDLE_S = 15.0
 SPARE_CONNECTIONS = 32
+# For the first request to be there, whole: aiohttp waits for ever, so that a few silent clients would take every place.
+FIRST_REQUEST_S = 10.0
 # For telling viewers that the stream has ended, before their connections are cut.
 FAREWELL_S = 0.4
 
@@ -160,8 +162,24 @@ class WebServer:
 
 
 def _bounded(server: web.Server, max_connections: int) -> Any:
-    """Make a protocol factory that refuses connections beyond a number, before any memory is spent on them."""
-    return lambda: server() if len(server.connections) < max_connections else _Refusal()
+    """Make a protocol factory that refuses connections beyond a number, before any memory is spent on them.
+
+    A connection without a whole request after `FIRST_REQUEST_S` is cut.
+    """
+
+    def connect() -> asyncio.Protocol:
+        if len(server.connections) >= max_connections:
+            return _Refusal()
+        made = server()
+        asyncio.get_running_loop().call_later(FIRST_REQUEST_S, _cut_silent, made)
+        return made
+
+    return connect
+
+
+def _cut_silent(connection: web.RequestHandler) -> None:
+    if not getattr(connection, "_request_count", 1) and connection.transport is not None:
+        connection.transport.abort()
 
 
 class _Refusal(asyncio.Protocol):

@@ -136,3 +136,15 @@ def test_connections_are_bounded(web: WebServer) -> None:
     for client in idle:
         client.close()
     wait_until(lambda: get(web.url)[0] == 200)
+
+
+def test_silent_connections_make_room(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp waits for ever for the first request: forty such clients shut everybody else out."""
+    monkeypatch.setattr(server, "FIRST_REQUEST_S", 0.3)
+    silent = [connect(web) for _ in range(8 + server.SPARE_CONNECTIONS)]
+    for client in silent[::2]:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+    wait_until(lambda: all(client.recv(1) == b"" for client in silent[:3]))
+    wait_until(lambda: get(web.url)[0] == 200)
+    for client in silent:
+        client.close()
