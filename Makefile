@@ -36,6 +36,7 @@ BIN := .venv/bin
 OLD := .venv-tflite-runtime
 LOWEST := .venv-lowest
 NNCF := .venv-nncf
+AUDIT := .venv-audit
 READY := .venv/.ready
 # Converting to OpenVINO and ONNX needs part of that only, so that a first conversion does not wait for the rest.
 CONVERTS := $(if $(wildcard $(READY)),$(READY),.venv/.ready-convert)
@@ -46,7 +47,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix campaign docs docs-serve clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix campaign docs docs-serve licenses audit clean
 
 help:
 	@echo "make demo       convert the sample model and draw skeletons into a picture of people (SOURCE= SAVE= DETECTOR=|none)"
@@ -62,6 +63,7 @@ help:
 	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
 	@echo "make lint       lint and types;  make format rewrites the layout"
 	@echo "make docs       the documentation site, to build/site;  make docs-serve shows it while you write"
+	@echo "make licenses   docs/licenses.md, from what is installed;  make audit asks for known vulnerabilities of it (internet)"
 	@echo "make bench      measure what docs/performance.md and docs/research/speed.md state"
 	@echo "make model-matrix   convert every network to every target (MODELS= TARGETS= PRECISIONS= WEIGHTS= FRESH=1)"
 	@echo "make campaign   try to break what edgehr promises, with many random cases (ONLY=\"kills damage strangers load\" SEED= COUNT=)"
@@ -187,6 +189,22 @@ docs: $(READY)
 docs-serve: $(READY)
 	$(BIN)/mkdocs serve
 
+licenses: $(READY)
+	mkdir -p build
+	$(BIN)/python docs/site/licenses.py > build/licenses.md && mv build/licenses.md docs/licenses.md
+
+# Asks PyPI's list of advisories about the versions that are installed here, in an environment of its own.
+$(AUDIT)/.ready: $(READY)
+	rm -rf $(AUDIT)
+	$(BIN)/uv venv --quiet --no-python-downloads --python $(BIN)/python $(AUDIT)
+	$(uv_install) $(AUDIT) pip-audit==2.10.0
+	touch $@
+
+audit: $(AUDIT)/.ready
+	mkdir -p build
+	$(BIN)/uv pip freeze --quiet --exclude-editable --python .venv | sed 's/+cpu$$//' > build/audit.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --desc off -r build/audit.txt
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
@@ -214,4 +232,4 @@ campaign: $(READY)
 	$(BIN)/python -m tests.campaign $(ONLY) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 clean:
-	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) build dist out artifacts *.egg-info
+	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) $(AUDIT) build dist out artifacts *.egg-info
