@@ -231,7 +231,7 @@ class ModelCard:
         """Read what `to_json` wrote; raises EdgehrError for anything else."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EdgehrError(f"model card is not JSON: {error}") from None
         return cls.from_dict(data)
 

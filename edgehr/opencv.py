@@ -7,6 +7,7 @@ often does not load.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -115,6 +116,10 @@ def _check_whole() -> None:
         raise ImportError(f"{file} is another cv2 and stands before it: rename that file")
     raise ImportError(f"what an uninstalled OpenCV has left in {next(iter(cv2.__path__))} is not enough")
 
+
+# A picture of a few bytes may say that it is of a billion pixels, OpenCV's own limit, and take gigabytes. Whoever has
+# larger pictures sets this; it is read once, when OpenCV is loaded.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
 
 try:
     with loading_native():

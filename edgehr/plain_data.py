@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from edgehr.errors import EdgehrError
@@ -42,6 +43,26 @@ def build_dataclass(kind: type[T], values: Any) -> T:
         raise EdgehrError(f"model card's {kind.__name__} is incomplete: {error}") from None
 
 
+def check_types(made: Any, what: str) -> None:
+    """Check the values of a dataclass, and of those in it, against its hints, as far as these are plain types.
+
+    Args:
+        made: The dataclass.
+        what: What messages call what it was made of.
+
+    Raises:
+        EdgehrError: A value is not of its type.
+    """
+    types = get_type_hints(type(made))
+    for entry in fields(made):
+        value = getattr(made, entry.name)
+        if wanted := _misfit(value, types[entry.name]):
+            raise EdgehrError(f"{entry.name} in {what} must be {wanted}, got {value!r}"[:500])
+        for inside in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(inside):
+                check_types(inside, what)
+
+
 def _freeze(value: Any) -> Any:
     return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
 
@@ -51,13 +72,23 @@ _WORDS = {str: "a text", int: "a whole number", float: "a finite number", bool: 
 
 def _misfit(value: Any, hint: Any) -> str:
     """Say what a value had to be to fit a type hint; nothing where it fits, or the hint is no plain type."""
-    if get_origin(hint) is tuple:
-        parts = get_args(hint)
+    if get_origin(hint) is UnionType:
+        words = [_misfit(value, part) for part in get_args(hint)]
+        return "" if not all(words) else " or ".join(words)
+    if get_origin(hint) is dict:
+        return "" if isinstance(value, dict) else "an object"
+    if hint is NoneType:
+        return "" if value is None else "nothing"
+    if get_origin(hint) in (tuple, list):
+        kind = get_origin(hint)
+        parts = get_args(hint) if kind is tuple else (*get_args(hint), Ellipsis)
         many = parts[-1] is Ellipsis
-        if not isinstance(value, tuple) or not (many or len(value) == len(parts)):
+        if not isinstance(value, kind) or not (many or len(value) == len(parts)):
             return "a list" if many else f"a list of {len(parts)}"
         wanted = (_misfit(item, parts[0 if many else place]) for place, item in enumerate(value))
         return next((f"a list whose items are each {words}" for words in wanted if words), "")
+    if isinstance(hint, type) and is_dataclass(hint):
+        return "" if isinstance(value, hint) else "an object"
     if hint not in _WORDS or (hint is not bool and isinstance(value, bool)):
         return _WORDS.get(hint, "")
     kinds = (int, float) if hint is float else hint

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgehr.errors import EdgehrError
-from edgehr.runtimes.artifact import Artifact
+from edgehr.runtimes.artifact import MAX_THREADS, Artifact
 from edgehr.runtimes.formats import check_file, format_of, part_files
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def load(
     """
     file = Path(path)
     check_file(file)
-    if threads is not None and threads < 1:
-        raise EdgehrError(f"threads must be at least 1, got {threads}")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise EdgehrError(f"threads must be 1 to {MAX_THREADS}, got {threads}")
     runtime = format_of(file).open(file, device, threads, precision)
     try:
         described = runtime.artifact.parts if runtime.artifact else {}

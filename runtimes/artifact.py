@@ -12,6 +12,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import ArtifactError, EdgehrError
 
 METADATA_KEY = "edgehr"
+MAX_THREADS = 1024  # of one inference; backends fail in odd ways for numbers that no machine has
 SCHEMA = 2  # of models of several graphs; all others are written as schema 1, which earlier versions read too
 
 
@@ -29,8 +30,13 @@ class Part:
 
     def __post_init__(self) -> None:
         # Descriptions come from files: a name must not lead out of the folder.
-        if not isinstance(self.file, str) or Path(self.file).name != self.file:
+        if not is_file_name(self.file):
             raise ArtifactError(f"the file of a part must be a plain file name, got {self.file!r}")
+
+
+def is_file_name(name: object) -> bool:
+    """Tell whether a text from a file names a file in the folder of that, and nothing outside."""
+    return isinstance(name, str) and name not in ("", "..") and "\0" not in name and Path(name).name == name
 
 
 def part_path(path: Path, name: str) -> Path:
@@ -94,8 +100,12 @@ class Artifact:
                 raise TypeError("calibration_images is no list of texts")
             parts = {name: Part(**part) for name, part in data.pop("parts", {}).items()}
             card = ModelCard.from_dict(data.pop("card"))
-            return cls(card, **data, calibration_images=tuple(images), parts=parts)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            texts = {"tools": data.pop("tools", {}), "others": data}
+            for name, values in texts.items():
+                if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+                    raise TypeError(f"{name} are no texts by name")
+            return cls(card, **data, tools=texts["tools"], calibration_images=tuple(images), parts=parts)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ArtifactError(f"the model's edgehr description is damaged: {error}") from None
         except ArtifactError:
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.files import atomic_write, read_json, sha256_file
+from edgehr.runtimes.artifact import MAX_THREADS, is_file_name
 from edgehr.runtimes.formats import Format, Probe, format_of
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ class RunConfiguration:
     def __post_init__(self) -> None:
         for name in ("threads", "streams"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ArtifactError(f"{name} must be a whole number of 1 or more, got {value!r}")
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+                raise ArtifactError(f"{name} must be a whole number, got {value!r}")
+            if value is not None and not 1 <= value <= MAX_THREADS:
+                raise ArtifactError(f"{name} must be a whole number of 1 to {MAX_THREADS}, got {value!r}")
         if not isinstance(self.device, str) or not isinstance(self.precision, str | None):
             raise ArtifactError("device and precision must be texts")
 
@@ -63,7 +66,7 @@ class TunedModel:
 
     def __post_init__(self) -> None:
         # A name must not lead out of the folder, nor back to a file of this kind.
-        if not isinstance(self.file, str) or Path(self.file).name != self.file or self.file.endswith(SUFFIX):
+        if not is_file_name(self.file) or self.file.endswith(SUFFIX):
             raise ArtifactError(f"names {self.file!r}, which is no model file beside it")
 
     @classmethod

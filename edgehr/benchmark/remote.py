@@ -100,7 +100,7 @@ class Remote:
         try:
             # A login may have printed a greeting before it.
             told: dict[str, Any] = json.loads(out[out.index(b"{") :])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EdgehrError(f"{self.where}: printed no measurement: {first_line(error)}") from None
         told.pop("page", None)
         return BenchReport.from_dict(told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from edgehr.benchmark.fresh import Start
 from edgehr.benchmark.ranking import TEST, Comparison
+from edgehr.benchmark.state import Cores, State, Use
 from edgehr.benchmark.throughput import Throughput
 from edgehr.benchmark.timing import Latency, WarmUp
 from edgehr.errors import EdgehrError
+from edgehr.plain_data import check_types
 from edgehr.runtimes.tensors import OperatorTime
 
 SCHEMA = 1
@@ -136,12 +139,34 @@ class BenchReport:
             if data["schema"] != SCHEMA:
                 raise EdgehrError("the measurement is of another version of edgehr")
             rest = {name: value for name, value in data.items() if name != "schema"}
-            return cls(
+            made = cls(
                 **{
                     **rest,
                     "candidates": tuple(Measured.from_dict(each) for each in data["candidates"]),
                     "comparisons": tuple(Comparison(**each) for each in data["comparisons"]),
                 }
             )
+            made._check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise EdgehrError(f"this is no measurement of edgehr's: {error}") from None
+        return made
+
+    def _check(self) -> None:
+        """Refuse what cannot have been measured, as of another machine that is not trusted: see `from_dict`."""
+        check_types(self, "the measurement")
+        texts = [*self.setting.values(), *self.setting]
+        if not all(isinstance(text, str) for text in texts) or not {"machine", "software"} <= set(self.setting):
+            raise TypeError("its setting is not in words")
+        for name, kind in {"before": State, "after": State, "use": Use, "cores": Cores}.items():
+            state = kind(**self.state[name])
+            check_types(state, "the measurement")
+            if isinstance(state, State) and not all(
+                isinstance(each, (int, float)) for each in state.temperatures.values()
+            ):
+                raise TypeError("a temperature is no number")
+        names = [each.name for each in self.candidates]
+        pairs = {frozenset((each.first, each.second)) for each in self.comparisons}
+        if len(set(names)) < len(names) or pairs != set(map(frozenset, combinations(names, 2))):
+            raise ValueError("it does not compare each candidate with each other")
+        if any(each.times_ms.ndim != 2 or not np.isfinite(each.times_ms).all() for each in self.candidates):
+            raise ValueError("the times are no numbers")

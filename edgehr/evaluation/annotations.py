@@ -12,7 +12,7 @@ import numpy as np
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.coco_file import CocoFile, Entry, as_number, check_box, check_whole, wrong
-from edgehr.evaluation.dataset import ImageSample
+from edgehr.evaluation.dataset import ImageSample, file_in
 from edgehr.files import read_json
 from edgehr.notices import warn_once
 
@@ -209,8 +209,8 @@ def images_beside(path: Path) -> Path:
 
 
 def listed_images(images: list[Entry], folder: Path) -> list[tuple[int, Path, tuple[int, int]]]:
-    """List number, file, and width and height of images; raises EdgehrError where one is missing."""
-    files = [(image["id"], folder / image["file_name"], (image["width"], image["height"])) for image in images]
+    """List number, file, and width and height of images; raises EdgehrError where one is missing or elsewhere."""
+    files = [(image["id"], file_in(folder, image["file_name"]), (image["width"], image["height"])) for image in images]
     for _, path, _ in files:
         if not path.is_file():
             raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import images_beside
+from edgehr.evaluation.dataset import file_in
 from edgehr.notices import warn_once
 from edgehr.tasks.classification.spec import ClassificationSpec, shortened
 from edgehr.tasks.image.reading import IMAGE_SUFFIXES, image_files
@@ -159,7 +160,7 @@ def _split(line: str) -> tuple[str | None, str]:
 def _named_files(source: Path, folder: Path, matched: list[tuple[int, str | None, str]]) -> Iterator[Path]:
     """Find the image of each line; Kaggle's list leaves the suffix out."""
     for number, name, _ in matched:
-        path = folder / str(name)
+        path = file_in(folder, str(name))
         candidates = [path] if path.suffix else [path.with_suffix(suffix) for suffix in (".JPEG", *IMAGE_SUFFIXES)]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
         if found is None:

@@ -6,7 +6,6 @@ taken from the rest of the entry, with a warning. Everything else is refused bef
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +27,9 @@ MIN_AREA_OF_BOX, MAX_AREA_OF_BOX = 0.01, 1.1
 KEYPOINT_MARGIN = 0.15
 # Boxes and keypoints may reach so far beyond their picture, in parts of its size; in so many entries more is a mistake.
 MAX_BEYOND, MAX_ODD = 0.05, 0.2
+
+# Above it are numbers that NumPy's integers do not take, infinities and NaN.
+MAX_NUMBER = 1e18
 
 Entry = dict[str, Any]
 
@@ -251,7 +253,7 @@ def as_number(value: Any) -> float | None:
             value = int(value) if value.strip().lstrip("-").isdecimal() else float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MAX_NUMBER:
         return None
     return value
 

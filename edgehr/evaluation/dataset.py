@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgehr.errors import EdgehrError
 from edgehr.tasks.image.reading import Image, read_image
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """Return the file that annotations name in the folder of their images.
+
+    Raises:
+        EdgehrError: The name leads out of that folder: annotations come from others, who have no say there.
+    """
+    path = folder / name
+    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):
+        raise EdgehrError(
+            f"{path}: the annotations name this image, which is not in {folder}: name the folder that holds all of "
+            "their images with --images"
+        )
+    return path
 
 
 @dataclass(frozen=True)

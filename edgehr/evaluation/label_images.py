@@ -21,6 +21,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import read_json
 from edgehr.opencv import cv2
+from edgehr.tasks.image.reading import PNG, decode_image
 from edgehr.tasks.segmentation.spec import LABEL_VALUES, SegmentationSpec, class_id
 
 LABEL_MAP = "label_map.json"
@@ -38,7 +39,6 @@ _CITYSCAPES_END = "_labelIds"
 _IGNORED_COLORS = ((0, 0, 0), (224, 224, 192))
 
 IGNORED, UNKNOWN = -1, -2
-_PNG = b"\x89PNG\r\n\x1a\n"
 _SCALES = {1: 255, 2: 85, 4: 17, 8: 1}  # by which OpenCV multiplies grayscale of so many bits
 
 Labels = NDArray[np.int32]
@@ -184,12 +184,7 @@ def _read_values(path: Path) -> NDArray[Any]:
     except OSError as error:
         raise EdgehrError(f"{path}: cannot read it: {error.strerror}") from None
     content, scale = _indices(content)
-    values = None
-    if content:
-        try:
-            values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:  # more pixels than OpenCV takes
-            values = None
+    values = decode_image(content, cv2.IMREAD_UNCHANGED)
     if values is None:
         raise EdgehrError(f"{path}: not a label image that OpenCV reads")
     if values.dtype not in (np.uint8, np.uint16):
@@ -209,13 +204,13 @@ def _indices(content: bytes) -> tuple[bytes, int]:
     Returns:
         The file, and what OpenCV multiplies its values by.
     """
-    if content[:8] != _PNG or content[12:16] != b"IHDR" or len(content) < 33:
+    if content[:8] != PNG or content[12:16] != b"IHDR" or len(content) < 33:
         return content, 1
     width, height, bits, kind, *rest = struct.unpack(">IIBBBBB", content[16:29])
     if kind not in (0, 3) or bits not in _SCALES:
         return content, 1
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, bits, 0, *rest)
-    kept, place = [_PNG, struct.pack(">I", 13), header, struct.pack(">I", zlib.crc32(header))], 33
+    kept, place = [PNG, struct.pack(">I", 13), header, struct.pack(">I", zlib.crc32(header))], 33
     while place + 12 <= len(content):
         (length,) = struct.unpack(">I", content[place : place + 4])
         if content[place + 4 : place + 8] in (b"IDAT", b"IEND"):

@@ -17,7 +17,7 @@ from edgehr.files import sha256_file
 from edgehr.models.build import load
 from edgehr.models.heads.labels import ToLabels
 from edgehr.models.network import name_outputs
-from edgehr.runtimes.artifact import Artifact
+from edgehr.runtimes.artifact import MAX_THREADS, Artifact
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.tasks.base import PartSpec, Task
@@ -35,8 +35,8 @@ class TorchRuntime(Runtime):
     backend = "torch"
 
     def __init__(self, card: ModelCard, path: Path, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise EdgehrError(f"threads must be at least 1, got {threads}")
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise EdgehrError(f"threads must be 1 to {MAX_THREADS}, got {threads}")
         card = card.with_layout("nchw")
         self.network = load(card, path)
         if threads is not None:

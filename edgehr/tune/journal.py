@@ -37,8 +37,10 @@ class Journal:
             self._entries = data["entries"]
 
     def find(self, kind: str, of: Mapping[str, Any]) -> Any:
-        """Return the result of this kind that was made of just this; None for none."""
+        """Return the result of this kind that was made of just this; None for none, and for a damaged one."""
         entry = self._entries.get(_key(kind, of))
+        if not isinstance(entry, dict) or entry.get("sha256") != _key(kind, [of, entry.get("result")]):
+            entry = None
         _LOG.debug("%s: %s in %s", kind, "known" if entry else "not", self._path)
         return entry["result"] if entry else None
 
@@ -50,10 +52,15 @@ class Journal:
             of: Everything that it depends on, in plain JSON types.
             result: What was found.
         """
-        self._entries[_key(kind, of)] = {"kind": kind, "of": dict(of), "result": result}
+        self._entries[_key(kind, of)] = {
+            "kind": kind,
+            "of": dict(of),
+            "result": result,
+            "sha256": _key(kind, [of, result]),
+        }
         with atomic_write(self._path) as (temporary,):
             temporary.write_text(json.dumps({"schema": SCHEMA, "entries": self._entries}, indent=1), encoding="utf-8")
 
 
-def _key(kind: str, of: Mapping[str, Any]) -> str:
+def _key(kind: str, of: Any) -> str:
     return hashlib.sha256(json.dumps([kind, of], sort_keys=True).encode()).hexdigest()[:32]

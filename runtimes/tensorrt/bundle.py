@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from edgehr.runtimes.tensorrt.settings import BuildSettings
 
 SCHEMA = 1
 MODEL, DESCRIPTION = "model.onnx", "bundle.json"
-# Far above any pose network; a file that claims more is damaged or hostile.
-MAX_BYTES = 2 << 30
+# Far above any network here; a file that claims more is damaged or hostile.
+MAX_BYTES = 1 << 30
 # What zipfile and json raise for files that are damaged, encrypted or packed in unknown ways.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -29,7 +30,9 @@ _DAMAGE = (
     OSError,
     EOFError,
     ValueError,
-    KeyError,
+    ArithmeticError,
+    LookupError,
+    struct.error,
     TypeError,
     AttributeError,
     RuntimeError,

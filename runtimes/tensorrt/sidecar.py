@@ -84,7 +84,7 @@ class Sidecar:
             return cls(**data, settings=settings, artifact=artifact)
         except ArtifactError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError, EdgehrError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, EdgehrError) as error:
             raise ArtifactError(f"it is not a sidecar ({error})") from None
 
     @property

@@ -5,23 +5,20 @@ from __future__ import annotations
 import ctypes
 import importlib
 import platform
-import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from edgehr.dependencies import loading_native
-from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError, first_line
+from edgehr.errors import EdgehrError, MissingDependencyError, first_line
 
 PACKAGES = {"litert": ("ai-edge-litert", "ai_edge_litert"), "tflite-runtime": ("tflite-runtime", "tflite_runtime")}
 # As in Google's guide to the Edge TPU; the system's loader finds them.
 EDGE_TPU = {"Linux": "libedgetpu.so.1", "Darwin": "libedgetpu.1.dylib", "Windows": "edgetpu.dll"}
-TRIAL_SECONDS = 120
-_TRIAL = """
+# Loads and runs a file once, see `edgehr.runtimes.trial`.
+TRIAL = """
 import sys, importlib, numpy
-interpreter = importlib.import_module(sys.argv[1]).Interpreter(sys.argv[2])
+interpreter = importlib.import_module(sys.argv[2]).Interpreter(sys.argv[1])
 interpreter.allocate_tensors()
 for entry in interpreter.get_input_details():
     interpreter.set_tensor(entry["index"], numpy.zeros(entry["shape"], entry["dtype"]))
@@ -82,20 +79,3 @@ def load_delegate(library: Library, device: str) -> Any:
     except (ValueError, OSError) as error:
         advice = "; install Google's libedgetpu and plug the Edge TPU in" if device == "edgetpu" else ""
         raise EdgehrError(f"the delegate {path} cannot be loaded: {first_line(error)}{advice}") from None
-
-
-def try_in_child(library: Library, path: Path) -> None:
-    """Load and run a foreign file once in a process of its own, since a malformed one can crash a runtime.
-
-    Raises:
-        ArtifactError: The process ended with an error or crashed.
-    """
-    command = [sys.executable, "-c", _TRIAL, library.interpreter.__name__, str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TRIAL_SECONDS)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        raise ArtifactError(f"{path}: {library} does not finish with it in {TRIAL_SECONDS} s") from None
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        reason = f"it crashes {library} (signal {-done.returncode})" if done.returncode < 0 else last[0]
-        raise ArtifactError(f"{path}: cannot be loaded, truncated or foreign: {reason}")

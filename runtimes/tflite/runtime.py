@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, first_line
+from edgehr.runtimes import trial
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import allows_float16, read_artifact
-from edgehr.runtimes.tflite.library import import_library, try_in_child
+from edgehr.runtimes.tflite.library import TRIAL, import_library
 from edgehr.runtimes.tflite.model import Entry, Model, Quantization, open_model
 
 _LOG = logging.getLogger("edgehr.runtimes")
@@ -68,8 +69,7 @@ class TFLiteRuntime(Runtime):
         else:
             artifact = read_artifact(data, str(path))
             if artifact is None:
-                _LOG.info("%s: not of edgehr, so it is tried in a process of its own first", path)
-                try_in_child(self.library, path)
+                trial.try_in_child(path, str(self.library), TRIAL, [self.library.interpreter.__name__])
         threads = threads or min(usable_cores(), MAX_THREADS)
         _LOG.debug("%s: %s with %d threads", path, self.library, threads)
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +16,7 @@ from edgehr.benchmark.fresh import Start
 from edgehr.benchmark.page import page, write_page
 from edgehr.benchmark.ranking import compare, ranks
 from edgehr.benchmark.results import BenchReport, Measured
-from edgehr.benchmark.state import State, Use
+from edgehr.benchmark.state import Cores, State, Use
 from edgehr.benchmark.table import answer, by_kind, rows
 from edgehr.benchmark.throughput import Throughput
 from edgehr.benchmark.timing import Latency, WarmUp
@@ -58,9 +58,10 @@ def report(noise: float = 0.01, **means: float) -> BenchReport:
         for name, values in times.items()
     ]
     state = {"before": State(load=0.5), "after": State(load=0.7, temperatures={"cpu": 61.0}), "use": Use(9.0, 0.1, 0.0)}
+    told = {**{name: each.to_dict() for name, each in state.items()}, "cores": asdict(Cores("a processor", 2, 2, None))}
     return BenchReport(
-        setting={"machine": "a processor", "inputs": "random numbers"},
-        state={name: each.to_dict() for name, each in state.items()},
+        setting={"machine": "a processor", "software": "edgehr", "inputs": "random numbers"},
+        state=told,
         remarks=["other programs kept 0.4 cores busy meanwhile"],
         candidates=tuple(candidates),
         comparisons=tuple(comparisons),
@@ -74,8 +75,20 @@ def test_it_goes_through_json() -> None:
     again = BenchReport.from_dict(told)
     assert again.to_dict() == told
     np.testing.assert_allclose(again.candidates[1].times_ms, made.candidates[1].times_ms, atol=1e-4)
-    for wrong in ({}, {**told, "schema": 99}, {**told, "candidates": [{}]}, {**told, "more": 1}):
-        with pytest.raises(EdgehrError, match=r"no measurement of edgehr's|another version"):
+    first, (pair,) = told["candidates"][0], told["comparisons"]
+    for wrong in (
+        {},
+        {**told, "schema": 99},
+        {**told, "candidates": [{}]},
+        {**told, "more": 1},
+        {**told, "state": {}},
+        {**told, "setting": {**told["setting"], "machine": 5}},
+        {**told, "candidates": [first, first]},
+        {**told, "candidates": [{**first, "size_bytes": "many"}, told["candidates"][1]]},
+        {**told, "comparisons": [{**pair, "ratio": "fast"}]},
+        {**told, "comparisons": []},
+    ):
+        with pytest.raises(EdgehrError, match=r"no measurement of edgehr's|another version|must be "):
             BenchReport.from_dict(wrong)
 
 

@@ -15,12 +15,11 @@ import pytest
 from edgehr.converters.quiet import quiet
 from edgehr.converters.tflite.metadata import embed
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
-from edgehr.runtimes import Artifact, load
+from edgehr.runtimes import Artifact, load, trial
 from edgehr.runtimes.formats import describe
-from edgehr.runtimes.tflite import library as library_module
 from edgehr.runtimes.tflite import runtime as runtime_module
 from edgehr.runtimes.tflite.container import HASH_KEY, metadata_spans, read_artifact
-from edgehr.runtimes.tflite.library import Library, import_library, try_in_child
+from edgehr.runtimes.tflite.library import Library, import_library
 from edgehr.runtimes.tflite.model import Quantization, open_model
 from edgehr.runtimes.tflite.runtime import MAX_THREADS, TFLiteRuntime, _source_artifact
 from edgehr.zoo import get_card
@@ -106,13 +105,13 @@ def test_a_file_without_a_signature_has_the_names_of_its_tensors(tmp_path: Path)
 
 def test_a_foreign_file_that_crashes_the_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = doubling(tmp_path / "foreign.tflite")
-    monkeypatch.setattr(library_module, "_TRIAL", "import os; os.abort()")
+    monkeypatch.setattr(runtime_module, "TRIAL", "import os; os.abort()")
     with pytest.raises(ArtifactError, match=r"foreign\.tflite: cannot be loaded.*crashes litert .*signal 6"):
         load(path)
-    monkeypatch.setattr(library_module, "_TRIAL", "import time; time.sleep(60)")
-    monkeypatch.setattr(library_module, "TRIAL_SECONDS", 0.5)
+    monkeypatch.setattr(runtime_module, "TRIAL", "import time; time.sleep(60)")
+    monkeypatch.setattr(trial, "TRIAL_SECONDS", 0.5)
     with pytest.raises(ArtifactError, match="does not finish"):
-        try_in_child(import_library(), path)
+        load(path)
 
 
 def test_a_foreign_file_that_the_library_refuses_gives_its_reason(tmp_path: Path) -> None:

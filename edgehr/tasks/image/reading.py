@@ -20,6 +20,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 T = TypeVar("T")
 
+PNG = b"\x89PNG\r\n\x1a\n"
 # Pixels of the shorter side that reducing an image leaves.
 SMALL = 64
 
@@ -168,13 +169,41 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> Image:
 def _read(path: Path, flags: int) -> Image | None:
     try:
         # Not by its name: OpenCV cannot take every name, and kills the process for one that is not UTF-8.
-        content = np.fromfile(path, np.uint8)
-        image: Image | None = cv2.imdecode(content, flags) if content.size else None
+        content = path.read_bytes()
     except OSError as error:
         raise EdgehrError(f"{path}: cannot read it: {error.strerror}") from None
+    image: Image | None = decode_image(content, flags)
+    return image
+
+
+def decode_image(content: bytes, flags: int) -> NDArray[Any] | None:
+    """Decode a picture by OpenCV; None where it is damaged, none, or larger than OpenCV takes.
+
+    Args:
+        content: The file.
+        flags: As for `cv2.imdecode`.
+    """
+    if not content or not _has_its_chunks(content):
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:  # more pixels than OpenCV takes; other damage gives None
         return None
-    return image
+
+
+def _has_its_chunks(content: bytes) -> bool:
+    """Tell whether a PNG has as many bytes as its chunks say: OpenCV makes room for all that they say, gigabytes."""
+    if not content.startswith(PNG):
+        return True
+    place = len(PNG)
+    while place < len(content):
+        size = int.from_bytes(content[place : place + 4], "big")
+        if place + 12 + size > len(content):
+            return False
+        if content[place + 4 : place + 8] == b"IEND":
+            break
+        place += 12 + size
+    return True
 
 
 def _wrong_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> str:
