@@ -35,5 +35,5 @@ def try_in_child(path: Path, library: str, code: str, arguments: Sequence[str] =
         raise ArtifactError(f"{path}: {library} does not finish with it in {TRIAL_SECONDS} s") from None
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        reason = f"it crashes {library} (signal {-done.returncode})" if done.returncode < 0 else last[0]
+        reason = f"it crashes {library} (signal {-done.returncode})" if done.returncode < 0 else last[0][:1000]
         raise ArtifactError(f"{path}: cannot be loaded, truncated or foreign: {reason}")

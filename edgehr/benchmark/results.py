@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from typing import Any
 
@@ -158,6 +158,8 @@ class BenchReport:
         if not all(isinstance(text, str) for text in texts) or not {"machine", "software"} <= set(self.setting):
             raise TypeError("its setting is not in words")
         for name, kind in {"before": State, "after": State, "use": Use, "cores": Cores}.items():
+            if set(self.state[name]) != {each.name for each in fields(kind)}:
+                raise TypeError(f"the state of the machine, {name}, is not what this edgehr knows")
             state = kind(**self.state[name])
             check_types(state, "the measurement")
             if isinstance(state, State) and not all(

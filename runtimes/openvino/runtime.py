@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.errors import ArtifactError, EdgehrError
+from edgehr.errors import ArtifactError, EdgehrError, first_line
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime
@@ -60,8 +60,8 @@ class OpenVINORuntime(Runtime):
             artifact = ir_artifact(model)
             _check_weights(path, model)
             inputs, outputs = ([_spec(path, port) for port in ports] for ports in (model.inputs, model.outputs))
-        except UnicodeDecodeError:
-            raise ArtifactError(f"{path}: a name in it is not UTF-8, damaged or foreign") from None
+        except (UnicodeDecodeError, IndexError) as error:  # a name that is no text, an output that nothing makes
+            raise ArtifactError(f"{path}: is damaged or foreign ({first_line(error)})") from None
         device = "CPU" if device == "auto" else device.upper()
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:

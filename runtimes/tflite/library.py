@@ -15,15 +15,6 @@ from edgehr.errors import EdgehrError, MissingDependencyError, first_line
 PACKAGES = {"litert": ("ai-edge-litert", "ai_edge_litert"), "tflite-runtime": ("tflite-runtime", "tflite_runtime")}
 # As in Google's guide to the Edge TPU; the system's loader finds them.
 EDGE_TPU = {"Linux": "libedgetpu.so.1", "Darwin": "libedgetpu.1.dylib", "Windows": "edgetpu.dll"}
-# Loads and runs a file once, see `edgehr.runtimes.trial`.
-TRIAL = """
-import sys, importlib, numpy
-interpreter = importlib.import_module(sys.argv[2]).Interpreter(sys.argv[1])
-interpreter.allocate_tensors()
-for entry in interpreter.get_input_details():
-    interpreter.set_tensor(entry["index"], numpy.zeros(entry["shape"], entry["dtype"]))
-interpreter.invoke()
-"""
 
 
 @dataclass(frozen=True)

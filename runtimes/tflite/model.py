@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from edgehr.errors import ArtifactError, EdgehrError, first_line
 from edgehr.runtimes.tensors import Tensors
-from edgehr.runtimes.tflite.library import Library, load_delegate
+from edgehr.runtimes.tflite.library import Library, import_library, load_delegate
 
 ACCELERATORS = ("gpu", "npu")
+# Does once all that is done with a file later, see `edgehr.runtimes.trial`: any of it may crash on a damaged one.
+TRIAL = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[2])
+from edgehr.runtimes.tflite.model import try_model
+try_model(sys.argv[1])
+"""
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,14 @@ class AcceleratedModel:
             entry.name: buffer.read(int(np.prod(entry.shape)), entry.dtype.type).reshape(entry.shape)
             for entry, buffer in zip(self.outputs, self._output_buffers, strict=True)
         }
+
+
+def try_model(name: str) -> None:
+    """Open a file on the CPU and run it once, on zeros."""
+    path, library = Path(name), import_library()
+    data = path.read_bytes()
+    model = open_model(path, data, library, "cpu", 1)
+    model.run({entry.name: np.zeros(entry.shape, entry.dtype) for entry in model.inputs})
 
 
 def open_model(path: Path, data: bytes, library: Library, device: str, threads: int) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import sys
@@ -22,8 +23,8 @@ from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import allows_float16, read_artifact
-from edgehr.runtimes.tflite.library import TRIAL, import_library
-from edgehr.runtimes.tflite.model import Entry, Model, Quantization, open_model
+from edgehr.runtimes.tflite.library import import_library
+from edgehr.runtimes.tflite.model import TRIAL, Entry, Model, Quantization, open_model
 
 _LOG = logging.getLogger("edgehr.runtimes")
 
@@ -69,7 +70,7 @@ class TFLiteRuntime(Runtime):
         else:
             artifact = read_artifact(data, str(path))
             if artifact is None:
-                trial.try_in_child(path, str(self.library), TRIAL, [self.library.interpreter.__name__])
+                trial.try_in_child(path, str(self.library), TRIAL, [json.dumps(sys.path)])
         threads = threads or min(usable_cores(), MAX_THREADS)
         _LOG.debug("%s: %s with %d threads", path, self.library, threads)
         self._lock = threading.Lock()

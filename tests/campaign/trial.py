@@ -16,12 +16,13 @@ def in_this_process(say: Callable[[str], None]) -> None:
     def try_here(path: Path, library: str, code: str, arguments: Sequence[str] = ()) -> None:
         say("trial")
         before, sys.argv = sys.argv, ["-c", str(path), *arguments]
+        paths = list(sys.path)
         try:
             exec(code, {"__name__": "__main__"})  # noqa: S102 - our own
         except Exception as error:
             raise ArtifactError(f"{path}: cannot be loaded, truncated or foreign: {type(error).__name__}") from None
         finally:
-            sys.argv = before
+            sys.argv, sys.path[:] = before, paths
             say("")
 
     trial.try_in_child = try_here

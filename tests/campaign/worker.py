@@ -23,7 +23,7 @@ MAX_CPU_S, MAX_WALL_S = 10.0, 60.0
 MAX_MEMORY = 2 << 30
 ADDRESSES = 16 << 30
 # A child is replaced after so many cases, so that what they leave in it does not add up.
-CASES = 2000
+CASES = 20_000
 
 _talk: Connection | None = None
 

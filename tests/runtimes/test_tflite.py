@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.tools import flatbuffer_utils
 
 from edgehr.converters.quiet import quiet
 from edgehr.converters.tflite.metadata import embed
@@ -111,6 +112,16 @@ def test_a_foreign_file_that_crashes_the_library_is_refused(tmp_path: Path, monk
     monkeypatch.setattr(runtime_module, "TRIAL", "import time; time.sleep(60)")
     monkeypatch.setattr(trial, "TRIAL_SECONDS", 0.5)
     with pytest.raises(ArtifactError, match="does not finish"):
+        load(path)
+
+
+def test_a_signature_that_leads_nowhere_crashes_the_trial_alone(tmp_path: Path) -> None:
+    """LiteRT runs such a file, and crashes where it is asked for the inputs of its signature."""
+    path = doubling(tmp_path / "foreign.tflite")
+    broken = flatbuffer_utils.read_model(str(path))
+    broken.signatureDefs[0].inputs[0].tensorIndex = 10**6
+    path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(broken)))
+    with pytest.raises(ArtifactError, match=r"foreign\.tflite: cannot be loaded, truncated or foreign"):
         load(path)
 
 
