@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgehr.live.predictors.base import Predictor
     from edgehr.live.sources import Source
 
-AV_LOG_QUIET = "-8"
+AV_LOG_QUIET, CV_LOG_ERRORS = "-8", "ERROR"
 NO_DETECTOR = "none"
 
 
@@ -65,6 +65,9 @@ def register(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Go through the source, draw, show, save, and say what was found."""
+    # Before OpenCV is loaded: where a source fails, edgehr says more, and in one line.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", CV_LOG_ERRORS)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", AV_LOG_QUIET)
     from contextlib import ExitStack
 
     from edgehr.cli.common.stopping import undisturbed
@@ -72,8 +75,6 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.live.sinks import open_sinks
 
     _check(args)
-    # Before FFmpeg is first used: where it fails, edgehr says more, and in one line.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", AV_LOG_QUIET)
     with ExitStack() as stack:
         source = _source(args)
         stack.callback(source.close)
