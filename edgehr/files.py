@@ -229,18 +229,19 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _clear(scratch: Path) -> None:
     """Remove a scratch folder unless a process has it."""
-    lock = _lock(scratch, wait=False)
+    lock = None if scratch.is_symlink() else _lock(scratch, wait=False)
     if lock is not None:
-        try:
-            _empty(scratch)
-        finally:
-            os.close(lock)
+        _empty(scratch)
+        os.close(lock)
 
 
 def _empty(scratch: Path) -> None:
     """Remove a scratch folder. Where some of its files are in place already, the others follow."""
-    with suppress(OSError, ValueError):
-        _make_moves(scratch, json.loads((scratch / _MOVES).read_bytes()))
+    with suppress(OSError, ValueError, RecursionError):
+        noted = json.loads((scratch / _MOVES).read_bytes())
+        # A stranger may have made it: no name leads out of the folder.
+        if isinstance(noted, dict) and all(name == Path(name).name for name in noted):
+            _make_moves(scratch, noted)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -252,7 +253,7 @@ def _note_moves(scratch: Path, files: list[Path]) -> None:
     _sync(scratch)
 
 
-def _make_moves(scratch: Path, noted: dict[str, list[int]]) -> None:
+def _make_moves(scratch: Path, noted: dict[str, Any]) -> None:
     """Move those files into place that still have to be, unless others have come to where the first ones were moved."""
     if any(Path(name).name != name for name in noted):
         raise ValueError("a file of another folder")  # not written here
@@ -266,8 +267,7 @@ def _make_moves(scratch: Path, noted: dict[str, list[int]]) -> None:
 
 def _identity(file: Path) -> list[int]:
     """Tell a file from any other that could come to its name; moving keeps this."""
-    about = file.stat()
-    return [about.st_ino, about.st_mtime_ns, about.st_size]
+    return [(about := file.stat()).st_ino, about.st_mtime_ns, about.st_size]
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:

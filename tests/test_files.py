@@ -174,6 +174,23 @@ def test_nothing_is_moved_out_of_the_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["m.xml", "profile"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+@pytest.mark.parametrize("content", ["", "[1]", "[" * 100_000, "null", '{"a": 1, "b": null}', None])
+def test_what_a_stranger_has_made_moves_nothing(tmp_path: Path, content: str | None) -> None:
+    folder = tmp_path / "models"
+    scratch = folder / f"{SCRATCH}x"
+    scratch.mkdir(parents=True)
+    for file in (tmp_path / "out", folder / "a", scratch / "b"):
+        file.write_text("mine")
+    if content is None:
+        about = (folder / "a").stat()
+        moved = [about.st_ino, about.st_mtime_ns, about.st_size]
+        content = json.dumps({"a": moved, "../../out": [0, 0, 0], "../a": moved})
+    (scratch / ".moves").write_text(content)
+    finish_moves(folder)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "models", "out"]
+
+
 def test_a_signal_between_two_moves_does_not_part_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [tmp_path / name for name in "abc"]
     for path in paths:
