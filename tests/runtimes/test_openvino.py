@@ -49,6 +49,21 @@ def test_openvino_does_not_take_bf16_for_fp16(device: str, capabilities: list[st
     assert default_precision(Core(), device, "fp32") == default_precision(Core(), device, "int8") == "fp32"
 
 
+@pytest.mark.parametrize(
+    ("machine", "capabilities", "used"),
+    [("x86_64", ["FP32", "FP16"], "fp32"), ("aarch64", ["FP32", "FP16"], "fp16"), ("arm64", ["FP32"], "fp32")],
+)
+def test_openvino_on_arm_takes_fp16_beside_int8(
+    machine: str, capabilities: list[str], used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Core:
+        def get_property(self, device: str, name: str) -> list[str]:
+            return {("CPU", "OPTIMIZATION_CAPABILITIES"): capabilities}[device, name]
+
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert default_precision(Core(), "CPU", "int8") == used
+
+
 def test_openvino_rounds_no_activation_that_the_file_has_in_float(tmp_path: Path) -> None:
     """At the end of a classifier in INT8, where OpenVINO alone would round what goes into the weights."""
     rng, classes, channels = np.random.default_rng(0), 100, 512
