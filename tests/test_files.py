@@ -161,20 +161,6 @@ def test_what_others_have_put_there_since_is_not_mixed(tmp_path: Path, killed: s
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
-def test_nothing_is_moved_out_of_the_folder(tmp_path: Path) -> None:
-    folder, scratch = tmp_path / "models", tmp_path / "models" / f"{SCRATCH}of-a-stranger"
-    scratch.mkdir(parents=True)
-    for file in (folder / "m.xml", folder / "profile", tmp_path / "profile"):
-        file.write_text(file.parent.name)
-    about = (folder / "m.xml").stat()
-    noted = {"m.xml": [about.st_ino, about.st_mtime_ns, about.st_size], "../profile": [0, 0, 0]}
-    (scratch / ".moves").write_text(json.dumps(noted))
-    finish_moves(folder)
-    assert (tmp_path / "profile").read_text() == tmp_path.name
-    assert sorted(path.name for path in folder.iterdir()) == ["m.xml", "profile"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
 @pytest.mark.parametrize("content", ["", "[1]", "[" * 100_000, "null", '{"a": 1, "b": null}', None])
 def test_what_a_stranger_has_made_moves_nothing(tmp_path: Path, content: str | None) -> None:
     folder = tmp_path / "models"
