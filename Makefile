@@ -10,6 +10,7 @@ ANNOTATIONS ?=
 IMAGES ?=
 OUT ?=
 ONLY ?=
+KINDS ?=
 SEED ?=
 COUNT ?=
 PLAIN ?=
@@ -66,7 +67,7 @@ help:
 	@echo "make licenses   docs/licenses.md, from what is installed;  make audit asks for known vulnerabilities of it (internet)"
 	@echo "make bench      measure what docs/performance.md and docs/research/speed.md state"
 	@echo "make model-matrix   convert every network to every target (MODELS= TARGETS= PRECISIONS= WEIGHTS= FRESH=1)"
-	@echo "make campaign   try to break what edgehr promises, with many random cases (ONLY=\"kills damage strangers load\" SEED= COUNT=)"
+	@echo "make campaign   try to break what edgehr promises, with many random cases (ONLY=\"kills damage strangers load\" SEED= COUNT= KINDS=)"
 	@echo "make quant-report   repeat the table of docs/research/quantization-experiments.md (SHARED=../shared PEOPLE=N FRESH=1)"
 
 $(READY): pyproject.toml
@@ -229,7 +230,7 @@ quant-report: $(NNCF)/.ready
 
 # A line for every case stays in out/campaign: a run that was stopped goes on where it was.
 campaign: $(READY)
-	$(BIN)/python -m tests.campaign $(ONLY) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+	$(BIN)/python -m tests.campaign $(ONLY) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(KINDS),--kinds $(KINDS))
 
 clean:
 	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) $(AUDIT) build dist out artifacts *.egg-info

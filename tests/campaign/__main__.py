@@ -7,6 +7,7 @@ import importlib
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,16 @@ from tests.campaign import CAMPAIGNS, BrokenPromiseError
 from tests.campaign.journal import Entry, Journal, latest, report
 
 
-def run_campaign(name: str, journal: Journal, folder: Path, *, seed: int, count: int | None, seconds: float) -> int:
+def run_campaign(
+    name: str,
+    journal: Journal,
+    folder: Path,
+    *,
+    seed: int,
+    count: int | None,
+    seconds: float,
+    kinds: Sequence[str] = (),
+) -> int:
     """Run what is left of a campaign.
 
     Args:
@@ -26,6 +36,7 @@ def run_campaign(name: str, journal: Journal, folder: Path, *, seed: int, count:
         seed: Its seed.
         count: How many cases it has, by default its own count.
         seconds: After how long no further case begins.
+        kinds: Leaves out cases whose kind has none of these words in it; the others are the same as without.
 
     Returns:
         How many cases failed.
@@ -42,6 +53,8 @@ def run_campaign(name: str, journal: Journal, folder: Path, *, seed: int, count:
             if time.monotonic() > ends:
                 break
             case = draw(number, Random(f"{name}/{seed}/{number}"))  # noqa: S311 - a test's, that repeats
+            if kinds and not any(word in case.kind for word in kinds):
+                continue
             began, ok = time.monotonic(), True
             try:
                 why = case.run()
@@ -63,6 +76,7 @@ def main() -> int:
     parser.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help=f"of {', '.join(CAMPAIGNS)}; default: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, help="cases of each (default: its own)")
+    parser.add_argument("--kinds", nargs="+", metavar="WORD", help="only cases of kinds with one of these words")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no case of a campaign after that")
     parser.add_argument("--out", type=Path, default=Path("out/campaign"), help="the folder of the journals")
     parser.add_argument("--report", action="store_true", help="only print the counts of all that was run so far")
@@ -75,7 +89,15 @@ def main() -> int:
             folder = args.out.resolve() / f"work-{name}"
             with FileLock(f"{folder}.lock", timeout=0):
                 journal = Journal(args.out / f"{name}.jsonl")
-                run_campaign(name, journal, folder, seed=args.seed, count=args.count, seconds=60 * args.minutes)
+                run_campaign(
+                    name,
+                    journal,
+                    folder,
+                    seed=args.seed,
+                    count=args.count,
+                    seconds=60 * args.minutes,
+                    kinds=args.kinds or (),
+                )
     entries = [entry for name in CAMPAIGNS for entry in Journal(args.out / f"{name}.jsonl").entries]
     print(report(entries))
     return int(not all(entry.ok for entry in latest(entries)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -181,8 +182,8 @@ COMMANDS = (
 )
 
 
-def prepare(folder: Path, commands: Sequence[Command]) -> None:
-    """Write what the commands need."""
+def prepare(folder: Path, commands: Sequence[Command], kept: Path) -> None:
+    """Write what the commands need; weights stay in `kept`, as made anew they would differ in their last bits."""
     from edgehr.runtimes.artifact import Artifact
     from edgehr.runtimes.tensorrt.bundle import Bundle
     from edgehr.runtimes.tensorrt.settings import BuildSettings
@@ -206,7 +207,10 @@ def prepare(folder: Path, commands: Sequence[Command]) -> None:
         from tests.models.made_weights import save_made_weights
         from tests.models.narrow_hrnet import CARD
 
-        save_made_weights(CARD, folder / "narrow.safetensors")
+        weights = kept / "narrow.safetensors"
+        if not weights.exists():
+            save_made_weights(CARD, weights)
+        shutil.copy(weights, folder)
         (folder / "narrow.json").write_text(json.dumps(CARD.to_dict()))
 
 

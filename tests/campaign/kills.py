@@ -49,15 +49,16 @@ def open_campaign(folder: Path, commands: Sequence[Command] = COMMANDS) -> Itera
     conversions = any(command.line(folder)[0] in ("convert", "tune") for command in commands)
     inputs = folder / "inputs"
     inputs.mkdir()
-    kept = folder.parent / "kills-calibration"
-    kept.mkdir(exist_ok=True)
+    kept = {name: folder.parent / f"kills-{name}" for name in ("weights", "exports", "calibration")}
+    for each in kept.values():
+        each.mkdir(exist_ok=True)
     with ExitStack() as stack:
         if conversions:
-            stack.enter_context(_warmed_up(folder.parent / "kills-exports"))
-        in_child(prepare, inputs, commands)
+            stack.enter_context(_warmed_up(kept["exports"]))
+        in_child(prepare, inputs, commands, kept["weights"])
         stack.enter_context(remote(inputs))
         chosen = [command for command in commands if not command.needs or importlib.util.find_spec(command.needs)]
-        kills = _Kills(folder, inputs, chosen, kept)
+        kills = _Kills(folder, inputs, chosen, kept["calibration"])
         yield kills.draw
 
 
