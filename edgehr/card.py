@@ -22,6 +22,9 @@ from edgehr.registry import spec_type
 SCHEMA = 2
 LAYOUTS = ("nchw", "nhwc")
 
+# Of an input, pixels: far above any network here. A card must not ask for more memory than a machine has.
+MAX_SIDE = 8192
+
 S = TypeVar("S", bound="TaskSpec")
 
 
@@ -48,6 +51,8 @@ class InputSpec:
     def __post_init__(self) -> None:
         if not (isinstance(self.height, int) and isinstance(self.width, int) and min(self.height, self.width) > 0):
             raise EdgehrError(f"input size must be positive whole numbers, got {self.height}x{self.width}")
+        if max(self.height, self.width) > MAX_SIDE:
+            raise EdgehrError(f"input size must be at most {MAX_SIDE} pixels a side, got {self.height}x{self.width}")
         if self.color not in ("rgb", "bgr"):
             raise EdgehrError(f"color order must be rgb or bgr, got {self.color!r}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:

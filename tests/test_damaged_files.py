@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgehr.calib.cache import cached
+from edgehr.card import ModelCard
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.evaluation.coco_file import as_number
 from edgehr.evaluation.dataset import file_in
@@ -127,3 +128,10 @@ def test_numbers_of_threads_that_no_machine_has(tmp_path: Path) -> None:
 
 def test_every_message_is_one_line() -> None:
     assert str(ArtifactError("a\nb.onnx: no such file")) == "a\\nb.onnx: no such file"
+
+
+@pytest.mark.parametrize(("part", "name", "value"), [("input", "height", 2**31), ("spec", "strides", [2**70, 16, 32])])
+def test_cards_ask_for_no_more_than_a_machine_has(part: str, name: str, value: object) -> None:
+    card = get_card("rtmdet-nano-person-320x320").to_dict()
+    with pytest.raises(EdgehrError, match=r"must be (at most|positive)"):
+        ModelCard.from_dict({**card, part: {**card[part], name: value}})

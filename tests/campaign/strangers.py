@@ -20,7 +20,7 @@ from tests.campaign.stranger_files import MAKERS, secret
 from tests.campaign.stranger_pickles import attack
 from tests.campaign.worker import Worker
 
-COUNT = 10_000
+COUNT = 2_000
 # Kind -> how many of a thousand cases.
 WEIGHTS = {
     "pickle": 450,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgehr.card import ModelCard, TaskSpec
+from edgehr.card import MAX_SIDE, ModelCard, TaskSpec
 from edgehr.errors import EdgehrError
 
 PERSON = "person"  # what COCO calls people
@@ -78,8 +78,8 @@ class DetectionSpec(TaskSpec):
             raise EdgehrError("a detector needs classes, the card names none")
         if len(set(self.classes)) < len(self.classes):
             raise EdgehrError("two classes of the card have the same name")
-        if not self.strides or not all(isinstance(stride, int) and stride > 0 for stride in self.strides):
-            raise EdgehrError(f"strides must be positive whole numbers, got {self.strides}")
+        if not self.strides or not all(isinstance(stride, int) and 0 < stride <= MAX_SIDE for stride in self.strides):
+            raise EdgehrError(f"strides must be positive whole numbers up to {MAX_SIDE}, got {self.strides}")
         if not 0 <= self.letterbox <= 255:
             raise EdgehrError(f"letterbox must be a gray level of 0 to 255, got {self.letterbox}")
         if min(self.scale) < 0 or (0 in self.scale and any(self.scale)) or self.scale[0] < self.scale[1]:
