@@ -6,27 +6,17 @@ import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgehr.errors import EdgehrError
-
-if sys.platform != "win32":
-    import fcntl
+from edgehr.unfinished import new_scratch, note_moves, remove_leftovers, sync
 
 CACHE_VARIABLE = "EDGEHR_CACHE"
 CACHE_ADVICE = f"set {CACHE_VARIABLE} to a folder that can be written to"
-# Of folders that hold what is being written. Those that nobody holds locked any more are deleted: no name to choose.
-SCRATCH = ".edgehr-unfinished-"
-# In such a folder, once all in it is whole: the files that are being moved into place together.
-_MOVES = ".moves"
 # How files begin that are there in place of a model, and what to do about each.
 _FOREIGN_TEXT = (
     (rb"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull` in its repository"),
@@ -149,7 +139,7 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
 
     The files are moved in the order given, each after it was synced to disk. On an error the temporary files go and
     what stood there before stays. Where the process dies between the first move and the last, whoever next writes to
-    the folder, or opens a model in it, makes the rest (`finish_moves`).
+    the folder, or opens a model in it, makes the rest (`edgehr.unfinished`).
 
     Args:
         paths: Final names, all in one folder, which is made if it does not exist.
@@ -162,32 +152,21 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
         temporary = [scratch / path.name for path in paths]
         yield temporary
         for source in temporary:
-            _sync(source)
+            sync(source)
         if len(paths) > 1:
-            _note_moves(scratch, temporary)
+            note_moves(scratch, temporary)
         for source, target in zip(temporary, paths, strict=True):
             os.replace(source, target)
-        _sync(paths[0].parent)
+        sync(paths[0].parent)
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Give a folder among the system's temporary ones that goes when the block ends, or with the next after a kill."""
     base = Path(tempfile.gettempdir())
-    _remove_leftovers(base)
+    remove_leftovers(base)
     with ExitStack() as stack:
-        yield _new_scratch(base, stack)
-
-
-def finish_moves(folder: Path) -> None:
-    """Finish what a process left that died between moving the first and the last of files that belong together.
-
-    Nothing happens where there is nothing of the kind, a process is still at it, or the folder cannot be written to.
-    """
-    with suppress(OSError):
-        for scratch in folder.glob(f"{SCRATCH}*"):
-            if (scratch / _MOVES).is_file():
-                _clear(scratch)
+        yield new_scratch(base, stack)
 
 
 @contextmanager
@@ -200,99 +179,8 @@ def _scratch_folder(*paths: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(folder.resolve())
-            scratch = _new_scratch(folder, stack)
+            remove_leftovers(folder.resolve())
+            scratch = new_scratch(folder, stack)
         except OSError as error:
             raise EdgehrError(f"cannot write to {folder}: {error.strerror or error}") from None
         yield scratch
-
-
-def _new_scratch(folder: Path, stack: ExitStack) -> Path:
-    """Make a folder that the stack removes, and lock it as long as the process lives."""
-    while True:
-        scratch = folder / f"{SCRATCH}{secrets.token_hex(8)}"
-        stack.callback(_empty, scratch)  # before it is there: a signal may come at any time
-        scratch.mkdir(0o700)
-        lock = _lock(scratch, wait=True)
-        if lock is not None:
-            stack.callback(os.close, lock)
-        if scratch.is_dir():  # else another run has taken it for a leftover before it was locked
-            return scratch
-
-
-@cache
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the scratch folders of runs that were killed; once for each folder, as it may hold many files."""
-    for scratch in folder.glob(f"{SCRATCH}*"):
-        _clear(scratch)
-
-
-def _clear(scratch: Path) -> None:
-    """Remove a scratch folder unless a process has it."""
-    lock = None if scratch.is_symlink() else _lock(scratch, wait=False)
-    if lock is not None:
-        _empty(scratch)
-        os.close(lock)
-
-
-def _empty(scratch: Path) -> None:
-    """Remove a scratch folder. Where some of its files are in place already, the others follow."""
-    with suppress(OSError, ValueError, RecursionError):
-        noted = json.loads((scratch / _MOVES).read_bytes())
-        # A stranger may have made it: no name leads out of the folder.
-        if isinstance(noted, dict) and all(name == Path(name).name for name in noted):
-            _make_moves(scratch, noted)
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _note_moves(scratch: Path, files: list[Path]) -> None:
-    noted = scratch / f"{_MOVES}-noted"
-    noted.write_text(json.dumps({file.name: _identity(file) for file in files}), encoding="utf-8")
-    _sync(noted)
-    os.replace(noted, scratch / _MOVES)
-    _sync(scratch)
-
-
-def _make_moves(scratch: Path, noted: dict[str, Any]) -> None:
-    """Move those files into place that still have to be, unless others have come to where the first ones were moved."""
-    left = [name for name in noted if (scratch / name).is_file()]
-    moved = [name for name in noted if name not in left]
-    if left and moved and all(_identity(scratch.parent / name) == noted[name] for name in moved):
-        for name in left:
-            os.replace(scratch / name, scratch.parent / name)
-        _sync(scratch.parent)
-
-
-def _identity(file: Path) -> list[int]:
-    """Tell a file from any other that could come to its name; moving keeps this."""
-    return [(about := file.stat()).st_ino, about.st_mtime_ns, about.st_size]
-
-
-def _lock(folder: Path, *, wait: bool) -> int | None:
-    """Lock a folder until the descriptor that is returned is closed, or the process ends in whatever way.
-
-    None where another process has it, and where there are no such locks (Windows, some network drives): nothing tells
-    there whether a run is alive, so what it left stays.
-    """
-    if sys.platform == "win32":
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows has no directory sync, and syncs only files that are open for writing
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
-from edgehr.files import finish_moves, foreign_kind, sha256_file
+from edgehr.files import foreign_kind, sha256_file
 from edgehr.registry import Registry
+from edgehr.unfinished import finish_moves
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from edgehr import files
 from edgehr.errors import EdgehrError
-from edgehr.files import SCRATCH, atomic_write, check_writable, finish_moves, sha256_file, temporary_folder
+from edgehr.files import atomic_write, check_writable, sha256_file, temporary_folder
+from edgehr.unfinished import SCRATCH, finish_moves, remove_leftovers
 
 
 def test_files_appear_together_and_whole(tmp_path: Path) -> None:
@@ -216,10 +217,28 @@ def test_a_signal_while_the_temporary_folder_is_made_leaves_none(
     assert not any(tmp_path.iterdir())
 
 
+def test_a_signal_while_the_temporary_folder_is_removed_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def interrupted(path: Path, ignore_errors: bool = False) -> None:
+        asked.append(path)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        rmtree(path, ignore_errors)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        check_writable(tmp_path / "a.bin")
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
 def test_temporary_folders_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    files._remove_leftovers.cache_clear()
+    remove_leftovers.cache_clear()
     left = tmp_path / f"{SCRATCH}abc"
     left.mkdir()
     (left / "in.onnx").write_text("large")
@@ -230,6 +249,6 @@ def test_temporary_folders_of_killed_runs_go(tmp_path: Path, monkeypatch: pytest
 
 def _write(path: Path) -> None:
     """Write as another process would, which has not looked for leftovers yet."""
-    files._remove_leftovers.cache_clear()
+    remove_leftovers.cache_clear()
     with atomic_write(path) as (temporary,):
         temporary.write_text("whole")

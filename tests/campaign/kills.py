@@ -17,7 +17,7 @@ from random import Random
 
 import pytest
 
-from edgehr.files import finish_moves
+from edgehr.unfinished import finish_moves
 from tests.campaign import BrokenPromiseError, Case, Draw
 from tests.campaign.children import Ended, Place, Stop, in_child, run
 from tests.campaign.commands import COMMANDS, Command, prepare, remote
