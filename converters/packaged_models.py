@@ -2,8 +2,8 @@
 
     python -m edgehr.converters.packaged_models [--out FOLDER] [--detector-weights FILE]
 
-Each is written as ONNX for ONNX Runtime and OpenVINO, and as TFLite, with weights in half precision that are computed
-with in float32. The detector is made again of its own packaged ONNX file, unless the published one is named: rounding
+Each is written as ONNX for ONNX Runtime and OpenVINO, and as TFLite, with weights in half precision. They are computed
+with in float32, but for TFLite on ARM CPUs that have half precision. The detector is made again of its own packaged ONNX file, unless the published one is named: rounding
 to half precision changes nothing the second time.
 """
 
@@ -55,7 +55,7 @@ def make(folder: Path, name: str, weights: Path | None = None) -> list[Path]:
     """
     card = get_card(name)
     source = weights or find_weights(card)
-    targets: tuple[Target, ...] = (HalfWeightsTarget(), TFLiteTarget(precision="fp16", float16_arithmetic=False))
+    targets: tuple[Target, ...] = (HalfWeightsTarget(), TFLiteTarget(precision="fp16"))
     paths = []
     for target in targets:
         report = convert(card, source, target, out=folder / f"{name}{target.suffix}")
