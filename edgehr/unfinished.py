@@ -1,7 +1,7 @@
 """Folders that hold what is being written, beside where it belongs, and what becomes of them after a kill.
 
-One that no process holds locked any more was left by a run that was killed, and goes. Where that had begun to move files
-that belong together, the rest is moved first.
+One that no process holds locked any more was left by a run that was killed, and goes. Where that had begun to move
+files that belong together, the rest is moved first.
 """
 
 from __future__ import annotations

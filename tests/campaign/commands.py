@@ -51,6 +51,11 @@ class Command:
     needs: str = ""
     cached: bool = False
 
+    @property
+    def converts(self) -> bool:
+        """Whether it needs PyTorch."""
+        return self.arguments.startswith(("convert", "tune"))
+
     def line(self, inputs: Path, *, old: bool = False) -> list[str]:
         text = self.arguments.replace(*self.old) if old and self.old else self.arguments
         return [part.replace("{}", str(inputs)) for part in text.split()]

@@ -12,6 +12,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -45,20 +46,18 @@ IMPORTED += (
 
 @contextmanager
 def open_campaign(folder: Path, commands: Sequence[Command] = COMMANDS) -> Iterator[Draw]:
-    """Prepare inputs and, where networks are converted, PyTorch; see `tests.campaign`."""
-    conversions = any(command.line(folder)[0] in ("convert", "tune") for command in commands)
+    """Prepare what commands need; see `tests.campaign`."""
     inputs = folder / "inputs"
     inputs.mkdir()
     kept = {name: folder.parent / f"kills-{name}" for name in ("weights", "exports", "calibration")}
     for each in kept.values():
         each.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        if conversions:
-            stack.enter_context(_warmed_up(kept["exports"]))
         in_child(prepare, inputs, commands, kept["weights"])
         stack.enter_context(remote(inputs))
         chosen = [command for command in commands if not command.needs or importlib.util.find_spec(command.needs)]
-        kills = _Kills(folder, inputs, chosen, kept["calibration"])
+        warm_up = cache(lambda: stack.enter_context(_warmed_up(kept["exports"])))
+        kills = _Kills(folder, inputs, chosen, References(folder, inputs, kept["calibration"]), warm_up)
         yield kills.draw
 
 
@@ -80,15 +79,27 @@ def _warmed_up(store: Path) -> Iterator[None]:
 
 
 class _Kills:
-    def __init__(self, folder: Path, inputs: Path, commands: Sequence[Command], kept: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inputs: Path,
+        commands: Sequence[Command],
+        references: References,
+        warm_up: Callable[[], None],
+    ) -> None:
         self._folder, self._inputs, self._commands = folder, inputs, commands
-        self._references = References(folder, inputs, kept)
+        self._references, self._warm_up = references, warm_up
+
+    def _reference(self, command: Command) -> Reference:
+        if command.converts:
+            self._warm_up()
+        return self._references.of(command)
 
     def draw(self, number: int, random: Random) -> Case:
         (command,) = random.choices(self._commands, [command.weight for command in self._commands])
         has_old = bool(command.old) and random.random() < 0.6
         fault = random.choice(FAULTS) if random.random() < FAULT_SHARE else ""
-        share = FRESH_CONVERT_SHARE if command.line(self._inputs)[0] in ("convert", "tune") else FRESH_SHARE
+        share = FRESH_CONVERT_SHARE if command.converts else FRESH_SHARE
         fresh, by_time = random.random() < share, random.random() < 0.5
         sent = signal.SIGTERM if random.random() < 0.3 else signal.SIGKILL
         moment, warm = random.random(), random.random() > COLD_SHARE
@@ -114,7 +125,7 @@ class _Kills:
             root = self._folder / "case"
             shutil.rmtree(root, ignore_errors=True)
             place = Place(root, root / "log").make()
-            reference = self._references.of(command)
+            reference = self._reference(command)
             self._put_old(place, reference, has_old)
             if warm and command.cached:
                 shutil.copytree(reference.cache, place.folders[2], dirs_exist_ok=True)
@@ -167,7 +178,7 @@ class _Kills:
         return "done" if ended.status == 0 else "one line"
 
     def _on_disk(self, command: Command, has_old: bool, moment: float, *, full: bool) -> str:
-        reference = self._references.of(command)
+        reference = self._reference(command)
         with small_disk(self._folder / "disk") as disk:
             place = Place(disk.folder, self._folder / "disk-log").make()
             self._put_old(place, reference, has_old)
