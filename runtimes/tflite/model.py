@@ -101,6 +101,12 @@ class InterpreterModel:
         self.inputs = [Entry.of(name, details) for name, details in inputs.items()]
         self.outputs = [Entry.of(name, details) for name, details in outputs.items()]
 
+    @property
+    def delegated(self) -> bool:
+        """Tell whether XNNPACK, or another delegate, has taken a part; True where the library does not tell."""
+        details = getattr(self._interpreter, "_get_ops_details", None)
+        return details is None or any(entry["op_name"] == "DELEGATE" for entry in details())
+
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Run once."""
         for entry in self.inputs:

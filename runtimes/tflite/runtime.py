@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, first_line
+from edgehr.notices import warn_once
 from edgehr.runtimes import trial
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.base import Runtime
@@ -24,7 +25,7 @@ from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import Tensors, TensorSpec
 from edgehr.runtimes.tflite.container import allows_float16, read_artifact
 from edgehr.runtimes.tflite.library import import_library
-from edgehr.runtimes.tflite.model import TRIAL, Entry, Model, Quantization, open_model
+from edgehr.runtimes.tflite.model import TRIAL, Entry, InterpreterModel, Model, Quantization, open_model
 
 _LOG = logging.getLogger("edgehr.runtimes")
 
@@ -78,6 +79,8 @@ class TFLiteRuntime(Runtime):
         device = device if ":" in device else device.lower()
         self._open = partial(open_model, path, data, self.library, device)
         self._model = self._open(threads)
+        if artifact and artifact.precision == "int8" and self.library.name == "litert":
+            _warn_without_xnnpack(path, self._model)
         ends = (*self._model.inputs, *self._model.outputs)
         self._quantization = {entry.name: entry.quantization for entry in ends if entry.quantization is not None}
         self._converted = {} if integers else self._quantization
@@ -142,6 +145,16 @@ class TFLiteRuntime(Runtime):
 
     def _close(self) -> None:
         del self._model, self._open, self._data
+
+
+def _warn_without_xnnpack(path: Path, model: Model) -> None:
+    """Warn where LiteRT runs an INT8 file by itself: it then lets tensors share memory that others still read."""
+    if isinstance(model, InterpreterModel) and not model.delegated:
+        warn_once(
+            "runtimes",
+            f"{path}: this LiteRT runs without XNNPACK, and then gives wrong results for INT8 files: take another "
+            "build, or a float model",
+        )
 
 
 def computes_in_float16() -> bool:

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from edgehr.converters.quiet import quiet
 from edgehr.converters.tflite.metadata import embed
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
+from edgehr.notices import warn_once
 from edgehr.runtimes import Artifact, load, trial
 from edgehr.runtimes.formats import describe
 from edgehr.runtimes.tflite import runtime as runtime_module
@@ -245,3 +247,26 @@ def test_quiet_threads_give_the_terminal_back(capfd: pytest.CaptureFixture[str])
         raise KeyError
     os.write(1, b"heard")
     assert capfd.readouterr().out == "heard"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_int8_without_xnnpack_is_warned_of(
+    precision: str, model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = import_library()
+    resolver = real.interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+
+    class WithoutDelegates:
+        @staticmethod
+        def Interpreter(**options: Any) -> Any:  # noqa: N802
+            return real.interpreter.Interpreter(**options, experimental_op_resolver_type=resolver)
+
+    described = replace(ARTIFACT, precision=precision)
+    monkeypatch.setattr(runtime_module, "read_artifact", lambda *arguments, **more: described)
+    warn_once.cache_clear()
+    load(model).close()
+    assert "without XNNPACK" not in caplog.text
+    bare = Library(real.name, real.version, WithoutDelegates)
+    monkeypatch.setattr(runtime_module, "import_library", lambda: bare)
+    load(model).close()
+    assert ("without XNNPACK, and then gives wrong results" in caplog.text) == (precision == "int8")
