@@ -228,6 +228,7 @@ def _main(arguments: list[str], changes: Path, stop: Stop | None) -> int:
     sys.addaudithook(watch)
     status = main(arguments)
     atexit._run_exitfuncs()
+    gc.collect()  # as when an interpreter ends
     sys.stdout.flush()
     done, count = count, 1 << 60
     changes.write_text(str(done))

@@ -34,7 +34,11 @@ class JsonLinesSink:
         self._file = sys.stdout
         if self._path is not None:
             self._pending = PendingFile(self._path)
-            self._file = self._pending.temporary.open("w", encoding="utf-8")
+            try:
+                self._file = self._pending.temporary.open("w", encoding="utf-8")
+            except BaseException:  # a signal, or a full disk
+                self._pending.discard()
+                raise
 
     def write(self, frame: Frame, result: Result | None = None) -> None:
         """Write a line; raises `StopRequested` when nobody reads standard output any more."""
