@@ -32,12 +32,22 @@ _COSTS = {
         "speed counts"
     ),
 }
+# Of all networks: what it costs on another kind of processor.
+_COSTS_ELSEWHERE = {
+    "openvino": (
+        "on ARM (Cortex-A76) OpenVINO executes 16 times the instructions of fp32 for this INT8: for such boards convert "
+        "with --precision fp16 or to tflite"
+    )
+}
 
 
-def cost_note(card: ModelCard, target: str) -> list[str]:
+def cost_notes(card: ModelCard, target: str) -> list[str]:
     """Say where INT8 of a model costs more than float on what a target runs on, and what to take instead."""
-    note = _COSTS.get((card.architecture, str(card.parameters.get("variant", "")), target))
-    return [note] if note else []
+    found = (
+        _COSTS.get((card.architecture, str(card.parameters.get("variant", "")), target)),
+        _COSTS_ELSEWHERE.get(target),
+    )
+    return [note for note in found if note]
 
 
 def build_int8(
@@ -75,7 +85,7 @@ def build_int8(
         quantized = quantize(graph.model, by, lambda what: progress.say(stage, what))
         model = assemble(quantized)
         stage.detail = f"calibrated on {target.calibration}, recipe {by.recipe.name}"
-    notes = [*(blocks.notes if blocks else ()), _covered(quantized), *cost_note(card, target.name)]
+    notes = [*(blocks.notes if blocks else ()), _covered(quantized), *cost_notes(card, target.name)]
     return Built(model, graph.nodes, notes, by.recipe.name, blocks)
 
 

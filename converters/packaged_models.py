@@ -3,8 +3,8 @@
     python -m edgehr.converters.packaged_models [--out FOLDER] [--detector-weights FILE]
 
 Each is written as ONNX for ONNX Runtime and OpenVINO, and as TFLite, with weights in half precision. They are computed
-with in float32, but for TFLite on ARM CPUs that have half precision. The detector is made again of its own packaged ONNX file, unless the published one is named: rounding
-to half precision changes nothing the second time.
+with in float32, but for TFLite on ARM CPUs that have half precision. The detector is made again of its own packaged
+ONNX file, unless the published one is named: rounding to half precision changes nothing the second time.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import openvino as ov
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgehr.converters.openvino.ir import save_ir, to_ir
 from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes import load
 from edgehr.runtimes.openvino.runtime import default_precision
-from tests.runtimes.test_runtimes import write
+from tests.runtimes.test_runtimes import ARTIFACT, small_model, write
 
 
 def test_ir_weights_that_are_missing_or_of_another_model(tmp_path: Path) -> None:
@@ -49,19 +51,17 @@ def test_openvino_does_not_take_bf16_for_fp16(device: str, capabilities: list[st
     assert default_precision(Core(), device, "fp32") == default_precision(Core(), device, "int8") == "fp32"
 
 
-@pytest.mark.parametrize(
-    ("machine", "capabilities", "used"),
-    [("x86_64", ["FP32", "FP16"], "fp32"), ("aarch64", ["FP32", "FP16"], "fp16"), ("arm64", ["FP32"], "fp32")],
-)
-def test_openvino_on_arm_takes_fp16_beside_int8(
-    machine: str, capabilities: list[str], used: str, monkeypatch: pytest.MonkeyPatch
+def test_int8_on_arm_is_slow_beside_fp32_and_refused_beside_fp16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Core:
-        def get_property(self, device: str, name: str) -> list[str]:
-            return {("CPU", "OPTIMIZATION_CAPABILITIES"): capabilities}[device, name]
-
-    monkeypatch.setattr("platform.machine", lambda: machine)
-    assert default_precision(Core(), "CPU", "int8") == used
+    path = tmp_path / "model.xml"
+    save_ir(to_ir(small_model(1)), path, replace(ARTIFACT, precision="int8"), fp16_weights=False)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with load(path) as runtime:
+        assert runtime.precision == "fp32"
+    assert "no fast kernels" in caplog.text
+    with pytest.raises(EdgehrError, match="wrongly on ARM"):
+        load(path, precision="fp16")
 
 
 def test_openvino_rounds_no_activation_that_the_file_has_in_float(tmp_path: Path) -> None:
