@@ -95,7 +95,8 @@ class WeightsInfo:
 
     def __post_init__(self) -> None:
         # Cards come from files too: the name must not lead out of the cache, nor the address to a local file.
-        if self.file and (Path(self.file).name != self.file or self.file.startswith(".")):
+        plain = Path(self.file).name == self.file and not self.file.startswith(".") and "\0" not in self.file
+        if self.file and not plain:
             raise EdgehrError(f"weights file must be a plain file name, got {self.file!r}")
         if self.url and not self.url.startswith(("https://", "http://")):
             raise EdgehrError(f"weights address must be http or https, got {self.url!r}")

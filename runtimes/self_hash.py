@@ -35,7 +35,7 @@ def sealed(content: bytes, marker: bytes) -> bytes:
     return filled[:start] + hashlib.sha256(filled).hexdigest().encode() + filled[start + _HASH :]
 
 
-def is_whole(path: Path, marker: bytes) -> bool:
+def is_whole(path: Path, marker: bytes, name: bytes) -> bool:
     """Tell whether a file is what edgehr wrote.
 
     One that another program has written anew, which a new length shows, still says what it is of; a warning tells.
@@ -43,6 +43,7 @@ def is_whole(path: Path, marker: bytes) -> bool:
     Args:
         path: The file.
         marker: As for `sealed`.
+        name: The part of the marker that nothing else has: where it stands without the rest, that is damaged.
 
     Returns:
         Whether it is; False where no hash stands in it, and where it was written anew.
@@ -52,9 +53,12 @@ def is_whole(path: Path, marker: bytes) -> bool:
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            start = content.rfind(marker) + len(marker)
-            if start < len(marker):
-                return False
+            place = content.rfind(marker)
+            if place < 0:
+                if content.rfind(name) < 0:
+                    return False
+                raise _damaged(path)
+            start = place + len(marker)
             stated, length = content[start : start + _HASH], content[start + _HASH + 1 : start + len(PLACEHOLDER)]
             digest = hashlib.sha256(content[:start])
             digest.update(b"0" * _HASH)
@@ -65,10 +69,14 @@ def is_whole(path: Path, marker: bytes) -> bool:
     if digest.hexdigest().encode() == stated:
         return True
     if length == f"{size:0{_LENGTH}d}".encode():
-        raise ArtifactError(f"{path}: was damaged or altered: it is not the file that edgehr wrote; convert it again")
+        raise _damaged(path)
     warn_once(
         "runtimes",
         f"{path}: is not the file that edgehr wrote: another program has written it anew, or it is damaged; "
         "what it returns was not compared with the original",
     )
     return False
+
+
+def _damaged(path: Path) -> ArtifactError:
+    return ArtifactError(f"{path}: was damaged or altered: it is not the file that edgehr wrote; convert it again")

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 from edgehr.runtimes.artifact import METADATA_KEY
 
 # What stands before the hash of an `.xml` of edgehr, in it.
-HASH_MARKER = b'<whole_sha256 value="'
+HASH_NAME = b"whole_sha256"
+HASH_MARKER = b"<" + HASH_NAME + b' value="'
 
 Ends = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 

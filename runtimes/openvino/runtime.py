@@ -18,7 +18,8 @@ from edgehr.notices import warn_once
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.whole import HASH_MARKER as ONNX_MARKER
-from edgehr.runtimes.openvino.ir_file import HASH_MARKER, weights_path
+from edgehr.runtimes.onnx.whole import HASH_NAME as ONNX_NAME
+from edgehr.runtimes.openvino.ir_file import HASH_MARKER, HASH_NAME, weights_path
 from edgehr.runtimes.openvino.library import ov
 from edgehr.runtimes.openvino.profiling import profile_request
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
@@ -144,8 +145,9 @@ def read_ir(core: Any, path: Path) -> Any:
         ArtifactError: They are missing, damaged or foreign.
     """
     weights = weights_path(path)
-    is_whole(path, ONNX_MARKER if path.suffix.lower() == ".onnx" else HASH_MARKER)
-    if path.suffix.lower() == ".onnx":
+    is_onnx = path.suffix.lower() == ".onnx"
+    is_whole(path, *((ONNX_MARKER, ONNX_NAME) if is_onnx else (HASH_MARKER, HASH_NAME)))
+    if is_onnx:
         files = [str(path)]
     elif weights.is_file():
         files = [str(path), str(weights)]

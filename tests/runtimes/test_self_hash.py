@@ -86,10 +86,12 @@ def test_files_of_earlier_versions_have_no_hash(tmp_path: Path) -> None:
 def test_a_file_is_sealed_where_its_placeholder_stands(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(sealed(b"one: " + b"0" * 64 + b" " + b"0" * 12 + b" two", b"one: "))
-    assert is_whole(path, b"one: ")
-    assert not is_whole(path, b"three: ")
+    assert is_whole(path, b"one: ", b"one")
+    assert not is_whole(path, b"three: ", b"three")
+    with pytest.raises(ArtifactError, match="was damaged or altered"):
+        is_whole(path, b"one:  ", b"one")
     path.write_bytes(b"")
     with pytest.raises(ArtifactError, match="cannot be read"):
-        is_whole(path, b"one: ")
+        is_whole(path, b"one: ", b"one")
     with pytest.raises(ValueError, match="placeholder"):
         sealed(b"one: two", b"one: ")
