@@ -35,8 +35,8 @@ _COSTS = {
 # Of all networks: what it costs on another kind of processor.
 _COSTS_ELSEWHERE = {
     "openvino": (
-        "on ARM (Cortex-A76) OpenVINO executes 16 times the instructions of fp32 for this INT8: for such boards convert "
-        "with --precision fp16 or to tflite"
+        "on ARM (Cortex-A76) OpenVINO executes 16 times the instructions of fp32 for this INT8: convert for it "
+        "with --precision fp16, or to tflite"
     )
 }
 
