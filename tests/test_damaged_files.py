@@ -132,7 +132,12 @@ def test_every_message_is_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("part", "name", "value"),
-    [("input", "height", 2**31), ("spec", "strides", [2**70, 16, 32]), ("weights", "file", "a\0b")],
+    [
+        ("input", "height", 2**31),
+        ("spec", "strides", [2**70, 16, 32]),
+        ("spec", "strides", [1] * 1000),
+        ("weights", "file", "a\0b"),
+    ],
 )
 def test_cards_ask_for_no_more_than_a_machine_has(part: str, name: str, value: object) -> None:
     card = get_card("rtmdet-nano-person-320x320").to_dict()

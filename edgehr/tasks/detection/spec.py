@@ -22,6 +22,9 @@ _COCO_NAMES = (
 COCO_CATEGORIES = {name: number for number, name in enumerate(_COCO_NAMES.split(","), 1) if name != "-"}
 
 
+MAX_GRIDS = 16  # of any detector there are five
+
+
 @dataclass(frozen=True)
 class RegionSpec:
     """Says how a two-stage detector looks at regions; one without box heads has a single stage.
@@ -80,6 +83,8 @@ class DetectionSpec(TaskSpec):
             raise EdgehrError("two classes of the card have the same name")
         if not self.strides or not all(isinstance(stride, int) and 0 < stride <= MAX_SIDE for stride in self.strides):
             raise EdgehrError(f"strides must be positive whole numbers up to {MAX_SIDE}, got {self.strides}")
+        if len(self.strides) > MAX_GRIDS:
+            raise EdgehrError(f"strides must be at most {MAX_GRIDS}, got {len(self.strides)}")
         if not 0 <= self.letterbox <= 255:
             raise EdgehrError(f"letterbox must be a gray level of 0 to 255, got {self.letterbox}")
         if min(self.scale) < 0 or (0 in self.scale and any(self.scale)) or self.scale[0] < self.scale[1]:
