@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from edgehr.dependencies import loading_native
@@ -25,6 +26,7 @@ PACKAGES = (
     "opencv-contrib-python-headless",
 )
 HEADLESS = "opencv-python-headless"
+_MAX_PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"
 # The package of Debian, Ubuntu and Raspberry Pi OS that has a library which OpenCV with windows needs.
 DEBIAN_PACKAGES = {
     "libGL.so.1": "libgl1",
@@ -117,12 +119,25 @@ def _check_whole() -> None:
     raise ImportError(f"what an uninstalled OpenCV has left in {next(iter(cv2.__path__))} is not enough")
 
 
-# A picture of a few bytes may say that it is of a billion pixels, OpenCV's own limit, and take gigabytes. Whoever has
-# larger pictures sets this; it is read once, when OpenCV is loaded.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
+@contextlib.contextmanager
+def _bounded_pictures() -> Iterator[None]:
+    """Give OpenCV, which is loaded in the block and reads it then, a limit of pixels unless the user has set one.
+
+    A picture of a few bytes may say that it is of a billion pixels, OpenCV's own limit, and take gigabytes. Processes
+    that are started later do not get the limit.
+    """
+    if _MAX_PIXELS in os.environ:
+        yield
+        return
+    os.environ[_MAX_PIXELS] = str(1 << 28)
+    try:
+        yield
+    finally:
+        del os.environ[_MAX_PIXELS]
+
 
 try:
-    with loading_native():
+    with loading_native(), _bounded_pictures():
         import cv2
 
         _check_whole()

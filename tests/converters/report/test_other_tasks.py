@@ -59,7 +59,7 @@ def annotated_boxes(folder: Path) -> Path:
     images, objects = [], []
     for number, source in enumerate(photographs()):
         height, width = cv2.imread(str(source)).shape[:2]
-        images.append({"id": number, "file_name": str(source), "width": width, "height": height})
+        images.append({"id": number, "file_name": source.name, "width": width, "height": height})
         box = [0.2 * width, 0.1 * height, 0.5 * width, 0.8 * height]
         known = {"id": number + 1, "image_id": number, "category_id": 1, "iscrowd": 0, "bbox": box}
         objects.append({**known, "area": box[2] * box[3]})
@@ -71,7 +71,7 @@ def annotated_boxes(folder: Path) -> Path:
 
 def test_detectors_are_reported_by_their_own_metric(tmp_path: Path) -> None:
     paths = [detector(tmp_path / f"m-{name}.onnx", factor) for name, factor in (("a", 1.0), ("b", 0.9))]
-    report = measure(paths, annotated_boxes(tmp_path), threads=1, rounds=1)
+    report = measure(paths, annotated_boxes(tmp_path), photographs()[0].parent, threads=1, rounds=1)
     assert report.setting["data"].endswith("boxes.json, 2 images")
     assert "boxes" not in report.setting
     rows = {row.name: row for row in table(report)}
