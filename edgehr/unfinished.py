@@ -75,7 +75,7 @@ def _empty(scratch: Path) -> None:
 
 
 def _finish_and_remove(scratch: Path) -> None:
-    """Where some of its files are in place already, the others follow."""
+    """Remove a scratch folder, after moving the rest of its files where some are in place already."""
     with suppress(OSError, ValueError, RecursionError):
         noted = json.loads((scratch / _MOVES).read_bytes())
         # A stranger may have made it: no name leads out of the folder.

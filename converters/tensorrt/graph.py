@@ -13,8 +13,7 @@ from onnx import numpy_helper
 from edgehr.converters.onnx.graph import load_onnx
 from edgehr.errors import ArtifactError
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact, require_artifact
-from edgehr.runtimes.onnx.whole import HASH_MARKER, HASH_NAME
-from edgehr.runtimes.self_hash import is_whole
+from edgehr.runtimes.onnx.whole import is_whole_onnx
 from edgehr.runtimes.tensorrt.bundle import Bundle
 from edgehr.runtimes.tensorrt.settings import BuildSettings
 
@@ -26,7 +25,7 @@ def bundle_from_onnx(path: Path) -> Bundle:
         ArtifactError: The file is missing, damaged or was not written by edgehr.
     """
     model = load_onnx(path)
-    is_whole(path, HASH_MARKER, HASH_NAME)
+    is_whole_onnx(path)
     embedded = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
     artifact = require_artifact(None if embedded is None else Artifact.from_json(embedded), path)
     if has_unsigned(model):

@@ -18,8 +18,7 @@ from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.library import ort
 from edgehr.runtimes.onnx.profiling import profile_session
-from edgehr.runtimes.onnx.whole import HASH_MARKER, HASH_NAME
-from edgehr.runtimes.self_hash import is_whole
+from edgehr.runtimes.onnx.whole import is_whole_onnx
 from edgehr.runtimes.streams import usable_cores
 from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
 
@@ -77,7 +76,7 @@ class OnnxRuntime(Runtime):
             raise EdgehrError("ONNX Runtime computes in the precision of the graph: convert with --precision instead")
         providers = _providers(device)
         _LOG.debug("%s: ONNX Runtime %s, execution providers %s", path, ort.__version__, ", ".join(providers))
-        is_whole(path, HASH_MARKER, HASH_NAME)
+        is_whole_onnx(path)
         try:
             # ONNX Runtime takes no name that is not UTF-8.
             self._model: str | bytes = str(path) if is_utf8(str(path)) else path.read_bytes()

@@ -17,8 +17,7 @@ from edgehr.files import sha256_file
 from edgehr.notices import warn_once
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime
-from edgehr.runtimes.onnx.whole import HASH_MARKER as ONNX_MARKER
-from edgehr.runtimes.onnx.whole import HASH_NAME as ONNX_NAME
+from edgehr.runtimes.onnx.whole import is_whole_onnx
 from edgehr.runtimes.openvino.ir_file import HASH_MARKER, HASH_NAME, weights_path
 from edgehr.runtimes.openvino.library import ov
 from edgehr.runtimes.openvino.profiling import profile_request
@@ -145,14 +144,14 @@ def read_ir(core: Any, path: Path) -> Any:
         ArtifactError: They are missing, damaged or foreign.
     """
     weights = weights_path(path)
-    is_onnx = path.suffix.lower() == ".onnx"
-    is_whole(path, *((ONNX_MARKER, ONNX_NAME) if is_onnx else (HASH_MARKER, HASH_NAME)))
-    if is_onnx:
+    if path.suffix.lower() == ".onnx":
+        is_whole_onnx(path)
         files = [str(path)]
-    elif weights.is_file():
-        files = [str(path), str(weights)]
     else:
-        raise ArtifactError(f"{path}: its weights file {weights.name} is not beside it")
+        is_whole(path, HASH_MARKER, HASH_NAME)
+        if not weights.is_file():
+            raise ArtifactError(f"{path}: its weights file {weights.name} is not beside it")
+        files = [str(path), str(weights)]
     try:
         return core.read_model(*files)
     except RuntimeError as error:

@@ -82,7 +82,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its status (minus a signal's number where one ended it), what it said, time, changes."""
+    """Says how a command ended: status (minus a signal's number where one ended it), what it said, time, changes."""
 
     status: int
     said: str

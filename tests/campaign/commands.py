@@ -53,7 +53,7 @@ class Command:
 
     @property
     def converts(self) -> bool:
-        """Whether it needs PyTorch."""
+        """Tell whether it needs PyTorch."""
         return self.arguments.startswith(("convert", "tune"))
 
     def line(self, inputs: Path, *, old: bool = False) -> list[str]:

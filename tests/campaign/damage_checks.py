@@ -1,4 +1,4 @@
-"""What is asked of each kind of file: read it as users do, and say what came of it.
+"""Ask of each kind of file what is promised: read it as users do, and say what came of it.
 
 Everything here runs in a child of its own. An `EdgehrError` is what a user may see; anything else that is raised is a
 broken promise, and so is a result that is not the right one where that is known.
@@ -71,7 +71,7 @@ def _checkpoint(given: Path, sample: Path) -> str:
 
 
 def _same_weights(network: Any) -> str:
-    """Of an archive with checksums, what was read must be what was written."""
+    """Check that what was read of an archive with checksums is what was written."""
     import torch
 
     from tests.models.little_pose import STATE
@@ -270,7 +270,7 @@ def _cache(given: Path, sample: Path) -> str:
 
 
 def _measurement(given: Path, sample: Path) -> str:
-    """What another machine says it has measured."""
+    """Read what another machine says it has measured."""
     from edgehr.benchmark.bench import Settings
     from edgehr.benchmark.candidates import Candidate
     from edgehr.benchmark.page import page

@@ -1,4 +1,4 @@
-"""What edgehr logs, on standard error, as far as `-v` asks for it."""
+"""Print what edgehr logs on standard error, as far as `-v` asks for it."""
 
 from __future__ import annotations
 
