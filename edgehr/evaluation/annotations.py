@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
@@ -212,7 +213,7 @@ def listed_images(images: list[Entry], folder: Path) -> list[tuple[int, Path, tu
     """List number, file, and width and height of images; raises EdgehrError where one is missing or elsewhere."""
     files = [(image["id"], file_in(folder, image["file_name"]), (image["width"], image["height"])) for image in images]
     for _, path, _ in files:
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises OSError for a name that is too long
             raise EdgehrError(f"{path}: the annotation file names this image, but it is not there")
     return files
 

@@ -7,6 +7,7 @@ of ILSVRC's development kit, which is another one.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -162,7 +163,8 @@ def _named_files(source: Path, folder: Path, matched: list[tuple[int, str | None
     for number, name, _ in matched:
         path = file_in(folder, str(name))
         candidates = [path] if path.suffix else [path.with_suffix(suffix) for suffix in (".JPEG", *IMAGE_SUFFIXES)]
-        found = next((candidate for candidate in candidates if candidate.is_file()), None)
+        # Not Path.is_file, which raises OSError for a name that is too long.
+        found = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
         if found is None:
             raise EdgehrError(f"{candidates[0]}: {source.name} names this image in line {number}, but it is not there")
         yield found

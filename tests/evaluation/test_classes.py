@@ -177,6 +177,7 @@ def test_imagenet_s_layouts_are_read(tmp_path: Path) -> None:
         ("red\nblue\npink\n", r"line 3: 'pink' is no class of colors-32x32: a label is a WordNet id \(n00000001\) or"),
         ("1\n2\n3\n", r"line 3: label 3 is beyond the 3 classes .*0 to 2: do they count from 1\? Take 1 off"),
         ("0\n1\n7\n", r"line 3: label 7 is beyond the 3 classes of colors-32x32, which count from 0 to 2$"),
+        ("9" * 300 + ".JPEG 0\n", r"999\.JPEG: labels\.txt names this image in line 1, but it is not there"),
         ("val_0.JPEG 1\nval_9.JPEG 0\n", r"val_9\.JPEG: labels\.txt names this image in line 2, but it is not there"),
         ("val_0.JPEG 1\n2\n", r"line 2: some lines name an image before its label, others do not: '2'"),
         ("\n\n", "holds no labels"),

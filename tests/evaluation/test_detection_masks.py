@@ -253,6 +253,7 @@ PIXELS = HEIGHT * WIDTH
                 "",
                 "oi",
                 "\u00fc\u00fc",
+                "\ud800",
                 "oooooooooooooooooooo0",
                 compressed_runs(np.array([PIXELS]))[:-1],
             )

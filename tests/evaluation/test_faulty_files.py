@@ -219,6 +219,7 @@ def test_other_things_that_are_said(
         (every("bbox", [120, 15, 30, 50]), "nobody has a box that lies in the picture"),
         (image(height=None), r"images\[0\]: height must be a whole number, got None"),
         (image(file_name=7), r"images\[0\]: file_name must be a text, got 7"),
+        (image(file_name="9" * 300), r"999: the annotation file names this image, but it is not there"),
         (image(id="one"), r"images\[0\]: id must be a whole number, got 'one'"),
         (every("image_id", True), "image_id must be a whole number, got True"),
         (every("iscrowd", 2), "iscrowd must be 0 or 1, got 2"),

@@ -115,7 +115,7 @@ class _Reader:
 
 def _lengths(text: str) -> NDArray[np.int64] | None:
     """Read what `compressed_runs` writes; None where it is no such text."""
-    letters = np.frombuffer(text.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    letters = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     if not len(letters) or letters.min() < 0 or letters.max() > 63 or letters[-1] & 32:
         return None
     last = (letters & 32) == 0
