@@ -144,7 +144,6 @@ def _nncf(preset: str, *, convolutions: bool = False) -> Callable[[Job], None]:
         import openvino as ov
         from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
-        from edgehr.converters.openvino.compress import compress_model, strip_indentation
         from edgehr.converters.openvino.ir import save_ir
 
         model = ov.Core().read_model(str(job.source))
@@ -162,9 +161,7 @@ def _nncf(preset: str, *, convolutions: bool = False) -> Callable[[Job], None]:
         quantized = nncf.quantize(
             model, nncf.Dataset(job.crops), subset_size=len(job.crops), advanced_parameters=advanced, **settings
         )
-        compress_model(quantized)
         save_ir(quantized, job.path, job.artifact, fp16_weights=False)
-        strip_indentation(job.path)
 
     return run
 

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from edgehr.converters.openvino.compress import compress_model, strip_indentation
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
@@ -35,7 +36,7 @@ def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -
     """Write `.xml` and `.bin` with the artifact's description, the hash of the `.bin` and its own in the `.xml`.
 
     Args:
-        model: An `openvino.Model`.
+        model: An `openvino.Model`; of an INT8 artifact it is compressed, in place.
         path: The `.xml` file.
         artifact: Goes into `rt_info`.
         fp16_weights: Store weights in float16.
@@ -43,6 +44,9 @@ def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -
     Raises:
         EdgehrError: OpenVINO cannot write them, as on a full disk.
     """
+    is_int8 = artifact.precision == "int8"
+    if is_int8:
+        compress_model(model)
     model.set_rt_info(artifact.to_json(), [METADATA_KEY, "artifact"])
     try:
         ov.save_model(model, str(path), compress_to_fp16=fp16_weights)
@@ -53,6 +57,8 @@ def save_ir(model: Any, path: Path, artifact: Artifact, *, fp16_weights: bool) -
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise EdgehrError(f"{path.name}: OpenVINO cannot write it ({reason}): is the disk full?") from None
+    if is_int8:
+        strip_indentation(path)
     path.write_bytes(sealed(path.read_bytes(), HASH_MARKER))
 
 

@@ -32,13 +32,8 @@ class OpenVINOTarget(GraphTarget):
 
     def write(self, built: Built, artifact: Artifact, path: Path) -> Written:
         """Convert the graph and write both files."""
-        from edgehr.converters.openvino.compress import compress_model, strip_indentation
         from edgehr.converters.openvino.ir import ir_nodes, ir_precision, save_ir, to_ir
 
         model = to_ir(built.model)
-        if artifact.precision == "int8":
-            compress_model(model)
         save_ir(model, path, artifact, fp16_weights=artifact.precision == "fp16")
-        if artifact.precision == "int8":
-            strip_indentation(path)
         return Written(ir_precision(path), partial(open_written, path), nodes={"artifact": ir_nodes(model)})
