@@ -44,11 +44,11 @@ class OpenVINOFormat(Format):
 
     def operators(self, path: Path) -> dict[str, int]:
         """Count the operators of each type, without constants, inputs and outputs."""
-        from edgehr.runtimes.openvino.library import ov
+        from edgehr.runtimes.openvino.library import FAILURES, ov
 
         try:
             counts = Counter(node.get_type_name() for node in ov.Core().read_model(str(path)).get_ops())
-        except RuntimeError:  # it lacks an operator, or the weights
+        except FAILURES:  # it lacks an operator, or the weights
             counts = Counter(layer.get("type", "") for layer in read_layers(path))
         for passive in ("Constant", "Const", "Parameter", "Result"):
             del counts[passive]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgehr.runtimes.coverage import Coverage, Node
 from edgehr.runtimes.formats import Probe, fill_batch
-from edgehr.runtimes.openvino.library import ov
+from edgehr.runtimes.openvino.library import FAILURES, ov
 from edgehr.runtimes.openvino.runtime import as_written, read_ir
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 
@@ -84,7 +84,7 @@ def _executed(core: Any, model: Any, nodes: list[Node]) -> float | None:
     try:
         with kept_signal_stack():
             compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **as_written(core, "CPU")})
-    except RuntimeError:
+    except FAILURES:
         return None
     done = set()
     for op in compiled.get_runtime_model().get_ops():

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 
 from edgehr.dependencies import loading_native, unusable
 
-__all__ = ["ov", "without_telemetry"]
+__all__ = ["FAILURES", "ov", "without_telemetry"]
 
 _TELEMETRY = "openvino_telemetry"
+# What its functions raise; the second where a message quotes bytes of a damaged file that are no text.
+FAILURES = (RuntimeError, UnicodeDecodeError)
 
 
 @contextmanager

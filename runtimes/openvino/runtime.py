@@ -19,7 +19,7 @@ from edgehr.runtimes.artifact import METADATA_KEY, Artifact
 from edgehr.runtimes.base import Runtime
 from edgehr.runtimes.onnx.whole import is_whole_onnx
 from edgehr.runtimes.openvino.ir_file import HASH_MARKER, HASH_NAME, weights_path
-from edgehr.runtimes.openvino.library import ov
+from edgehr.runtimes.openvino.library import FAILURES, ov
 from edgehr.runtimes.openvino.profiling import profile_request
 from edgehr.runtimes.openvino.signal_stack import kept_signal_stack
 from edgehr.runtimes.self_hash import is_whole
@@ -82,7 +82,7 @@ class OpenVINORuntime(Runtime):
             with kept_signal_stack():
                 self._compiled = core.compile_model(model, device, config)
             concurrency = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        except RuntimeError as error:
+        except FAILURES as error:
             known = ", ".join(core.available_devices)
             raise EdgehrError(
                 f"{path}: OpenVINO cannot run it on {device} with {config} (devices here: {known}): {_reason(error)}"
@@ -116,7 +116,7 @@ class OpenVINORuntime(Runtime):
             with kept_signal_stack():
                 compiled = self._core.compile_model(self._model, self.device, {**self._config, "PERF_COUNT": True})
             return profile_request(compiled.create_infer_request(), inputs, runs)
-        except RuntimeError as error:
+        except FAILURES as error:
             raise EdgehrError(f"OpenVINO did not time its operators: {_reason(error)}") from error
 
     def _run(self, compiled: Any, requests: deque[Any], inputs: Tensors) -> dict[str, NDArray[Any]]:
@@ -127,7 +127,7 @@ class OpenVINORuntime(Runtime):
         try:
             result = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
             return {spec.name: np.array(result[i]) for i, spec in enumerate(self.outputs)}
-        except RuntimeError as error:
+        except FAILURES as error:
             raise EdgehrError(f"OpenVINO failed: {_reason(error)}") from error
         finally:
             requests.append(request)
@@ -154,7 +154,7 @@ def read_ir(core: Any, path: Path) -> Any:
         files = [str(path), str(weights)]
     try:
         return core.read_model(*files)
-    except RuntimeError as error:
+    except FAILURES as error:
         raise ArtifactError(
             f"{path}: OpenVINO cannot read it: {_reason(error)} (truncated, foreign, or of a newer OpenVINO?)"
         ) from None

@@ -31,6 +31,14 @@ def test_ir_weights_that_are_missing_or_of_another_model(tmp_path: Path) -> None
         load(path)
 
 
+def test_a_damaged_name_that_is_no_text_gives_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.xml"
+    ov.save_model(to_ir(small_model(1)), str(path))
+    path.write_bytes(path.read_bytes().replace(b'type="Multiply"', b'type="\xb0ultiply"'))
+    with pytest.raises(ArtifactError, match="OpenVINO cannot read it"):
+        load(path)
+
+
 def test_openvino_computes_in_the_artifact_s_precision_unless_asked(tmp_path: Path) -> None:
     path = write(tmp_path, ".xml")
     assert load(path).precision == "fp32"
