@@ -6,6 +6,7 @@ such a module and a line in `FORMATS`, or a call of `FORMATS.register`.
 
 from __future__ import annotations
 
+import glob
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -186,6 +187,20 @@ def check_file(path: Path) -> None:
             raise ArtifactError(f"{file}: cannot be read ({error.strerror})") from None
         if kind:
             raise ArtifactError(f"{file}: {kind}")
+
+
+def model_files(path: Path) -> list[Path]:
+    """List all files that have to go where a model goes: its own, those of its parts, and weights beside them.
+
+    Raises:
+        ArtifactError: The file is of an unknown kind.
+    """
+    found = [path]
+    for file in format_of(path).files(path):
+        # Parts of a model are named after its main file; ONNX has weights of its own beside it.
+        stem, name = glob.escape(file.stem), glob.escape(file.name)
+        found += [file, *sorted(file.parent.glob(f"{stem}.*{file.suffix}")), *sorted(file.parent.glob(f"{name}?*"))]
+    return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
 def describe(path: Path) -> dict[str, Any]:

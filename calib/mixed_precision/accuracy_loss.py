@@ -17,8 +17,9 @@ from edgehr.calib.dataset.calibration_set import MIN_CROPS
 from edgehr.calib.dataset.sources import Crop, crop_box, kind_of, sample_evenly
 from edgehr.calib.quantize import Calibration, crop_order
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import Evaluator, Terms
+from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.dataset import Dataset, ImageSample
+from edgehr.evaluation.terms import Terms
 from edgehr.files import sha256_file
 from edgehr.tasks.image.reading import Image
 

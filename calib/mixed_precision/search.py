@@ -27,7 +27,7 @@ from edgehr.calib.quantizer.placement import Placement
 from edgehr.calib.quantizer.simulation import SimulatedNetwork
 from edgehr.calib.recipes import Recipe
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import Terms
+from edgehr.evaluation.terms import Terms
 from edgehr.progress import ProgressBar, no_bar
 
 METHOD = 3  # of what is measured here: another number and nothing that was cached before is used

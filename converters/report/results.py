@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from edgehr.benchmark.timing import Latency
 from edgehr.converters.report.layer_error import LayerError
-from edgehr.evaluation.base import Agreement, Metrics, Terms
+from edgehr.evaluation.base import Agreement, Metrics
+from edgehr.evaluation.terms import Terms
 from edgehr.runtimes.artifact import Artifact
 from edgehr.runtimes.coverage import Coverage
 

@@ -25,6 +25,8 @@ DEVICE = (
     "tensorrt-rtx",
     "web",
     "eval",
+    "parquet",
+    "ray",
     "supervision",
 )
 # Where metadata has no name of a license, or packages are not installed beside the others.

@@ -7,7 +7,6 @@ where the connection breaks or the user gives up, the other side sees its input 
 
 from __future__ import annotations
 
-import glob
 import io
 import json
 import logging
@@ -27,7 +26,7 @@ from edgehr.benchmark.candidates import Candidate
 from edgehr.benchmark.results import BenchReport
 from edgehr.errors import EdgehrError, first_line
 from edgehr.files import read_json
-from edgehr.runtimes.formats import format_of
+from edgehr.runtimes.formats import model_files
 
 _LOG = logging.getLogger("edgehr.benchmark")
 
@@ -147,12 +146,7 @@ def _files(paths: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
     names = {}
     for number, path in enumerate(distinct):
         folder = "" if plain else f"{number + 1}/"
-        # Parts of a model are named after its main file; ONNX has weights of its own beside it.
-        stem, name = glob.escape(path.stem), glob.escape(path.name)
-        beside = [*path.parent.glob(f"{stem}.*{path.suffix}"), *path.parent.glob(f"{name}?*")]
-        for file in (path, *format_of(path).files(path), *beside):
-            if file.is_file():
-                files[f"{folder}{file.name}"] = file
+        files |= {f"{folder}{file.name}": file for file in model_files(path)}
         names[path] = f"{folder}{path.name}"
     return files, [names[path] for path in paths]
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from edgehr.cli.common.arguments import add_spread_options, threads_of_worker
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.tasks.pose.spec import DECODINGS, with_decoding
 from edgehr.tasks.segmentation.spec import SegmentationSpec
+
+if TYPE_CHECKING:
+    from edgehr.evaluation.base import Evaluator, Metrics, Progress
+    from edgehr.evaluation.dataset import Dataset
 
 
 def register(commands: SubParsers) -> None:
@@ -38,6 +45,7 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference")
     parser.add_argument("--runtime-precision", metavar="P", help="arithmetic to ask for (OpenVINO: fp32, bf16, fp16)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_spread_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -48,15 +56,14 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.evaluation.overlap import refuse_calibrated
     from edgehr.zoo import find_card
 
-    known = find_card(args.checkpoint_of) if args.checkpoint_of else None
-    runtime, card = open_model(
-        args.model,
-        weights=args.weights,
-        card=known,
-        device=args.device,
-        threads=args.threads,
-        precision=args.runtime_precision,
-    )
+    options: dict[str, Any] = {
+        "weights": args.weights,
+        "card": find_card(args.checkpoint_of) if args.checkpoint_of else None,
+        "device": args.device,
+        "threads": threads_of_worker(args),
+        "precision": args.runtime_precision,
+    }
+    runtime, card = open_model(args.model, **options)
     if args.decoding:
         card = with_decoding(card, args.decoding)
     if args.fit:
@@ -64,8 +71,13 @@ def run(args: argparse.Namespace) -> None:
     evaluator = Evaluator.for_card(card)
     dataset = evaluator.read(args.annotations, args.images, args.detections)
     refuse_calibrated([runtime.artifact], [image.path for image in dataset.images])
-    with runtime, progress_bar("evaluating", len(dataset)) as progress:
-        metrics = evaluator.evaluate(runtime, dataset, flip=args.flip, progress=progress.advance)
+    with progress_bar("evaluating", len(dataset)) as progress:
+        if args.ray is None and args.jobs in (None, 1):
+            with runtime:
+                metrics = evaluator.evaluate(runtime, dataset, flip=args.flip, progress=progress.advance)
+        else:
+            runtime.close()
+            metrics = _with_workers(args, options, evaluator, dataset, progress.advance)
     setting = {
         "model": card.name,
         "weights": f"{card.weights.file or args.model} ({card.weights.origin})",
@@ -92,6 +104,20 @@ def run(args: argparse.Namespace) -> None:
         print()
         details: list[list[object]] = [[name, _percent(value, decimals)] for name, value in metrics.details.items()]
         print_table(["CLASS", next(iter(metrics.figures)).removeprefix("m")], details)
+
+
+def _with_workers(
+    args: argparse.Namespace, options: dict[str, Any], evaluator: Evaluator, dataset: Dataset, progress: Progress
+) -> Metrics:
+    from edgehr.cli.common.opening import open_runtime
+    from edgehr.evaluation.pieces import Prediction, evaluate_in_pieces
+    from edgehr.spread import open_crew
+    from edgehr.spread.models import SentModel
+
+    with open_crew(args.jobs, args.ray, options["threads"] or 1) as crew:
+        model = SentModel.of(args.model, elsewhere=args.ray is not None)
+        work = Prediction(model, partial(open_runtime, **options), evaluator.card, args.flip)
+        return evaluate_in_pieces(crew, work, evaluator, dataset, progress)
 
 
 def _percent(value: float, decimals: int) -> str:

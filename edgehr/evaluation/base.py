@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import annotated_people
 from edgehr.evaluation.dataset import Dataset, ImageSample
+from edgehr.evaluation.terms import Terms
 from edgehr.plain_data import without_nan
 from edgehr.registry import load_attribute
 from edgehr.runtimes.base import Runtime
@@ -96,31 +98,6 @@ class Agreement(ABC):
         """Return plain JSON types; NaN, which JSON lacks, becomes None."""
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The field's words for what an evaluator measures, for tables and plots.
-
-    Attributes:
-        metric: The figure of accuracy that is quoted, in full.
-        points: What `Metrics.accuracy` is called in short, as the unit of a drop.
-        similarity: What the similarity of two models' results is called.
-        similarity_meaning: A sentence that says what it is taken of.
-        relative_meaning: A sentence that says what the metric is with a first model's results as the truth.
-        sample: What has a similarity: a person, an object, an image.
-        samples: Several of them.
-        drawn: What pictures show of the results; empty where there are none.
-    """
-
-    metric: str = "Accuracy"
-    points: str = "accuracy"
-    similarity: str = "similarity"
-    similarity_meaning: str = "Similarity of its results with the first's."
-    relative_meaning: str = "The same, the truth being the first's results."
-    sample: str = "image"
-    samples: str = "images"
-    drawn: str = ""
-
-
 class Evaluator(ABC):
     """Judges the models of a task: against annotations, and against each other.
 
@@ -130,10 +107,12 @@ class Evaluator(ABC):
     Attributes:
         terms: The field's words for what it measures.
         blindness: What a model does that finds nothing to compare, in words.
+        at_once: How many images `predict` takes together: a data set is split between these alone, for equal results.
     """
 
     terms: ClassVar[Terms] = Terms()
     blindness = "finds nothing"
+    at_once: ClassVar[int] = 1
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
@@ -233,7 +212,13 @@ class Evaluator(ABC):
         """Run a model on a data set and compare its results with the truth."""
         self.check_installed()  # its absence is said now, not after the work
         _LOG.info("evaluating %s on %d images", self.card.name, len(dataset.images))
-        return self.score(dataset, self.predict(runtime, dataset.images, flip=flip, progress=progress))
+        groups = (dataset.images[at : at + self.at_once] for at in range(0, len(dataset.images), self.at_once))
+        found = (self.predict(runtime, group, flip=flip, progress=progress) for group in groups)
+        return self.score_as_they_come(dataset, chain.from_iterable(found))
+
+    def score_as_they_come(self, dataset: Dataset, results: Iterable[Any]) -> Metrics:
+        """Compare results, which may be made meanwhile, with the truth; raises as `score` does."""
+        return self.score(dataset, list(results))
 
     def without(self, dataset: Dataset, left_out: Sequence[ImageSample]) -> Dataset:
         """Leave images out of a data set and of what is true of it."""

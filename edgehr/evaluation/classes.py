@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress, Terms
+from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress
 from edgehr.evaluation.class_labels import read_class_labels
 from edgehr.evaluation.dataset import Dataset, ImageSample
+from edgehr.evaluation.terms import Terms
 from edgehr.plain_data import without_nan
 from edgehr.runtimes.base import Runtime
 from edgehr.tasks.classification.classification import Classification
@@ -102,6 +103,7 @@ class ClassEvaluator(Evaluator):
         card: A card of task ``classification``.
     """
 
+    at_once = BATCH
     terms = Terms(
         metric="Top-1 accuracy",
         points="top-1",

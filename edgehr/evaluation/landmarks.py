@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Terms
+from edgehr.evaluation.base import Agreement, Evaluator, Metrics
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.face_annotations import Face, read_faces
+from edgehr.evaluation.terms import Terms
 from edgehr.plain_data import without_nan
 from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.tasks.landmarks.spec import LandmarksSpec

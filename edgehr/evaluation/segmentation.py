@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress, Terms
+from edgehr.evaluation.base import Agreement, Evaluator, Metrics, Progress
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.label_images import LabelMap, label_files
+from edgehr.evaluation.terms import Terms
 from edgehr.opencv import cv2
 from edgehr.plain_data import without_nan
 from edgehr.runtimes.base import Runtime
@@ -204,22 +205,16 @@ class SegmentationEvaluator(Evaluator):
                 progress(1)
         return found
 
-    def score(self, dataset: Dataset, results: Sequence[Segmentation]) -> SegmentationMetrics:
+    def score(self, dataset: Dataset, results: Iterable[Segmentation]) -> SegmentationMetrics:
         """Compute mean IoU and the rest over the pixels of all images."""
         total = self._no_counts()
         for image, result in zip(dataset.images, results, strict=True):
             total += self._against_truth(dataset.truth, image, result)
         return SegmentationMetrics.of(total, self._classes, len(dataset.images))
 
-    def evaluate(
-        self, runtime: Runtime, dataset: Dataset, *, flip: bool = False, progress: Progress | None = None
-    ) -> SegmentationMetrics:
-        """Evaluate image by image, with one class map in memory."""
-        total = self._no_counts()
-        for image in dataset.images:
-            (result,) = self.predict(runtime, [image], flip=flip, progress=progress)
-            total += self._against_truth(dataset.truth, image, result)
-        return SegmentationMetrics.of(total, self._classes, len(dataset.images))
+    def score_as_they_come(self, dataset: Dataset, results: Iterable[Segmentation]) -> SegmentationMetrics:
+        """Compare image by image, with one class map in memory."""
+        return self.score(dataset, results)
 
     def similarities(self, image: ImageSample, first: Segmentation, second: Segmentation) -> NDArray[np.float64]:
         """Compute the mean IoU of the classes that either model finds in an image: (1,)."""

@@ -28,6 +28,26 @@ def check_page(path: Path) -> None:
     check_writable(path)
 
 
+def add_spread_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say who does the work, if not one process here."""
+    who = parser.add_argument_group("several workers", "results are the same to the bit on processors of one kind")
+    who.add_argument(
+        "--jobs", type=count, metavar="N", help="workers at once (1; with --ray all that the cluster has room for)"
+    )
+    who.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="spread the work over a Ray cluster: HOST:PORT, or auto for that of this machine",
+    )
+
+
+def threads_of_worker(args: argparse.Namespace) -> int | None:
+    """Return how many threads an inference has: one, where several workers share the processors, unless asked for."""
+    several = args.ray is not None or (args.jobs or 1) > 1
+    threads: int | None = args.threads
+    return threads or (1 if several else None)
+
+
 def add_remote_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where to measure, if not here."""
     there = parser.add_argument_group("another machine, which needs edgehr with a runtime, and nothing else")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edgehr.card import ModelCard
 from edgehr.dependencies import need_torch
@@ -72,3 +73,8 @@ def open_model(
             "onnx` writes"
         )
     return TorchRuntime(card, weights or fetch_with_progress(card), threads), card
+
+
+def open_runtime(name: str, **options: Any) -> Runtime:
+    """Open a model as `open_model` does, and return its runtime alone: a worker knows the card already."""
+    return open_model(name, **options)[0]

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import BoxAnnotations, images_beside, listed_images
-from edgehr.evaluation.base import Evaluator, Terms
+from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.coco import coco_library
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.detection.agreement import THRESHOLD, DetectionAgreement, Matches, best_overlaps
 from edgehr.evaluation.detection.ap import DetectionMetrics, detection_ap
 from edgehr.evaluation.detection.masks import with_masks
+from edgehr.evaluation.terms import Terms
 from edgehr.tasks.coco import corner_and_size
 from edgehr.tasks.detection.detections import Detections
 from edgehr.tasks.detection.spec import DetectionSpec

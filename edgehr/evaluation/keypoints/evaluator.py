@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import Annotations
-from edgehr.evaluation.base import Evaluator, Terms
+from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.coco import coco_library
 from edgehr.evaluation.dataset import Dataset, ImageSample
 from edgehr.evaluation.keypoints.agreement import KeypointAgreement, agreement, similarities
 from edgehr.evaluation.keypoints.ap import KeypointMetrics, as_results, keypoint_ap
+from edgehr.evaluation.terms import Terms
 from edgehr.tasks.pose.poses import KEYPOINT_THRESHOLD, Poses
 from edgehr.tasks.pose.spec import PoseSpec
 

@@ -1,0 +1,49 @@
+"""Crews: who does the pieces."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from typing import Any
+
+from edgehr.spread.work import Work
+
+END_S = 5.0  # how long a worker may take to close what it has open
+
+
+class Hand(ABC):
+    """A worker, which does one piece at a time.
+
+    Attributes:
+        ready: Done once it has opened what it works with; its result says on what. A worker that cannot be started
+            raises here.
+    """
+
+    ready: Future[str]
+
+    @abstractmethod
+    def submit(self, piece: Any) -> Future[Any]:
+        """Do a piece. The future raises what the work raised, or WorkerLostError."""
+
+    @abstractmethod
+    def dismiss(self) -> None:
+        """End it, whatever it is doing."""
+
+
+class Crew(ABC):
+    """Workers that can be hired.
+
+    Attributes:
+        size: How many work at once.
+        tries_errors_again: Whether another worker may do what one of them could not, as on another machine.
+    """
+
+    size: int = 1
+    tries_errors_again = False
+
+    @abstractmethod
+    def hire(self, work: Work[Any, Any]) -> Hand:
+        """Start a worker; returns at once."""
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Let go of what all workers need."""

@@ -1,0 +1,62 @@
+"""Models that travel with the work, and what workers run them on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from edgehr.benchmark.state import read_cores, runtime_version
+from edgehr.files import temporary_folder
+from edgehr.runtimes import Runtime
+from edgehr.runtimes.formats import find_format, model_files
+
+
+@dataclass(frozen=True)
+class SentModel:
+    """Names a model for workers, with its files where they may be on another machine.
+
+    Attributes:
+        name: A file, or whatever else names a model.
+        content: Each of its files by name; none where workers find it by `name` themselves.
+    """
+
+    name: str
+    content: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, name: str, *, elsewhere: bool) -> SentModel:
+        """Name a model.
+
+        Args:
+            name: A file, or the name of a model that comes with edgehr.
+            elsewhere: Whether workers are on other machines, so that a file has to travel.
+        """
+        path = Path(name)
+        if not elsewhere or not path.is_file():
+            return cls(name, {})
+        files = model_files(path) if find_format(path) else [path]
+        return cls(name, {file.name: file.read_bytes() for file in files})
+
+    @contextmanager
+    def there(self) -> Iterator[str]:
+        """Give the name by which this machine opens the model, while the block runs."""
+        if not self.content:
+            yield self.name
+            return
+        with temporary_folder() as folder:
+            for name, content in self.content.items():
+                (folder / name).write_bytes(content)
+            yield str(folder / Path(self.name).name)
+
+
+def runs_on(runtime: Runtime) -> str:
+    """Say in words what a model runs on, as far as its results may depend on it."""
+    try:
+        own = f"edgehr {version('edgehr')}"
+    except PackageNotFoundError:  # a folder on the path
+        own = "edgehr"
+    arithmetic = " ".join(filter(None, (runtime_version(runtime.backend), runtime.device, runtime.precision)))
+    return f"{own}, {arithmetic}, {read_cores().processor}"

@@ -1,0 +1,85 @@
+"""Pieces find their way, whoever does them and whatever becomes of workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgehr.errors import EdgehrError
+from edgehr.spread import Outcome, in_order, open_crew, spread
+from tests.conftest import ROOT
+from tests.spread.works import Squares, wait_for
+
+
+def outcomes(work: Squares, numbers: range | list[int], jobs: int = 2) -> dict[int, Outcome]:
+    with open_crew(jobs) as crew:
+        return {outcome.number: outcome for outcome in spread(crew, work, numbers)}
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_results_come_in_the_order_of_the_pieces(tmp_path: Path, jobs: int) -> None:
+    with open_crew(jobs) as crew:
+        assert [*in_order(spread(crew, Squares(tmp_path), range(20)))] == [number**2 for number in range(20)]
+        assert [*spread(crew, Squares(tmp_path), [])] == []
+    assert 1 <= len([*tmp_path.glob("closed-*")]) <= jobs  # they close what they have open
+    assert all(name.name == f"worker-{os.getpid()}" for name in tmp_path.glob("worker-*")) == (jobs == 1)
+
+
+def test_a_lost_worker_costs_its_piece_alone_which_is_tried_again(tmp_path: Path) -> None:
+    work = Squares(tmp_path, deadly=(0, 3), times=2)
+    with open_crew(2) as crew:
+        assert [*in_order(spread(crew, work, range(8)))] == [number**2 for number in range(8)]
+    assert len([*tmp_path.glob("died-*")]) == 4
+
+
+def test_a_piece_that_ends_every_worker_is_given_up_and_the_others_are_done(tmp_path: Path) -> None:
+    found = outcomes(Squares(tmp_path, deadly=(2,), times=99), range(6))
+    assert {number for number, outcome in found.items() if outcome.error} == {2}
+    assert "2: a worker process ended by SIGKILL, 3 times" in str(found[2].error)
+    assert [found[number].value for number in (0, 1, 3, 4, 5)] == [0, 1, 9, 16, 25]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_piece_fails_with_is_told_and_not_tried_again(tmp_path: Path, jobs: int) -> None:
+    found = outcomes(Squares(tmp_path, refused=(1,)), [0, 1, -2, 3], jobs)
+    assert isinstance(found[1].error, EdgehrError)
+    assert str(found[1].error) == "1 cannot be squared"
+    assert not isinstance(found[2].error, EdgehrError)
+    assert "a bug" in str(found[2].error)
+    assert (found[0].value, found[3].value) == (0, 9)
+    with open_crew(jobs) as crew, pytest.raises(EdgehrError, match="1 cannot be squared"):
+        list(in_order(spread(crew, Squares(tmp_path, refused=(1,)), range(50))))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_workers_that_cannot_start(tmp_path: Path, jobs: int) -> None:
+    with pytest.raises(EdgehrError, match="the model is not there"):
+        outcomes(Squares(tmp_path, opens=False), range(3), jobs)
+
+
+def test_no_worker_outlives_who_started_it(tmp_path: Path) -> None:
+    program = (
+        "from tests.spread.works import *; from edgehr.spread import *; import pathlib, time\n"
+        "if __name__ == '__main__':\n"
+        "    with open_crew(2) as crew:\n"
+        f"        for _ in spread(crew, Squares(pathlib.Path({str(tmp_path)!r})), range(9999)):\n"
+        "            time.sleep(0.2)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, tmp_path / "program.py"], env=environment)
+    wait_for(lambda: len([*tmp_path.glob("worker-*")]) == 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not any(Path(f"/proc/{name.name[7:]}").exists() for name in tmp_path.glob("worker-*")))
+
+
+def test_a_cluster_that_is_not_there() -> None:
+    for address, problem in (("127.0.0.1:1", "nobody answers there"), ("here", "expected HOST:PORT")):
+        with pytest.raises(EdgehrError, match=f"--ray {address}: {problem}"), open_crew(ray=address):
+            pass
