@@ -7,13 +7,14 @@ import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgehr.errors import EdgehrError
-from edgehr.unfinished import new_scratch, note_moves, remove_leftovers, sync
+from edgehr.unfinished import new_scratch, note_moves, remove_leftovers, sync, try_lock
 
 CACHE_VARIABLE = "EDGEHR_CACHE"
 CACHE_ADVICE = f"set {CACHE_VARIABLE} to a folder that can be written to"
@@ -158,6 +159,34 @@ def atomic_write(*paths: Path) -> Iterator[list[Path]]:
         for source, target in zip(temporary, paths, strict=True):
             os.replace(source, target)
         sync(paths[0].parent)
+
+
+@contextmanager
+def only_one(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
+    """Let one process at a time do what the block does in a folder.
+
+    Where the system or a network drive has no such locks, nothing is locked.
+
+    Args:
+        folder: It must be there.
+        patience_s: How long to wait for another process.
+
+    Raises:
+        EdgehrError: Another one is still at it.
+    """
+    end = time.monotonic() + patience_s
+    while True:
+        lock, taken = try_lock(folder)
+        if not taken:
+            break
+        if time.monotonic() > end:
+            raise EdgehrError(f"{folder}: another process of edgehr is at work there")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 @contextmanager

@@ -129,6 +129,23 @@ def _lock(folder: Path, *, wait: bool) -> int | None:
     return descriptor
 
 
+def try_lock(folder: Path) -> tuple[int | None, bool]:
+    """Lock a folder as long as the process lives, unless another process has it.
+
+    Returns:
+        What to close to let it go, None where it is not locked; and whether that is because another process has it.
+    """
+    if sys.platform == "win32":
+        return None, False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        return None, isinstance(error, BlockingIOError)
+    return descriptor, False
+
+
 def sync(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     if os.name == "nt" and path.is_dir():

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "benchmark": BASE | {"assets", "files", "progress", "runtimes", "tasks"},
     "tune": BASE | {"benchmark", "calib", "converters", "evaluation", "files", "progress", "runtimes"},
     "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "zoo"},
+    "annotate": BASE | {"dependencies", "files", "live", "opencv", "progress", "runtimes", "spread", "tasks"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes", "tasks"},

@@ -12,12 +12,26 @@ import sys
 from collections.abc import Sequence
 
 from edgehr import __version__
-from edgehr.cli import bench, build, convert, demo, doctor, evaluate, fetch, inspect, models, report, tune, verify
+from edgehr.cli import (
+    annotate,
+    bench,
+    build,
+    convert,
+    demo,
+    doctor,
+    evaluate,
+    fetch,
+    inspect,
+    models,
+    report,
+    tune,
+    verify,
+)
 from edgehr.cli.common.logs import add_verbose_option, logged
 from edgehr.cli.common.stopping import Ended, ended_by_signals
 from edgehr.errors import EdgehrError
 
-COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, report, bench, tune, demo, doctor)
+COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, report, bench, tune, demo, annotate, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
