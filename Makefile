@@ -38,6 +38,7 @@ OLD := .venv-tflite-runtime
 LOWEST := .venv-lowest
 NNCF := .venv-nncf
 AUDIT := .venv-audit
+PAGE_CHECKS := tests/live/web_demo/js
 READY := .venv/.ready
 # Converting to OpenVINO and ONNX needs part of that only, so that a first conversion does not wait for the rest.
 CONVERTS := $(if $(wildcard $(READY)),$(READY),.venv/.ready-convert)
@@ -48,7 +49,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint types format bench quant-report model-matrix campaign docs docs-serve licenses audit clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint lint-page types format bench quant-report model-matrix campaign docs docs-serve licenses audit clean
 
 help:
 	@echo "make demo       convert the sample model and draw skeletons into a picture of people (SOURCE= SAVE= DETECTOR=|none)"
@@ -62,7 +63,7 @@ help:
 	@echo "make test       lint, types and all tests;  make test-fast leaves the slow ones out"
 	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
 	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
-	@echo "make lint       lint and types;  make format rewrites the layout"
+	@echo "make lint       lint and types, of the page's modules too where npm is;  make format rewrites the layout"
 	@echo "make docs       the documentation site, to build/site;  make docs-serve shows it while you write"
 	@echo "make licenses   docs/licenses.md, from what is installed;  make audit asks for known vulnerabilities of it (internet)"
 	@echo "make bench      measure what docs/performance.md and docs/research/speed.md state"
@@ -170,6 +171,17 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@$(MAKE) --no-print-directory types
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory lint-page; \
+	else echo "no npm here to check the page's modules with"; fi
+
+# The modules of the page that edgehr web-demo writes: ESLint, and types from their comments.
+$(PAGE_CHECKS)/node_modules/.ready: $(PAGE_CHECKS)/package-lock.json
+	npm ci --prefix $(PAGE_CHECKS) --no-audit --no-fund --loglevel=error
+	touch $@
+
+lint-page: $(PAGE_CHECKS)/node_modules/.ready
+	$(PAGE_CHECKS)/node_modules/.bin/eslint --config $(PAGE_CHECKS)/eslint.config.mjs edgehr/live/web_demo/page $(PAGE_CHECKS)
+	$(PAGE_CHECKS)/node_modules/.bin/tsc --project $(PAGE_CHECKS)/tsconfig.json
 
 # Type checkers do not follow the package-dir mapping of pyproject.toml, so they get the package as links.
 types: $(READY)
@@ -233,4 +245,4 @@ campaign: $(READY)
 	$(BIN)/python -m tests.campaign $(ONLY) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(KINDS),--kinds $(KINDS))
 
 clean:
-	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) $(AUDIT) build dist out artifacts *.egg-info
+	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) $(AUDIT) $(PAGE_CHECKS)/node_modules build dist out artifacts *.egg-info

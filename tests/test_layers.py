@@ -33,8 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "spread": BASE | {"benchmark", "dependencies", "files", "runtimes"},
     "benchmark": BASE | {"assets", "files", "progress", "runtimes", "tasks"},
     "tune": BASE | {"benchmark", "calib", "converters", "evaluation", "files", "progress", "runtimes"},
-    "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "zoo"},
     "annotate": BASE | {"dependencies", "files", "live", "opencv", "progress", "runtimes", "spread", "tasks"},
+    "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "unfinished", "zoo"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes", "tasks"},

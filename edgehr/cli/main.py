@@ -26,12 +26,28 @@ from edgehr.cli import (
     report,
     tune,
     verify,
+    web_demo,
 )
 from edgehr.cli.common.logs import add_verbose_option, logged
 from edgehr.cli.common.stopping import Ended, ended_by_signals
 from edgehr.errors import EdgehrError
 
-COMMANDS = (models, fetch, convert, build, inspect, verify, evaluate, report, bench, tune, demo, annotate, doctor)
+COMMANDS = (
+    models,
+    fetch,
+    convert,
+    build,
+    inspect,
+    verify,
+    evaluate,
+    report,
+    bench,
+    tune,
+    demo,
+    web_demo,
+    annotate,
+    doctor,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from edgehr.zoo.cards import DEFAULT_MODEL, all_cards, find_card, get_card, list_models
 from edgehr.zoo.detectors import DEFAULT_DETECTOR
-from edgehr.zoo.fetch import cached_path, fetch, find_weights, is_packaged, is_published
+from edgehr.zoo.fetch import cached_path, download, fetch, find_weights, is_packaged, is_published
 from edgehr.zoo.segmenters import DEFAULT_SEGMENTER
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT_SEGMENTER",
     "all_cards",
     "cached_path",
+    "download",
     "fetch",
     "find_card",
     "find_weights",

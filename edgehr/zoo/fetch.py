@@ -79,26 +79,41 @@ def fetch(card: ModelCard, progress: Progress | None = None) -> Path:
         _check_hash(card, path)
         _LOG.info("%s: the weights are here already, at %s", card.name, path)
         return path
+    download(card.weights.url, path, lambda part: _check_hash(card, part), progress)
+    return path
+
+
+def download(url: str, path: Path, check: Callable[[Path], None], progress: Progress | None = None) -> None:
+    """Download a file to `path`, going on where an earlier try stopped.
+
+    Args:
+        url: Its address.
+        path: Where it goes, once it is whole and checked.
+        check: Raises EdgehrError for a file that is not the wanted one; that is then deleted.
+        progress: Called with the bytes so far and in all (None where the server does not say).
+
+    Raises:
+        EdgehrError: No network, no such file, wrong hash, no space, no folder to keep it in.
+    """
     part = path.with_name(path.name + ".part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        _download(card.weights.url, part, progress)
+        _download(url, part, progress)
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise EdgehrError(
-            f"cannot download {card.weights.url} ({reason}): run the command again to go on, or get the file elsewhere "
+            f"cannot download {url} ({reason}): run the command again to go on, or get the file elsewhere "
             f"and put it at {path}"
         ) from None
     except OSError as error:
         raise EdgehrError(f"cannot write {part}: {error.strerror or error}: {CACHE_ADVICE}") from None
     try:
-        _check_hash(card, part)
+        check(part)
     except EdgehrError:
         part.unlink()
         raise
     os.replace(part, path)
-    _LOG.info("%s: downloaded to %s", card.name, path)
-    return path
+    _LOG.info("%s: downloaded to %s", url, path)
 
 
 def _is_there(path: Path) -> bool:

@@ -102,11 +102,11 @@ class Browser:
 
 
 @asynccontextmanager
-async def browser(folder: Path) -> AsyncIterator[Browser]:
+async def browser(folder: Path, *more: str) -> AsyncIterator[Browser]:
     """Start Chromium with a profile of its own. Its sandbox is off: it needs rights that containers lack."""
     assert PATH
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
-    process = subprocess.Popen([PATH, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([PATH, *options, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         told, end = folder / "DevToolsActivePort", time.monotonic() + START_S
         while not (told.exists() and "\n" in told.read_text()):

@@ -1,0 +1,115 @@
+"""Which models the page can run, read from their artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgehr.assets import packaged_model, packaged_models
+from edgehr.card import ModelCard
+from edgehr.errors import EdgehrError
+from edgehr.live.web_demo.npm import RUNTIMES, Package
+from edgehr.runtimes.formats import describe, find_format
+from edgehr.tasks.detection.spec import PERSON, DetectionSpec
+from edgehr.zoo import all_cards
+
+# Of `vision/detection.js`.
+DETECTORS = ("rtmdet", "yolox", "yunet")
+
+
+@dataclass(frozen=True)
+class PageModel:
+    """A model of the page.
+
+    Attributes:
+        path: The artifact.
+        card: Its card.
+        precision: Of its weights.
+        input_shape: Of one image.
+    """
+
+    path: Path
+    card: ModelCard
+    precision: str
+    input_shape: tuple[int, ...]
+
+    @property
+    def runtime(self) -> str:
+        """Name what runs it in the page."""
+        return RUNTIMES[self.path.suffix][0]
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """List the packages that run it."""
+        return RUNTIMES[self.path.suffix][1]
+
+    @property
+    def is_slow(self) -> bool:
+        """Tell whether LiteRT.js widens half-precision weights at every inference: docs/research/web-demo.md."""
+        return self.path.suffix == ".tflite" and self.precision == "fp16"
+
+    def entry(self, file: str) -> Mapping[str, Any]:
+        """Describe it to the page, where it is in `file`."""
+        return {
+            "file": file,
+            "bytes": self.path.stat().st_size,
+            "precision": self.precision,
+            "runtime": self.runtime,
+            "input_shape": list(self.input_shape),
+            "card": self.card.to_dict(),
+        }
+
+
+def read_model(name: str | Path) -> PageModel:
+    """Read what a page needs to know of an artifact, or of a model that ships with edgehr.
+
+    Raises:
+        EdgehrError: There is no such file, it is damaged, or no browser runs it.
+    """
+    path = packaged_model(str(name)) if str(name) in packaged_models() else Path(name)
+    if not path.exists() and any(card.name == str(name) for card in all_cards()):
+        raise EdgehrError(
+            f"{name}: does not ship with edgehr: edgehr convert {name} --to tflite makes a file to give here"
+        )
+    if path.suffix not in RUNTIMES and (find_format(path) is not None or path.is_file()):
+        raise EdgehrError(f"{path}: browsers run .onnx and .tflite files: convert the model with --to tflite")
+    about = describe(path)
+    artifact = about["artifact"]
+    if artifact is None:
+        raise EdgehrError(f"{path}: was not converted by edgehr, so what it expects and returns is not known")
+    if artifact["parts"]:
+        raise EdgehrError(f"{path}: consists of several graphs, which the page does not run: choose another model")
+    card = ModelCard.from_dict(artifact["card"])
+    return PageModel(path, card, artifact["precision"], _input_shape(path, card, about))
+
+
+def _input_shape(path: Path, card: ModelCard, about: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the shape of one image; raises EdgehrError for what the page cannot feed."""
+    for tensor in (*about["inputs"], *about["outputs"]):
+        if tensor["dtype"] != "float32":
+            option = {"float16": "--fp16-io", "uint8": "--labels"}.get(tensor["dtype"], "--int8-io")
+            raise EdgehrError(
+                f"{path}: its {tensor['name']} is {tensor['dtype']}, and the page takes float32: convert it without "
+                f"{option}"
+            )
+    batch, *sides = about["inputs"][0]["shape"]
+    dynamic = batch is None and path.suffix == ".onnx"
+    if not (batch == 1 or dynamic):
+        raise EdgehrError(f"{path}: takes {batch or 'any number of'} images at a time: convert it with --batch 1")
+    size = (card.input.height, card.input.width)
+    if tuple(sides) != ((*size, 3) if card.layout == "nhwc" else (3, *size)):
+        raise EdgehrError(f"{path}: takes images of {sides}, which does not fit its card")
+    return (1, *sides)
+
+
+def check_detector(model: PageModel, kind: str = PERSON) -> None:
+    """Raise EdgehrError where a model does not find what the page needs found."""
+    if not isinstance(model.card.spec, DetectionSpec):
+        raise EdgehrError(f"{model.path}: is a model for {model.card.task}, and --detector takes a detector")
+    model.card.spec.class_id(kind)
+    if model.card.architecture not in DETECTORS:
+        raise EdgehrError(
+            f"{model.path}: the page reads detectors of {', '.join(DETECTORS)}, not of {model.card.architecture}"
+        )

@@ -1,0 +1,77 @@
+"""The page in a real browser, against Python on the same frames."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgehr.assets import packaged_model
+from edgehr.live.predictors.pose import PoseEstimator
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
+from tests.live.web import chromium
+from tests.live.web_demo.browsing import (
+    KEEP,
+    Image,
+    chromium_with,
+    folder_for,
+    frames_seen,
+    one_person,
+    opened,
+    served,
+    several_people,
+    write_clip,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium.PATH is None, reason="no Chromium here to open the page with"),
+]
+
+PIXELS, SHARE, SCORE = 0.5, 0.95, 0.3
+FRAMES = 12
+
+
+@pytest.mark.parametrize(("detector", "film", "least"), [(None, one_person, 1), (DEFAULT_DETECTOR, several_people, 3)])
+def test_keypoints_are_those_of_python(
+    tmp_path: Path, detector: str | None, film: Callable[[], Iterator[Image]], least: int
+) -> None:
+    folder = folder_for(tmp_path / "page", DEFAULT_MODEL, detector=detector)
+    clip = write_clip(tmp_path / "clip.mjpeg", film())
+
+    async def look() -> list[dict[str, Any]]:
+        async with (
+            served(folder) as url,
+            chromium_with(tmp_path / "profile", clip) as browser,
+            opened(browser, url, KEEP % FRAMES) as page,
+        ):
+            seen = await frames_seen(page, FRAMES)
+            assert page.complaints == []
+            return seen
+
+    seen = asyncio.run(look())
+    found = {None: None, DEFAULT_DETECTOR: packaged_model(DEFAULT_DETECTOR)}[detector]
+    with PoseEstimator(packaged_model(DEFAULT_MODEL), detector=found) as estimator:
+        apart = compare(seen, estimator)
+    assert max(len(frame["poses"]) for frame in seen) >= least
+    assert len(apart) > 8 * FRAMES
+    assert np.mean(apart <= PIXELS) >= SHARE, np.sort(apart)[-20:]
+
+
+def compare(seen: list[dict[str, Any]], estimator: PoseEstimator) -> np.ndarray[Any, Any]:
+    """Measure how far keypoints that Python is sure of are from the page's, pixels, over all frames."""
+    sequence, apart = estimator.sequence(), [np.zeros(0)]
+    for number, frame in enumerate(seen):
+        found = None
+        if estimator.detector is not None and number % estimator.detect_every == 0:
+            found = estimator.detector(frame["picture"])
+        poses = sequence.step(frame["picture"], frame["time"], found)
+        points = np.array([pose["points"] for pose in frame["poses"]]).reshape(-1, 17, 2)
+        assert poses.keypoints.shape == points.shape
+        assert poses.ids.tolist() == [pose["id"] for pose in frame["poses"]]
+        apart.append(np.linalg.norm(poses.keypoints - points, axis=2)[poses.scores > SCORE])
+    return np.concatenate(apart)
