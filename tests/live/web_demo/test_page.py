@@ -33,7 +33,7 @@ pytestmark = [
 ]
 
 PIXELS, SHARE, SCORE = 0.5, 0.95, 0.3
-FRAMES = 12
+FRAMES = 8
 
 
 @pytest.mark.parametrize(("detector", "film", "least"), [(None, one_person, 1), (DEFAULT_DETECTOR, several_people, 3)])
@@ -47,7 +47,7 @@ def test_keypoints_are_those_of_python(
         async with (
             served(folder) as url,
             chromium_with(tmp_path / "profile", clip) as browser,
-            opened(browser, url, KEEP % FRAMES) as page,
+            opened(browser, f"{url}?threads=1", KEEP % FRAMES) as page,
         ):
             seen = await frames_seen(page, FRAMES)
             assert page.complaints == []

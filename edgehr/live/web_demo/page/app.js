@@ -168,7 +168,7 @@ let shown = 0;
  * @param {boolean} still
  */
 function show(people, still) {
-  say("live", still ? "Done" : "Live");
+  if (!paused) say("live", still ? "Done" : "Live"); // a frame that was under way comes after the click
   write("count", String(people));
   if (people && byId("first").textContent === "–") {
     write("first", `${((performance.now() - loaded) / 1000).toFixed(1)} s`);
