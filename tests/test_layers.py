@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "tune": BASE | {"benchmark", "calib", "converters", "evaluation", "files", "progress", "runtimes"},
     "annotate": BASE | {"dependencies", "files", "live", "opencv", "progress", "runtimes", "spread", "tasks"},
     "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "unfinished", "zoo"},
+    "rollout": BASE | {"benchmark", "files", "runtimes", "unfinished", "zoo"},
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes", "tasks"},

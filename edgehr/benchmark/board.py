@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -46,6 +47,19 @@ def read_board(root: Path = Path("/")) -> Board | None:
         if value.isdigit():
             clocks.append(f"{label} {int(value) / unit:.0f} MHz")
     return Board(_power_mode(root), ", ".join(clocks) or "clocks not readable")
+
+
+def device_kinds(root: Path = Path("/")) -> list[str]:
+    """List what kinds of device this is, the most special first: its board, ``jetson``, its architecture.
+
+    Args:
+        root: Where the file system begins.
+    """
+    model = read_text(root / "proc/device-tree/model").strip("\0 \n").lower()
+    board = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
+    jetson = "jetson" if (root / RELEASE).is_file() else ""
+    architecture = platform.machine().lower()
+    return [kind for kind in (board, jetson, f"{platform.system().lower()}-{architecture}", architecture) if kind]
 
 
 def _power_mode(root: Path) -> str:

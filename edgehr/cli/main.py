@@ -24,6 +24,7 @@ from edgehr.cli import (
     inspect,
     models,
     report,
+    rollout,
     tune,
     verify,
     web_demo,
@@ -46,6 +47,7 @@ COMMANDS = (
     demo,
     web_demo,
     annotate,
+    rollout,
     doctor,
 )
 

@@ -24,6 +24,8 @@ BLOCK = 1 << 18
 MAX_BYTES = 8 << 30
 
 Progress = Callable[[int, "int | None"], None]
+# What `fetch_part` raises where it may help to try again later.
+NETWORK_ERRORS = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
 
 _LOG = logging.getLogger("edgehr.zoo")
 
@@ -98,8 +100,8 @@ def download(url: str, path: Path, check: Callable[[Path], None], progress: Prog
     part = path.with_name(path.name + ".part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        _download(url, part, progress)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        fetch_part(url, part, progress)
+    except NETWORK_ERRORS as error:
         reason = getattr(error, "reason", None) or error
         raise EdgehrError(
             f"cannot download {url} ({reason}): run the command again to go on, or get the file elsewhere "
@@ -136,8 +138,20 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _download(url: str, part: Path, progress: Progress | None) -> None:
-    """Download into `part`, going on behind what it holds if the server can."""
+def fetch_part(url: str, part: Path, progress: Progress | None = None, most: int | None = None) -> None:
+    """Download into `part`, going on behind what it holds if the server can.
+
+    Args:
+        url: Of a web server.
+        part: The file.
+        progress: As for `fetch`.
+        most: Bytes that may come; None for more than any model has.
+
+    Raises:
+        NETWORK_ERRORS: No network, no such file, a connection that ends early, more than `most`.
+        OSError: The file cannot be written.
+    """
+    most = MAX_BYTES if most is None else most
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - from a card
     try:
@@ -158,8 +172,8 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
         with part.open("ab" if have else "wb") as file:
             while block := response.read(BLOCK):
                 have += len(block)
-                if have > MAX_BYTES:
-                    raise ConnectionError(f"the server sends more than {MAX_BYTES >> 30} GiB")
+                if have > most:
+                    raise ConnectionError(f"the server sends more than {_size(most)}")
                 file.write(block)
                 if progress:
                     progress(have, total)
@@ -167,6 +181,10 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
             os.fsync(file.fileno())
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have} of {total} bytes")
+
+
+def _size(count: int) -> str:
+    return f"{count >> 30} GiB" if count >= 1 << 30 else f"{count} bytes"
 
 
 def is_published(card: ModelCard, digest: str) -> bool:

@@ -19,10 +19,11 @@ from faster_coco_eval import COCO
 
 from edgehr.annotate import pieces
 from edgehr.annotate.pieces import Archive, Pictures, Range, badly_sought
-from edgehr.assets import group_picture, photographs
+from edgehr.assets import group_picture, packaged_model, photographs
 from edgehr.cli.main import main
 from edgehr.errors import EdgehrError
 from edgehr.live.sources import Frame, open_source
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 from tests.small_classifier import color_card, save_classifier
 from tests.small_segmenter import save_segmenter
 from tests.spread.works import wait_for
@@ -102,8 +103,9 @@ def test_coco_of_poses_is_what_the_demo_finds(tmp_path: Path, capsys: pytest.Cap
     folder.mkdir()
     for path in (group_picture(), photographs()[0]):
         shutil.copy(path, folder)
-    assert main(["annotate", str(folder), "--out", str(tmp_path / "poses.json")]) == 0
-    assert main(["demo", "--source", str(folder), "--json", "--save", str(tmp_path / "drawn")]) == 0
+    models = ("--model", str(packaged_model(DEFAULT_MODEL)), "--detector", str(packaged_model(DEFAULT_DETECTOR)))
+    assert main(["annotate", str(folder), *models, "--out", str(tmp_path / "poses.json")]) == 0
+    assert main(["demo", "--source", str(folder), *models, "--json", "--save", str(tmp_path / "drawn")]) == 0
     out = capsys.readouterr().out
     demo = {each["frame"]: each["people"] for each in json.loads(out[out.index("{") :])["results"]}
     coco = COCO(str(tmp_path / "poses.json"))

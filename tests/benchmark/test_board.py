@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
 
-from edgehr.benchmark.board import read_board
+from edgehr.benchmark.board import device_kinds, read_board
 
 
 def test_no_jetson_no_board(tmp_path: Path) -> None:
@@ -48,3 +49,14 @@ def test_nvpmodel_is_asked_where_its_files_do_not_tell(tmp_path: Path, monkeypat
     board = read_board(tmp_path)
     assert board is not None
     assert board.power_mode == "unknown"
+
+
+def test_a_device_knows_its_kinds(tmp_path: Path) -> None:
+    model = tmp_path / "proc" / "device-tree" / "model"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    assert device_kinds(tmp_path)[0] == "raspberry-pi-5-model-b-rev-1-0"
+    assert device_kinds(tmp_path)[-1] == platform.machine().lower()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "nv_tegra_release").touch()
+    assert "jetson" in device_kinds(tmp_path)

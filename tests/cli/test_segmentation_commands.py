@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -50,6 +51,20 @@ def test_the_demo_colors_or_blurs(folder: Path, capsys: pytest.CaptureFixture[st
     assert np.abs(drawn["colored"][middle, 10:50].astype(int) - image[middle, 10:50]).mean() > 30
     assert np.abs(drawn["blurred"][middle, 10:50].astype(int) - image[middle, 10:50]).max() <= 1
     assert drawn["blurred"][middle, 90:].std() < image[middle, 90:].std() / 2
+
+
+def test_eval_by_several_workers_says_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("images", "labels"):
+        shutil.copy(folder / name / "half.png", folder / name / "again.png")
+    said = []
+    for jobs in ("1", "2"):
+        assert main(["eval", "segmenter.onnx", "--annotations", "labels", "--images", "images", "--jobs", jobs]) == 0
+        said.append(capsys.readouterr().out)
+    assert " in 2 images\n" in said[0]
+    assert said[1] == said[0]
+    (folder / "images" / "again.png").write_bytes(b"no picture")
+    assert main(["eval", "segmenter.onnx", "--annotations", "labels", "--images", "images", "--jobs", "2"]) == 1
+    assert capsys.readouterr().err.startswith("edgehr eval: images/again.png: not an image")
 
 
 def test_eval_prints_the_classes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

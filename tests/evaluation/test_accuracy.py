@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from edgehr.assets import packaged_model
 from edgehr.cli.main import main
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.dataset import ImageSample
 from edgehr.evaluation.pieces import split
 from edgehr.models.runtime import TorchRuntime
 from edgehr.runtimes import load
-from edgehr.zoo import DEFAULT_MODEL
 
 pytestmark = pytest.mark.slow
 
@@ -82,14 +80,6 @@ def test_detected_boxes_through_the_command_line(
     assert truth["people"] < detected["people"] < 1.6 * truth["people"]
     assert detected["ap"] == pytest.approx(truth["ap"], abs=0.05)
     assert truth["ap"] > 0.5
-
-
-def test_split_images_give_the_same_figures(few_people: tuple[Path, Path], edgehr_command: Any) -> None:
-    model = packaged_model(DEFAULT_MODEL)
-    command = ("eval", model, "--annotations", few_people[0], "--images", few_people[1], "--json")
-    alone, split = (edgehr_command(*command, *jobs) for jobs in ((), ("--jobs", "2")))
-    assert json.loads(alone.stdout)["ap"] > 0.5, alone.stderr
-    assert split.stdout == alone.stdout, split.stderr
 
 
 def test_images_that_are_predicted_together_stay_together() -> None:

@@ -17,7 +17,8 @@ from edgehr.spread import open_crew
 from edgehr.spread.models import SentModel
 from edgehr.zoo import DEFAULT_MODEL
 from tests.spread.conftest import NODE
-from tests.spread.works import NotedPrediction, wait_for
+from tests.spread.predictions import NotedPrediction
+from tests.spread.works import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgehr.errors import EdgehrError
-from edgehr.evaluation.pieces import Images, Prediction
 from edgehr.spread import Opened
 
 
@@ -44,19 +42,6 @@ class Squares:
         if number < 0:
             raise ValueError("a bug")
         return number * number
-
-
-@dataclass(frozen=True)
-class NotedPrediction(Prediction):
-    """Notes in a folder which workers have opened the model."""
-
-    folder: Path = Path()
-
-    @contextmanager
-    def open(self) -> Iterator[Opened[Images, list[Any]]]:
-        with super().open() as opened:
-            (self.folder / f"ready-{os.getpid()}").touch()
-            yield opened
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
