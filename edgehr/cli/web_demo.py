@@ -25,7 +25,10 @@ def register(commands: SubParsers) -> None:
     parser.add_argument(
         "model", nargs="?", help="a converted model (.tflite, .onnx), or the name of one that ships (that for poses)"
     )
-    parser.add_argument("--detector", metavar="MODEL", help="the same that finds people; default: one person without")
+    parser.add_argument(
+        "--detector", metavar="MODEL", help="the same that finds people, or faces; default: one person without"
+    )
+    parser.add_argument("--segmenter", metavar="MODEL", help="the same that finds people's pixels, to blur all others")
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("out/web-demo"), help="default: out/web-demo")
     parser.add_argument(
         "--serve", nargs="?", const="8080", metavar="[HOST:]PORT", help="serve it then, with the headers for threads"
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
                 args.model or DEFAULT_MODEL,
                 args.out,
                 detector=args.detector,
+                segmenter=args.segmenter,
                 registry=args.registry,
                 progress=progress,
             )

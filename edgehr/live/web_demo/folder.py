@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgehr.errors import EdgehrError
-from edgehr.live.web_demo.models import PageModel, check_detector, read_model
+from edgehr.live.web_demo.models import PageModel, read_models
 from edgehr.live.web_demo.npm import Package, fetch_package, unpack
 from edgehr.unfinished import new_scratch, remove_leftovers
 
@@ -22,7 +22,6 @@ PAGE = Path(__file__).parent / "page"
 SHARED = Path(__file__).parent.parent / "web" / "static"
 SHARED_FILES = ("style.css", "icon.svg")
 DESCRIPTION = "demo.json"
-TASKS = ("pose",)
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
 documentation files (the "Software"), to deal in the Software without restriction, including without limitation
@@ -65,6 +64,7 @@ def make_folder(
     out: Path,
     *,
     detector: str | Path | None = None,
+    segmenter: str | Path | None = None,
     registry: str | None = None,
     progress: Progress | None = None,
 ) -> Folder:
@@ -73,7 +73,9 @@ def make_folder(
     Args:
         model: An artifact (``.onnx``, ``.tflite``), or the name of a model that ships with edgehr.
         out: The folder, which must not be there, or be empty.
-        detector: The same of what finds people; None finds one person without.
+        detector: The same of what finds people, or faces for landmarks; None finds one person without, and takes the
+            whole picture for a face.
+        segmenter: The same of what tells people from the background, which is then blurred.
         registry: Address of the npm registry that the browser's runtimes come from; None for npm's configured one.
         progress: Told of downloads: the archive's name, bytes so far, and in all where that is known.
 
@@ -82,12 +84,7 @@ def make_folder(
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise EdgehrError(f"{out}: is there already: delete it, or choose another folder with --out")
-    models = {"pose": read_model(model)}
-    if (task := models["pose"].card.task) not in TASKS:
-        raise EdgehrError(f"{model}: is a model for {task}; the page runs models for {', '.join(TASKS)}")
-    if detector is not None:
-        models["detector"] = read_model(detector)
-        check_detector(models["detector"])
+    models = read_models(model, detector, segmenter)
     packages = tuple(dict.fromkeys(package for each in models.values() for package in each.packages))
     archives = [
         fetch_package(package, registry, None if progress is None else partial(progress, package.archive))

@@ -12,9 +12,15 @@ from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.live.web_demo.npm import RUNTIMES, Package
 from edgehr.runtimes.formats import describe, find_format
-from edgehr.tasks.detection.spec import PERSON, DetectionSpec
+from edgehr.tasks.detection.spec import FACE, PERSON, DetectionSpec
+from edgehr.tasks.segmentation.spec import LETTERBOX, SLIDE, STRETCH, SegmentationSpec
 from edgehr.zoo import all_cards
 
+DETECTOR, SEGMENTER = "detector", "segmenter"  # what a model is for in the page; the others by their task
+SEGMENTATION = "segmentation"
+# What a detector finds for the networks of a task.
+FINDS = {"pose": PERSON, "landmarks": FACE}
+TASKS = (*FINDS, SEGMENTATION)
 # Of `vision/detection.js`.
 DETECTORS = ("rtmdet", "yolox", "yunet")
 
@@ -104,7 +110,32 @@ def _input_shape(path: Path, card: ModelCard, about: Mapping[str, Any]) -> tuple
     return (1, *sides)
 
 
-def check_detector(model: PageModel, kind: str = PERSON) -> None:
+def read_models(
+    model: str | Path, detector: str | Path | None = None, segmenter: str | Path | None = None
+) -> dict[str, PageModel]:
+    """Read the models of a page, by what each is for there.
+
+    Raises:
+        EdgehrError: One cannot be read, is for something else, or does not go with the others.
+    """
+    main = read_model(model)
+    if main.card.task == SEGMENTATION:
+        if detector is not None or segmenter is not None:
+            raise EdgehrError(
+                f"{model}: tells people from the background by itself: --detector and --segmenter go with others"
+            )
+        return {SEGMENTER: _checked_segmenter(main)}
+    if main.card.task not in FINDS:
+        raise EdgehrError(f"{model}: is a model for {main.card.task}; the page runs models for {', '.join(TASKS)}")
+    models = {main.card.task: main}
+    if detector is not None:
+        models[DETECTOR] = _checked_detector(read_model(detector), FINDS[main.card.task])
+    if segmenter is not None:
+        models[SEGMENTER] = _checked_segmenter(read_model(segmenter))
+    return models
+
+
+def _checked_detector(model: PageModel, kind: str) -> PageModel:
     """Raise EdgehrError where a model does not find what the page needs found."""
     if not isinstance(model.card.spec, DetectionSpec):
         raise EdgehrError(f"{model.path}: is a model for {model.card.task}, and --detector takes a detector")
@@ -113,3 +144,20 @@ def check_detector(model: PageModel, kind: str = PERSON) -> None:
         raise EdgehrError(
             f"{model.path}: the page reads detectors of {', '.join(DETECTORS)}, not of {model.card.architecture}"
         )
+    return model
+
+
+def _checked_segmenter(model: PageModel) -> PageModel:
+    """Raise EdgehrError where a model does not tell people from the background in one look."""
+    spec = model.card.spec
+    if not isinstance(spec, SegmentationSpec):
+        raise EdgehrError(
+            f"{model.path}: is a model for {model.card.task}, and --segmenter takes one for {SEGMENTATION}"
+        )
+    spec.class_id(PERSON)
+    if spec.fit == SLIDE:
+        raise EdgehrError(
+            f"{model.path}: looks at pictures in windows (fit {SLIDE} of its card), which the page does not: convert "
+            f"it with a card of fit {LETTERBOX} or {STRETCH}"
+        )
+    return model

@@ -28,10 +28,11 @@ NOTICE = "document.getElementById('notice').textContent"
 # Keeps what the page tells of its first frames, with their pixels.
 KEEP = """
 window.seen = [];
-document.addEventListener("edgehr:result", ({ detail: { time, poses, frame } }) => {
+document.addEventListener("edgehr:result", ({ detail: { time, poses, mask, frame } }) => {
     if (seen.length === %d) return;
     const plain = poses.map(({ box, points, scores, id }) => ({ box, points: [...points], scores: [...scores], id }));
-    seen.push({ time, poses: plain, picture: frame.toDataURL() });
+    const alpha = mask && { width: mask.width, values: [...mask.data].filter((_, at) => at %% 4 === 3) };
+    seen.push({ time, poses: plain, alpha, picture: frame.toDataURL() });
 });
 """
 
@@ -76,10 +77,20 @@ async def opened(browser: chromium.Browser, url: str, script: str = "") -> Async
         yield page
 
 
-async def frames_seen(page: chromium.Page, count: int) -> list[dict[str, Any]]:
-    """Wait for the first frames, and return them with `picture` as (H, W, 3) BGR."""
+async def choose(page: chromium.Page, file: Path) -> None:
+    """Give the page a picture or a video."""
+    root = (await page.call("DOM.getDocument"))["root"]["nodeId"]
+    field = (await page.call("DOM.querySelector", nodeId=root, selector="#file"))["nodeId"]
+    await page.call("DOM.setFileInputFiles", nodeId=field, files=[str(file)])
+
+
+async def frames_seen(page: chromium.Page, count: int, file: Path | None = None) -> list[dict[str, Any]]:
+    """Wait for the first frames of the camera, or of a file, and return them with `picture` as (H, W, 3) BGR."""
     await page.wait_for(READY, 60)
-    await page.evaluate(START)
+    if file is None:
+        await page.evaluate(START)
+    else:
+        await choose(page, file)
     await page.wait_for(f"seen.length === {count}", 60)
     seen: list[dict[str, Any]] = await page.evaluate("seen")
     for each in seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
+from edgehr.live.predictors.landmarks import _extents, face_boxes
 from edgehr.live.predictors.pose_sequence import without_duplicates
 from edgehr.live.predictors.single_person import person_windows
 from edgehr.live.tracking.boxes import keypoint_boxes
 from edgehr.live.tracking.tracker import Tracker
 from edgehr.opencv import cv2
 from edgehr.tasks.base import Task
+from edgehr.tasks.landmarks.landmarks import Landmarks
 from edgehr.tasks.pose.heatmaps import decode
 from edgehr.tasks.pose.poses import Poses
-from edgehr.tasks.pose.spec import DECODINGS, Decoding, with_decoding
-from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, get_card
+from edgehr.tasks.pose.spec import DECODINGS, Decoding, KeypointSet, with_decoding
+from edgehr.tasks.segmentation.spec import LETTERBOX, STRETCH
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, DEFAULT_SEGMENTER, get_card
 
 Arrays = dict[str, Any]
 
@@ -35,6 +39,8 @@ def write_fixtures(folder: Path) -> None:
         "boxes": boxes(),
         "tracks": tracks(),
         "windows": windows(),
+        "masks": masks(),
+        "faces": faces(),
     }
     for name, cases in kinds.items():
         (folder / f"{name}.json").write_text(json.dumps(list(cases), default=_plain))
@@ -197,6 +203,40 @@ def tracks() -> Iterator[Arrays]:
             poses.keypoints[...] += rng.normal(0, 2, poses.keypoints.shape)
             steps.append({"time": 0.4 * frame, "poses": _poses(poses), "found": _poses(tracker(poses, 0.4 * frame))})
         yield {"sigmas": sigmas, "steps": steps}
+
+
+def masks() -> Iterator[Arrays]:
+    rng = np.random.default_rng(7)
+    for fit, layout, corners in ((STRETCH, "nchw", False), (LETTERBOX, "nhwc", False), (LETTERBOX, "nchw", True)):
+        card = _small(DEFAULT_SEGMENTER, 64, 96).with_layout(layout)
+        card = replace(card, spec=replace(card.spec, fit=fit, align_corners=corners))
+        # Where the picture has the size that it takes there, nothing is resized afterwards.
+        image = picture(64, 96 if fit == STRETCH else 80, rng)
+        task = Task.for_card(card)
+        batch, context = task.preprocess(image)
+        maps = rng.normal(0, 2, (1, 2, 16, 24)).astype(np.float32)
+        logits = maps.transpose(0, 2, 3, 1) if layout == "nhwc" else maps
+        found = task.postprocess({"logits": logits}, context)
+        yield {
+            "card": card.to_dict(),
+            "image": _image(image),
+            "input": batch.ravel(),
+            "logits": {"data": logits.ravel(), "shape": logits.shape},
+            "likely": found.probability("person").ravel(),
+        }
+
+
+def faces() -> Iterator[Arrays]:
+    rng = np.random.default_rng(8)
+    found = rng.uniform(0, 100, (5, 4)).astype(np.float32)
+    found[:, 2:] += found[:, :2] + 5
+    points = rng.uniform(0, 100, (5, 9, 2)).astype(np.float32)
+    points[4] = points[4, :1]
+    none = np.zeros((5, 9), np.float32)
+    names = KeypointSet(tuple("abcdefghi"))
+    extents = _extents(Landmarks(found, points, none, keypoint_set=names))
+    for box, face, each, extent in zip(found, face_boxes(found), points, extents, strict=True):
+        yield {"box": box, "face": face, "points": each.ravel(), "extent": extent}
 
 
 def windows() -> Iterator[Arrays]:

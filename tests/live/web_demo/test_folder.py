@@ -20,8 +20,8 @@ import pytest
 from edgehr.assets import packaged_model
 from edgehr.cli.main import main
 from edgehr.errors import EdgehrError
-from edgehr.live.web_demo import folder as folders
 from edgehr.live.web_demo import make_folder, npm
+from edgehr.live.web_demo.models import read_model
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, DEFAULT_SEGMENTER
 
 ENTRY = b'import { createWasmLib } from "@litertjs/wasm-utils";\n'
@@ -143,6 +143,8 @@ def test_the_registry_is_that_of_npm(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("damaged.onnx", (), "damaged.onnx: "),
         (DEFAULT_DETECTOR, (), "is a model for detection"),
         (DEFAULT_MODEL, ("--detector", DEFAULT_SEGMENTER), "and --detector takes a detector"),
+        (DEFAULT_MODEL, ("--segmenter", DEFAULT_DETECTOR), "and --segmenter takes one for segmentation"),
+        (DEFAULT_SEGMENTER, ("--detector", DEFAULT_DETECTOR), "--detector and --segmenter go with others"),
         (DEFAULT_MODEL, ("--registry", "ftp://here"), "not the address of an npm registry"),
         (DEFAULT_MODEL, ("--serve", "here"), "not an address to serve at"),
         (DEFAULT_MODEL, ("--out", "full"), "full: is there already"),
@@ -174,7 +176,7 @@ def test_bad_input_gets_one_line(
 
 def test_a_model_that_browsers_cannot_feed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = packaged_model(DEFAULT_MODEL)
-    about: dict[str, Any] = folders.read_model(path).entry("x")["card"]
+    about: dict[str, Any] = read_model(path).entry("x")["card"]
 
     def described(dtype: str, batch: int | None) -> Any:
         ends = {"name": "image", "shape": [batch, 3, 256, 192], "dtype": dtype}

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from edgehr.assets import packaged_model
+from edgehr.assets import packaged_model, photographs
+from edgehr.live.predictors.landmarks import LandmarkDetector
 from edgehr.live.predictors.pose import PoseEstimator
-from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
+from edgehr.live.predictors.segmenter import Segmenter
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, DEFAULT_SEGMENTER, get_card
+from tests.live.predictors.mean_face import save_mean_face
 from tests.live.web import chromium
 from tests.live.web_demo.browsing import (
     KEEP,
@@ -75,3 +79,32 @@ def compare(seen: list[dict[str, Any]], estimator: PoseEstimator) -> np.ndarray[
         assert poses.ids.tolist() == [pose["id"] for pose in frame["poses"]]
         apart.append(np.linalg.norm(poses.keypoints - points, axis=2)[poses.scores > SCORE])
     return np.concatenate(apart)
+
+
+def test_masks_and_landmarks_are_those_of_python(tmp_path: Path) -> None:
+    card = get_card("hrnetv2-w18-official-300w-256x256")
+    face = np.random.default_rng(0).uniform(0.2, 0.8, (len(card.spec.keypoints.names), 2))
+    save_mean_face(tmp_path / "face.onnx", card, face)
+    models = {"pixels": DEFAULT_SEGMENTER, "face": tmp_path / "face.onnx"}
+    folders = {name: folder_for(tmp_path / name, model) for name, model in models.items()}
+
+    async def look() -> dict[str, dict[str, Any]]:
+        found = {}
+        async with chromium_with(tmp_path / "profile") as browser:
+            for name, folder in folders.items():
+                async with served(folder) as url, opened(browser, f"{url}?threads=1", KEEP % 1) as page:
+                    (found[name],) = await frames_seen(page, 1, photographs()[0])
+                    assert page.complaints == []
+        return found
+
+    found = asyncio.run(look())
+    with Segmenter(packaged_model(DEFAULT_SEGMENTER)) as segmenter:
+        person = segmenter(found["pixels"]["picture"]).probability("person")
+    alpha = found["pixels"]["alpha"]
+    mask = np.array(alpha["values"], np.uint8).reshape(-1, alpha["width"])
+    share = cv2.resize(mask, person.shape[::-1], interpolation=cv2.INTER_LINEAR) / 255
+    assert np.mean((share > 0.5) == (person > 0.5)) > 0.99
+    with LandmarkDetector(tmp_path / "face.onnx") as detector:
+        landmarks = detector(found["face"]["picture"])
+    points = np.array(found["face"]["poses"][0]["points"]).reshape(-1, 2)
+    assert np.abs(landmarks.points[0] - points).max() <= PIXELS

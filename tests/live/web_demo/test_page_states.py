@@ -17,6 +17,7 @@ from tests.live.web_demo.browsing import (
     NOTICE,
     READY,
     START,
+    choose,
     chromium_with,
     folder_for,
     one_person,
@@ -47,12 +48,6 @@ HIDE = """
 Object.defineProperty(document, "hidden", { value: %s, configurable: true });
 document.dispatchEvent(new Event("visibilitychange"));
 """
-
-
-async def choose(page: chromium.Page, file: Path) -> None:
-    root = (await page.call("DOM.getDocument"))["root"]["nodeId"]
-    field = (await page.call("DOM.querySelector", nodeId=root, selector="#file"))["nodeId"]
-    await page.call("DOM.setFileInputFiles", nodeId=field, files=[str(file)])
 
 
 def test_a_host_without_headers_and_a_camera_that_is_refused(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 // Puts the page together: a source of frames, the worker that looks at them, and what is shown.
 //
 // Every result is also told to the document, as an event `edgehr:result` whose detail has `number`, `time` (seconds),
-// `poses`, `times` (ms) and `frame`, a canvas with the frame alone: for pages of your own.
+// `poses`, `mask`, `times` (ms) and `frame`, a canvas with the frame alone: for pages of your own.
 
+import { BackgroundBlur } from "./ui/blur.js";
 import { SkeletonBrush, drawFrame } from "./ui/drawing.js";
 import { Figures, showStages } from "./ui/figures.js";
 import { countCameras, openCamera, openFile } from "./ui/sources.js";
@@ -19,6 +20,8 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const canvas = /** @type {HTMLCanvasElement} */ (byId("picture"));
 const brush = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
 const frame = document.createElement("canvas");
+const blurred = document.createElement("canvas");
+const blur = new BackgroundBlur();
 const figures = new Figures();
 const loaded = performance.now();
 
@@ -30,8 +33,8 @@ let [isCamera, paused, opening] = [false, false, false];
 let turn = 0; // number of the run of frames that goes on; all others end
 /** @type {Promise<import("./ui/worker_link.js").Link> | null} */
 let link = null;
-/** @type {SkeletonBrush} */
-let skeletons;
+/** @type {SkeletonBrush | null} */
+let skeletons = null;
 /** @type {Record<string, string>} */
 const details = {};
 
@@ -77,12 +80,17 @@ async function openModels() {
   if (!answer?.ok) throw new Error("demo.json cannot be loaded: is the folder complete, and served by a web server?");
   /** @type {{edgehr: string, models: Record<string, ModelFile>}} */
   const { edgehr, models } = await answer.json();
-  const { pose, detector } = models;
-  skeletons = new SkeletonBrush(pose.card.spec.keypoints);
-  write("task", `${pose.card.task} in the browser`);
-  const weights = pose.card.weights.origin === "sample" ? ", sample weights to try the toolkit with" : "";
-  tell({ Model: `${pose.card.name}, ${pose.precision}${weights}` });
-  if (detector) tell({ Detector: `${detector.card.name}, ${detector.precision}` });
+  const main = models.pose ?? models.landmarks ?? models.segmenter;
+  const { task, weights, spec } = main.card;
+  if (main !== models.segmenter) skeletons = new SkeletonBrush(spec.keypoints, task === "landmarks");
+  write("task", `${task} in the browser`);
+  write("found", { pose: "People", landmarks: "Faces" }[task] ?? "Picture");
+  const sample = weights.origin === "sample" ? ", sample weights to try the toolkit with" : "";
+  tell({ Model: `${main.card.name}, ${main.precision}${sample}` });
+  if (models.detector) tell({ Detector: `${models.detector.card.name}, ${models.detector.precision}` });
+  if (models.segmenter && models.segmenter !== main) {
+    tell({ Background: `${models.segmenter.card.name}, ${models.segmenter.precision}` });
+  }
   tell({ edgehr });
   const opened = await startWorker(models, options, (done, total) => {
     if (!source) say("connecting", "Loading", `Loading the model: ${Math.round((100 * done) / total)} %`);
@@ -148,29 +156,43 @@ async function run(from, worker, mine) {
     const image = frame.getContext("2d")?.getImageData(0, 0, frame.width, frame.height);
     if (!image) throw new Error("This browser gives no pixels: is a protection against fingerprinting on?");
     const capture = performance.now() - start;
-    const { poses, times } = await worker.look({ image, time, independent: from.still, number });
+    const { poses, mask, times } = await worker.look({ image, time, independent: from.still, number });
     if (mine !== turn) return;
     const drawn = performance.now();
-    drawFrame(brush, frame, from.mirrored);
-    skeletons.draw(brush, poses, from.mirrored);
+    draw(poses, mask, from.mirrored);
     const all = { capture, ...times, draw: performance.now() - drawn };
     figures.add(all);
-    show(poses.length, from.still);
-    document.dispatchEvent(new CustomEvent("edgehr:result", { detail: { number, time, poses, times: all, frame } }));
+    show(skeletons ? String(poses.length) : `${frame.width} × ${frame.height}`, from.still);
+    const detail = { number, time, poses, mask, times: all, frame };
+    document.dispatchEvent(new CustomEvent("edgehr:result", { detail }));
     if (from.still) return;
   }
+}
+
+/**
+ * @param {import("./vision/types.js").Pose[]} poses
+ * @param {import("./vision/segmentation.js").Mask | null} mask
+ * @param {boolean} mirrored
+ */
+function draw(poses, mask, mirrored) {
+  if (mask) {
+    drawFrame(/** @type {CanvasRenderingContext2D} */ (blurred.getContext("2d")), frame, false);
+    blur.apply(blurred, mask);
+  }
+  drawFrame(brush, mask ? blurred : frame, mirrored);
+  skeletons?.draw(brush, poses, mirrored);
 }
 
 let shown = 0;
 
 /**
- * @param {number} people
+ * @param {string} found
  * @param {boolean} still
  */
-function show(people, still) {
+function show(found, still) {
   if (!paused) say("live", still ? "Done" : "Live"); // a frame that was under way comes after the click
-  write("count", String(people));
-  if (people && byId("first").textContent === "–") {
+  write("count", found);
+  if (found !== "0" && byId("first").textContent === "–") {
     write("first", `${((performance.now() - loaded) / 1000).toFixed(1)} s`);
   }
   if (!still && performance.now() - shown < FIGURES_MS) return;

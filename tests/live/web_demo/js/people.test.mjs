@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Detector } from "../../../../edgehr/live/web_demo/page/vision/detection.js";
+import { extent, faceBox } from "../../../../edgehr/live/web_demo/page/vision/faces.js";
 import { keypointBox, realPeople } from "../../../../edgehr/live/web_demo/page/vision/people.js";
 import { personWindows } from "../../../../edgehr/live/web_demo/page/vision/single_person.js";
 import { Tracker } from "../../../../edgehr/live/web_demo/page/vision/tracker.js";
@@ -39,6 +40,13 @@ test("people keep the same ids and are smoothed alike", () => {
       assert.deepEqual(tracked.map(({ id }) => id), found.map((/** @type {any} */ pose) => pose.id));
       for (const [number, pose] of found.entries()) assertClose(tracked[number].points, pose.points, 1e-2);
     }
+  }
+});
+
+test("faces are boxed alike", () => {
+  for (const { box, face, points, extent: around } of cases("faces")) {
+    assertClose(faceBox(box), face, 1e-3);
+    assertClose(extent(Float32Array.from(points)), around, 1e-3);
   }
 });
 

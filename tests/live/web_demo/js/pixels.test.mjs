@@ -4,6 +4,7 @@ import { test } from "node:test";
 
 import { letterbox } from "../../../../edgehr/live/web_demo/page/vision/detection.js";
 import { decode } from "../../../../edgehr/live/web_demo/page/vision/heatmaps.js";
+import { lay, likelihood } from "../../../../edgehr/live/web_demo/page/vision/segmentation.js";
 import { postprocess, preprocess } from "../../../../edgehr/live/web_demo/page/vision/top_down.js";
 import { assertClose, assertSameInput, cases, toImage, toTensor } from "./compare.mjs";
 
@@ -24,6 +25,15 @@ test("boxes become the same inputs and keypoints", () => {
     const found = postprocess(toTensor(heatmaps), made.window, card);
     assertClose(found.scores, scores, 0, where);
     assertClose(found.points, points, 2e-2, where);
+  }
+});
+
+test("maps become the same masks of people", () => {
+  for (const { card, image, input, logits, likely } of cases("masks")) {
+    const made = lay(toImage(image), card);
+    const where = `${card.spec.fit} ${card.layout}`;
+    assertSameInput(made.input, input, card, where);
+    assertClose(likelihood(toTensor(logits), card, made.width, made.height), likely, 1e-5, where);
   }
 });
 

@@ -4,6 +4,7 @@
 /** @typedef {import("../vision/types.js").Pose} Pose */
 
 const MIN_SCORE = 0.3;
+const FACE_PIXELS = 160; // of a face's side for each pixel of a line's width
 // Left and right as the person has them; told apart with color-blind eyes too (Okabe and Ito's blue and orange).
 /** @type {Record<string, number[]>} */
 const COLORS = { left: [86, 180, 233], right: [230, 159, 0], middle: [235, 235, 235] };
@@ -28,8 +29,12 @@ function faded(color, score) {
 
 /** Draws the skeletons of one set of keypoints. */
 export class SkeletonBrush {
-  /** @param {KeypointSet} keypoints */
-  constructor({ names, skeleton }) {
+  /**
+   * @param {KeypointSet} keypoints
+   * @param {boolean} faces  whether these are landmarks of faces: thin lines, and every point whatever its score
+   */
+  constructor({ names, skeleton }, faces) {
+    this.faces = faces;
     const sides = names.map(sideOf);
     this.colors = sides.map((side) => COLORS[side]);
     this.limbs = skeleton.map(([a, b]) => {
@@ -51,10 +56,14 @@ export class SkeletonBrush {
     for (const pose of poses) {
       const [x1, y1, x2, y2] = pose.box;
       const person = Math.min(Math.max(x2 - x1, y2 - y1), Math.max(width, height));
-      const thick = Math.min(Math.max(Math.round(person / 110), 2), 12);
+      const thick = this.faces
+        ? Math.min(Math.max(Math.round(person / FACE_PIXELS), 1), 6)
+        : Math.min(Math.max(Math.round(person / 110), 2), 12);
       const shapes = this.shapes(pose, across, thick);
-      for (const { path } of shapes.lines) stroke(brush, path, OUTLINE, thick + 2);
-      for (const { path } of shapes.dots) stroke(brush, path, OUTLINE, 2);
+      if (!this.faces) {
+        for (const { path } of shapes.lines) stroke(brush, path, OUTLINE, thick + 2);
+        for (const { path } of shapes.dots) stroke(brush, path, OUTLINE, 2);
+      }
       for (const { path, color } of shapes.lines) stroke(brush, path, color, thick);
       for (const { path, color } of shapes.dots) {
         brush.fillStyle = color;
@@ -72,7 +81,7 @@ export class SkeletonBrush {
   shapes({ points, scores }, across, thick) {
     const lines = [];
     for (const { a, b, color } of this.limbs) {
-      const score = Math.min(scores[a], scores[b]);
+      const score = this.faces ? 1 : Math.min(scores[a], scores[b]);
       if (score < MIN_SCORE) continue;
       const path = new Path2D();
       path.moveTo(across(points[2 * a]), points[2 * a + 1]);
@@ -80,10 +89,11 @@ export class SkeletonBrush {
       lines.push({ path, color: faded(color, score) });
     }
     const dots = [];
-    for (const [number, score] of scores.entries()) {
+    for (const [number, own] of scores.entries()) {
+      const score = this.faces ? 1 : own;
       if (score < MIN_SCORE) continue;
       const path = new Path2D();
-      const radius = thick * (0.8 + 0.6 * Math.min(score, 1));
+      const radius = this.faces ? 1.2 * thick : thick * (0.8 + 0.6 * Math.min(score, 1));
       path.arc(across(points[2 * number]), points[2 * number + 1], radius, 0, 2 * Math.PI);
       dots.push({ path, color: faded(this.colors[number], score) });
     }

@@ -2,6 +2,8 @@
 
 import { Detector } from "./detection.js";
 import { openEngine, openFastest } from "./engines.js";
+import { FaceSequence } from "./faces.js";
+import { Segmenter } from "./segmentation.js";
 import { PoseSequence } from "./sequence.js";
 import { TopDown } from "./top_down.js";
 
@@ -21,7 +23,8 @@ import { TopDown } from "./top_down.js";
  * @property {boolean} independent  a single picture, which has nothing to do with others
  *
  * @typedef {object} Result
- * @property {Pose[]} poses
+ * @property {Pose[]} poses  of people, or faces
+ * @property {import("./segmentation.js").Mask | null} mask  of people
  * @property {Record<string, number>} times  ms that each stage took
  */
 
@@ -54,10 +57,19 @@ export class Session {
     this.times = {};
     this.runs = Object.fromEntries(Object.entries(engines).map(([role, engine]) => [role, engine.runs]));
     const measure = this.measure.bind(this);
-    const { pose, detector } = models;
-    const network = new TopDown(engines.pose, pose.card, measure);
-    const finder = detector ? new Detector(engines.detector, detector.card, measure, "person") : null;
-    this.people = new PoseSequence(network, finder, measure);
+    const { pose, landmarks, detector, segmenter } = models;
+    const finder = (/** @type {string} */ name) =>
+      detector ? new Detector(engines.detector, detector.card, measure, name) : null;
+    /** @type {PoseSequence | FaceSequence | null} */
+    this.people = null;
+    if (pose) {
+      const network = new TopDown(engines.pose, pose.card, measure);
+      this.people = new PoseSequence(network, finder("person"), measure);
+    } else if (landmarks) {
+      const network = new TopDown(engines.landmarks, landmarks.card, measure);
+      this.people = new FaceSequence(network, finder("face"), measure);
+    }
+    this.segmenter = segmenter ? new Segmenter(engines.segmenter, segmenter.card, measure) : null;
   }
 
   /**
@@ -66,13 +78,14 @@ export class Session {
    */
   async step({ image, time, independent }) {
     this.times = {};
-    const poses = await this.people.step(image, time, independent);
-    return { poses, times: this.times };
+    const poses = this.people ? await this.people.step(image, time, independent) : [];
+    const mask = this.segmenter ? await this.segmenter.find(image) : null;
+    return { poses, mask, times: this.times };
   }
 
   /** Forget everybody: another source. */
   reset() {
-    this.people.reset();
+    this.people?.reset();
   }
 
   /**

@@ -26,6 +26,7 @@ export class TopDown {
     this.card = card;
     this.measure = measure;
     this.output = card.outputs[0].name;
+    this.stage = card.task; // as Python calls it too
     /** @type {KeypointSet} */
     this.keypoints = card.spec.keypoints;
   }
@@ -37,7 +38,7 @@ export class TopDown {
    */
   async estimate(image, box) {
     const { input, window } = await this.measure("crop", () => preprocess(image, box, this.card));
-    const outputs = await this.measure("pose", () => this.engine.run(input));
+    const outputs = await this.measure(this.stage, () => this.engine.run(input));
     return this.measure("decode", () => ({ box, id: -1, ...postprocess(outputs[this.output], window, this.card) }));
   }
 }
