@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import tarfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,8 +86,19 @@ class Remote:
             raise EdgehrError("--on-command is empty: name the command that runs `sh` there")
         return cls((*words, "sh", "-c"), command, edgehr)
 
-    def bench(self, candidates: Sequence[Candidate], settings: Settings) -> BenchReport:
+    def bench(
+        self,
+        candidates: Sequence[Candidate],
+        settings: Settings,
+        *,
+        started: Callable[[subprocess.Popen[bytes]], None] | None = None,
+    ) -> BenchReport:
         """Measure there as `run_bench` does here.
+
+        Args:
+            candidates: As for `run_bench`.
+            settings: As for `run_bench`.
+            started: Is told of the process of the connection; where that is ended, the work there ends too.
 
         Raises:
             EdgehrError: It cannot be reached, has no edgehr, or edgehr failed there; one line.
@@ -95,7 +106,7 @@ class Remote:
         files, names = _files([each.path for each in candidates])
         there = [replace(each, path=Path(name)) for each, name in zip(candidates, names, strict=True)]
         archive = _archive(files, plan_text(there, settings))
-        out = self._run(archive, f"bench --json --plan {PLAN}")
+        out = self._run(archive, f"bench --json --plan {PLAN}", started)
         try:
             # A login may have printed a greeting before it.
             told: dict[str, Any] = json.loads(out[out.index(b"{") :])
@@ -104,7 +115,7 @@ class Remote:
         told.pop("page", None)
         return BenchReport.from_dict(told)
 
-    def _run(self, archive: bytes, arguments: str) -> bytes:
+    def _run(self, archive: bytes, arguments: str, started: Callable[[subprocess.Popen[bytes]], None] | None) -> bytes:
         """Run edgehr there in a folder with these files, and return what it printed."""
         edgehr = self.edgehr
         if re.match(r"[^/~$\s][^\s]*/", edgehr):  # from the folder in which a session begins there, which is left
@@ -117,6 +128,8 @@ class Remote:
             )
         except OSError as error:
             raise EdgehrError(f"{self.prefix[0]}: cannot be run: {error.strerror}") from None
+        if started:
+            started(process)
         out, said = _talk(process, archive)
         if process.returncode:
             raise EdgehrError(f"{self.where}: {_problem(said, process.returncode, edgehr)}")

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgehr.cli.common.arguments import add_remote_options, check_page, count, remote_of
+from edgehr.cli.common.arguments import add_remote_options, check_page, count, remotes_of
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
+from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.benchmark.bench import Settings
     from edgehr.benchmark.candidates import Candidate
+    from edgehr.benchmark.remote import Remote
     from edgehr.benchmark.results import BenchReport
 
 
@@ -78,10 +80,13 @@ def register(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure, write the page, print the table."""
     candidates, settings = _asked_for(args)
-    remote = remote_of(args)
-    if remote:
-        with progress_bar(f"measuring on {remote.where}", None):
-            report = remote.bench(candidates, settings)
+    remotes = remotes_of(args)
+    if len(remotes) > 1:
+        _measure_fleet(args, remotes, candidates, settings)
+        return
+    if remotes:
+        with progress_bar(f"measuring on {remotes[0].where}", None):
+            report = remotes[0].bench(candidates, settings)
     else:
         from edgehr.benchmark.bench import run_bench
 
@@ -96,6 +101,31 @@ def run(args: argparse.Namespace) -> None:
         _print(report)
         if args.out:
             print(f"\nwritten: {args.out}")
+
+
+def _measure_fleet(
+    args: argparse.Namespace, remotes: list[Remote], candidates: list[Candidate], settings: Settings
+) -> None:
+    """Measure on many machines and print one table; raises EdgehrError in the end where some gave nothing."""
+    from edgehr.benchmark.fleet import bench_fleet, fleet_rows
+    from edgehr.benchmark.table import answer
+
+    if args.out:
+        raise EdgehrError(f"{args.out}: a page is of one machine: leave --out away, or name one machine")
+    with progress_bar(f"measuring on {len(remotes)} machines", len(remotes)) as progress:
+        told = bench_fleet(remotes, candidates, settings, progress)
+    if args.json:
+        print_json({"machines": [each.to_dict() for each in told]})
+    else:
+        print_table(*fleet_rows(told))
+        for each in told:
+            lines = [*answer(each.report), *(f"note: {text}" for text in each.report.remarks)] if each.report else []
+            if lines:
+                print(f"\n{each.where}")
+                print("\n".join(f"  {line}" for line in lines))
+    failed = sum(each.report is None for each in told)
+    if failed:
+        raise EdgehrError(f"{failed} of {len(told)} machines gave no figures, as said in their rows")
 
 
 def _asked_for(args: argparse.Namespace) -> tuple[list[Candidate], Settings]:

@@ -213,14 +213,39 @@ def test_what_fails_on_another_machine_is_one_line(board: Path, capsys: pytest.C
     assert list((board / "kept").iterdir()) == []
 
 
+def test_a_fleet_has_one_table_and_a_machine_that_fails_is_a_row(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = ("--on", "user@board,user@elsewhere", "--on", "user@board", "--on-edgehr", EDGEHR)
+    assert main(["bench", TFLITE, ONNX, *there, *QUICK]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.strip() == "edgehr bench: 1 of 3 machines gave no figures, as said in their rows"
+    lines = [re.split("  +", line) for line in shown.out.splitlines()]
+    assert lines[0][:4] == ["MACHINE", "RANK", "CANDIDATE", "P50 ms"]
+    assert [line[0] for line in lines[1:6]] == [*["user@board"] * 2, "user@elsewhere", *["user@board"] * 2]
+    assert lines[3][-1].startswith("failed: ssh: Could not resolve hostname user@elsewhere")
+    assert shown.out.count("Fewer than 12 rounds tell nothing apart") == 2
+    assert list((board / "kept").iterdir()) == []
+
+
+def test_a_fleet_by_commands_as_json(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = f"env TMPDIR={board}/kept"
+    there = ("--on-command", place, "--on-command", f"{place} X=1", "--on-edgehr", EDGEHR)
+    told = told_of(capsys, TFLITE, *there, *QUICK)["machines"]
+    assert [each["machine"] for each in told] == [place, f"{place} X=1"]
+    assert [len(each["report"]["candidates"]) for each in told] == [1, 1]
+    assert "a page is of one machine" in failure(capsys, TFLITE, *there, "--out", "p.html")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.parametrize("hosts", ["user@board", "user@board,user@board"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_whoever_gives_up_leaves_nothing_behind(board: Path, number: signal.Signals) -> None:
+def test_whoever_gives_up_leaves_nothing_behind(board: Path, number: signal.Signals, hosts: str) -> None:
     """By Ctrl-C, and where this side vanishes."""
     command = [sys.executable, "-m", "edgehr.cli.main", "bench", TFLITE, "--seconds", "500", "--busy", "1"]
-    command += ["--starts", "0", "--on", "user@board", "--on-edgehr", EDGEHR]
+    command += ["--starts", "0", "--on", hosts, "--on-edgehr", EDGEHR]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: [*(board / "kept").iterdir()])
+    wait_for(lambda: len([*(board / "kept").iterdir()]) > hosts.count(","))
     wait_for(lambda: measuring(board))
     process.send_signal(number)
     _, said = process.communicate(timeout=60)

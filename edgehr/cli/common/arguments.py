@@ -50,21 +50,31 @@ def threads_of_worker(args: argparse.Namespace) -> int | None:
 
 def add_remote_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where to measure, if not here."""
-    there = parser.add_argument_group("another machine, which needs edgehr with a runtime, and nothing else")
+    there = parser.add_argument_group("other machines, which need edgehr with a runtime, and nothing else")
     where = there.add_mutually_exclusive_group()
-    where.add_argument("--on", metavar="USER@HOST", help="measure there, by ssh")
+    where.add_argument("--on", action="append", metavar="USER@HOST[,USER@HOST]", help="measure there, by ssh")
     where.add_argument(
-        "--on-command", metavar="COMMAND", help='or there: a command before `sh -c`, "docker exec -i board" say'
+        "--on-command",
+        action="append",
+        metavar="COMMAND",
+        help='or there: a command before `sh -c`, "docker exec -i board" say; once for each machine',
     )
     there.add_argument("--on-edgehr", default="edgehr", metavar="COMMAND", help="how edgehr is called there")
 
 
-def remote_of(args: argparse.Namespace) -> Remote | None:
-    """Return the machine that these options name; raises EdgehrError where they name none that can be reached."""
-    if args.on is None and args.on_command is None:
-        return None
+def remotes_of(args: argparse.Namespace) -> list[Remote]:
+    """Return the machines that these options name; raises EdgehrError where they name none that can be reached."""
     from edgehr.benchmark.remote import Remote
 
-    if args.on is not None:
-        return Remote.by_ssh(args.on, args.on_edgehr)
-    return Remote.by_command(args.on_command, args.on_edgehr)
+    hosts = [host.strip() for text in args.on or () for host in text.split(",")]
+    commands: list[str] = args.on_command or []
+    found = [Remote.by_ssh(host, args.on_edgehr) for host in hosts]
+    return found + [Remote.by_command(command, args.on_edgehr) for command in commands]
+
+
+def remote_of(args: argparse.Namespace) -> Remote | None:
+    """Return the one machine that these options name, if any; raises EdgehrError for several, and as `remotes_of`."""
+    remotes = remotes_of(args)
+    if len(remotes) > 1:
+        raise EdgehrError(f"{remotes[0].where} and {len(remotes) - 1} more: name one machine at a time here")
+    return remotes[0] if remotes else None
