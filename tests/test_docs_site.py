@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import edgehr
+from edgehr.live.web_demo.npm import ONNXRUNTIME_WEB, is_cached
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -26,4 +27,10 @@ def test_the_site_builds_and_has_everything_public(tmp_path: Path) -> None:
     assert set(edgehr.__all__) - {"__version__"} - set(re.findall(r'id="edgehr\.(\w+)"', reference)) == set()
     start = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert [tab for tab in ("Start", "Convert", "Devices", "Reference", "API") if f"{tab}\n" not in start] == []
+    demo = tmp_path / "web-demo"
+    if is_cached(ONNXRUNTIME_WEB):
+        assert 'href="live/"' in (demo / "index.html").read_text(encoding="utf-8")
+        assert (demo / "live" / "runtime" / "onnxruntime-web" / "ort.wasm.min.js").is_file()
+    else:
+        assert "web-demo/live is left out" in done.stderr
     assert "PoseEstimator" in (tmp_path / "search" / "search_index.json").read_text(encoding="utf-8")

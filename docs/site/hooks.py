@@ -3,6 +3,7 @@
 - The navigation is that of docs/README.md: a tab for each heading, with the pages that are linked below it. A folder
   whose README.md is linked is a section with the pages that are linked there.
 - The API reference is made of api.toml, which must name all that `edgehr.__all__` does.
+- Below the page of `edgehr web-demo` is what that writes for the packaged models, where it needs no network for it.
 
 A page, link, anchor or name that leads nowhere is a warning of MkDocs, and ends a strict build.
 """
@@ -10,6 +11,7 @@ A page, link, anchor or name that leads nowhere is a warning of MkDocs, and ends
 from __future__ import annotations
 
 import ast
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -20,11 +22,20 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from edgehr.errors import EdgehrError
+from edgehr.live.web_demo import make_folder
+from edgehr.live.web_demo.npm import ONNXRUNTIME_WEB, is_cached
+from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "build" / "site-package" / "edgehr"
 BESIDE = ("calib", "converters", "runtimes")  # folders of the repository that install inside the package
+DEMO_PAGE, DEMO = "web-demo.md", "web-demo/live"
+BUTTON = '<a class="md-button md-button--primary" href="live/">Open the page with the sample models</a>'
+LOG = logging.getLogger("mkdocs.hooks.edgehr")
 PAGE = re.compile(r"\]\((?!https?:)([\w./-]+\.md)\)")
 
 
@@ -55,6 +66,27 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for page in pages:
         files.append(File.generated(config, f"api/{page['file']}.md", content=_api_page(page)))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Link the demo below its page, where it will be there."""
+    if page.file.src_uri != DEMO_PAGE or not is_cached(ONNXRUNTIME_WEB):
+        return markdown
+    title, _, text = markdown.partition("\n")
+    return f"{title}\n\n{BUTTON}\n{text}"
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the demo, or say in a line why it is left out."""
+    folder = Path(config.site_dir) / DEMO
+    if not is_cached(ONNXRUNTIME_WEB):
+        LOG.info("%s is left out: run edgehr web-demo once, which fills the cache", DEMO)
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        make_folder(DEFAULT_MODEL, folder, detector=DEFAULT_DETECTOR)
+    except EdgehrError as error:
+        raise PluginError(f"{DEMO}: {error}") from None
 
 
 def _pages(links: str, folder: str = "") -> list[Any]:
