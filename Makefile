@@ -37,6 +37,7 @@ BIN := .venv/bin
 OLD := .venv-tflite-runtime
 LOWEST := .venv-lowest
 NNCF := .venv-nncf
+SERVERS := .venv-servers
 AUDIT := .venv-audit
 PAGE_CHECKS := tests/live/web_demo/js
 READY := .venv/.ready
@@ -49,7 +50,7 @@ convert = $(BIN)/edgehr convert "$(MODEL)" --to $(1) --precision $(PRECISION) --
 # dies, the run ends: pytest-xdist would start another one with the same test, again and again.
 test = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint lint-page types format bench quant-report model-matrix campaign docs docs-serve licenses audit clean
+.PHONY: help onnx openvino trt trt-bundle tflite tflite-runtime-env lowest-env servers-env test-servers wheel assets demo test say-how-long test-fast test-tflite-runtime test-lowest lint lint-page types format bench quant-report model-matrix campaign docs docs-serve licenses audit clean
 
 help:
 	@echo "make demo       convert the sample model and draw skeletons into a picture of people (SOURCE= SAVE= DETECTOR=|none)"
@@ -63,6 +64,7 @@ help:
 	@echo "make test       lint, types and all tests;  make test-fast leaves the slow ones out"
 	@echo "make test-tflite-runtime   what TFLite files do on tflite-runtime 2.14, in an environment of its own"
 	@echo "make test-lowest   every kind of file on the lowest versions that pyproject.toml allows, in an environment of its own"
+	@echo "make test-servers   models on real inference servers, Triton and KServe, in an environment of their own"
 	@echo "make lint       lint and types, of the page's modules too where npm is;  make format rewrites the layout"
 	@echo "make docs       the documentation site, to build/site;  make docs-serve shows it while you write"
 	@echo "make licenses   docs/licenses.md, from what is installed;  make audit asks for known vulnerabilities of it (internet)"
@@ -101,8 +103,18 @@ $(LOWEST)/.ready: pyproject.toml $(READY)
 	python=$$(PYENV_VERSION=3.10 python3.10 -c 'import sys; print(sys.executable)' 2> /dev/null || command -v $(PYTHON)) && \
 		$(BIN)/uv venv --quiet --no-python-downloads --python "$$python" $(LOWEST)
 	$(uv_install) $(LOWEST) --resolution lowest-direct --no-build \
-		--extra onnxruntime --extra openvino --extra tflite --extra eval --extra web -r pyproject.toml
+		--extra onnxruntime --extra openvino --extra tflite --extra remote --extra eval --extra web -r pyproject.toml
 	$(uv_install) $(LOWEST) --no-deps -e .
+	touch $@
+
+# Inference servers that the tests start: KServe's, and Triton, which the wheel of PyTriton holds. Both want NumPy 1. The
+# runtimes are those of the other environment, so that results are the same to the last bit.
+$(SERVERS)/.ready: pyproject.toml $(READY)
+	rm -rf $(SERVERS)
+	$(BIN)/uv venv --quiet --no-python-downloads --python $(BIN)/python $(SERVERS)
+	$(uv_install) $(SERVERS) kserve==0.21.0 nvidia-pytriton==0.7.0 tritonclient==2.73.0 numpy==1.26.4 \
+		onnxruntime==1.32.0 openvino==2026.4.1
+	$(uv_install) $(SERVERS) --no-deps -e .
 	touch $@
 
 onnx: $(CONVERTS)
@@ -154,10 +166,17 @@ test-tflite-runtime: $(READY) tflite-runtime-env
 
 lowest-env: $(LOWEST)/.ready
 
+# PyTriton has builds for Linux only; the tests of its server are skipped elsewhere.
+servers-env:
+	@if [ "$$(uname -s)" = Linux ]; then $(MAKE) $(SERVERS)/.ready; else echo "no Triton for this system"; fi
+
+test-servers: $(READY) servers-env
+	$(BIN)/python -m pytest tests/serving
+
 test-lowest: $(READY) lowest-env
 	$(BIN)/python -m pytest tests/runtimes/test_lowest.py
 
-test: say-how-long lint tflite-runtime-env lowest-env
+test: say-how-long lint tflite-runtime-env lowest-env servers-env
 	$(test)
 
 say-how-long:
@@ -245,4 +264,4 @@ campaign: $(READY)
 	$(BIN)/python -m tests.campaign $(ONLY) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(KINDS),--kinds $(KINDS))
 
 clean:
-	rm -rf .venv $(OLD) $(LOWEST) $(NNCF) $(AUDIT) $(PAGE_CHECKS)/node_modules build dist out artifacts *.egg-info
+	rm -rf .venv $(OLD) $(LOWEST) $(SERVERS) $(NNCF) $(AUDIT) $(PAGE_CHECKS)/node_modules build dist out artifacts *.egg-info

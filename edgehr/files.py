@@ -190,6 +190,32 @@ def only_one(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
 
 
 @contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, and move it to `path` when the block ends without an error.
+
+    Nothing that is there is ever replaced. On an error, and after a kill, nothing is there.
+
+    Args:
+        path: Its final name; the folder above it is made if it does not exist.
+
+    Raises:
+        EdgehrError: There is something of that name, or the folder above cannot be written to.
+    """
+    with _scratch_folder(path) as scratch:
+        folder = scratch / path.name
+        folder.mkdir()
+        yield folder
+        for file in folder.iterdir():
+            sync(file)
+        sync(folder)
+        try:
+            os.rename(folder, path)  # of folders, it replaces none that holds anything
+        except OSError as error:
+            raise EdgehrError(f"{path}: cannot be made: {error.strerror}") from None
+        sync(path.parent)
+
+
+@contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Give a folder among the system's temporary ones that goes when the block ends, or with the next after a kill."""
     base = Path(tempfile.gettempdir())

@@ -40,7 +40,8 @@ def load(
 
     Args:
         path: `.onnx` (ONNX Runtime), `.xml` with its `.bin` beside it (OpenVINO), `.plan` with its `.json` (TensorRT),
-            `.tflite`, or `.tuned`, which names one of these with the settings that `edgehr tune` found best.
+            `.tflite`, or `.tuned`, which names one of these with the settings that `edgehr tune` found best; or the
+            address of a model on a server, ``grpc://host:8001/model`` (docs/serving.md).
         device: ``auto`` for the CPU (TensorRT: the first GPU), or the backend's name of a device.
         threads: Threads of one inference; None leaves it to the backend.
         precision: Arithmetic to ask for (OpenVINO only: ``fp32``, ``bf16``, ``fp16``); None keeps what the artifact

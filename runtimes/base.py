@@ -140,8 +140,7 @@ class Runtime(ABC):
         """
         self._refuse_closed()
         spec = self.inputs[0]
-        if spec.dtype == np.float16:
-            batch = batch.astype(np.float16, copy=False)
+        batch = batch.astype(np.float16, copy=False) if spec.dtype == np.float16 else batch
         fixed = spec.shape[0]
         smallest, largest = (fixed, fixed) if fixed else self.batch_range
         several = smallest == 1 and len(batch) > 1
@@ -156,23 +155,26 @@ class Runtime(ABC):
             self._streams.note_whole(len(batch), time.perf_counter() - started)
         if not results:
             return {
-                output.name: np.zeros((0, *(size or 0 for size in output.shape[1:])), output.dtype)
-                for output in self.outputs
+                each.name: np.zeros((0, *(size or 0 for size in each.shape[1:])), each.dtype) for each in self.outputs
             }
         if len(results) == 1:
             return results[0]
         return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
     def _infer_in_turn(self, batch: NDArray[Any], smallest: int, step: int) -> list[dict[str, NDArray[Any]]]:
-        results = []
+        lots = []
         for start in range(0, len(batch), step):
             items = batch[start : start + step]
-            missing = max(smallest - len(items), 0)
-            if missing:
+            if missing := max(smallest - len(items), 0):
                 items = np.concatenate([items, np.zeros((missing, *items.shape[1:]), items.dtype)])
-            outputs = self.infer({self.inputs[0].name: items})
-            results.append({name: array[: len(items) - missing] for name, array in outputs.items()})
-        return results
+            lots.append({self.inputs[0].name: items})
+        left = range(len(batch), 0, -step)  # of the batch, from each lot on
+        found = zip(self._infer_each(lots), left, strict=True)
+        return [{name: array[:count] for name, array in outputs.items()} for outputs, count in found]
+
+    def _infer_each(self, inputs: Sequence[Tensors]) -> list[dict[str, NDArray[Any]]]:
+        """Run several inferences, one after the other where the backend knows nothing better."""
+        return [self.infer(each) for each in inputs]
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -46,6 +46,14 @@ class Format(ABC):
     suffixes: tuple[str, ...] = ()
     graph_packages: tuple[str, ...] = ()
 
+    def takes(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether a model of this name is one of this format."""
+        return Path(path).suffix.lower() in self.suffixes
+
+    def check(self, path: Path) -> None:
+        """Raise ArtifactError where the model is missing, or one of its files is something else."""
+        _check_files(path, self)
+
     def files(self, path: Path) -> list[Path]:
         """List the files that a model consists of, the main one first."""
         return [path]
@@ -106,7 +114,7 @@ class Format(ABC):
             "inputs": inputs,
             "outputs": outputs,
             "operators": self.operators(path),
-            "artifact": None if artifact is None else _artifact_entry(artifact),
+            "artifact": None if artifact is None else artifact_entry(artifact),
         }
 
     def arithmetic(self) -> tuple[str, ...]:
@@ -148,18 +156,20 @@ FORMATS: Registry[Format] = Registry(
         "trt-bundle": "edgehr.runtimes.tensorrt.format:BUNDLE",
         "tflite": "edgehr.runtimes.tflite.format:FORMAT",
         "tuned": "edgehr.runtimes.tuned:FORMAT",
+        "remote": "edgehr.runtimes.remote.format:FORMAT",
     },
 )
 
 
 def find_format(path: str | os.PathLike[str]) -> Format | None:
-    """Return the format of a file by its suffix; None for any other file."""
-    suffix = Path(path).suffix.lower()
-    return next((found for found in map(FORMATS.get, FORMATS.names) if suffix in found.suffixes), None)
+    """Return the format of a model by the suffix of its file, or by its address; None for anything else."""
+    formats = [FORMATS.get(name) for name in FORMATS.names]
+    # An address may end as a file does.
+    return next((found for found in reversed(formats) if found.takes(path)), None)
 
 
 def format_of(path: str | os.PathLike[str]) -> Format:
-    """Return the format of a file by its suffix.
+    """Return the format of a model by the suffix of its file, or by its address.
 
     Raises:
         ArtifactError: There is none; the message lists what there is.
@@ -167,20 +177,31 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     found = find_format(path)
     if found is None:
         known = [FORMATS.get(name) for name in FORMATS.names]
-        *first, last = [f"{each.suffixes[0]} ({each.title})" if each.title else each.suffixes[0] for each in known]
+        names = {each: each.suffixes[0] for each in known if each.suffixes}
+        *first, last = [
+            f"{names[each]} ({each.title})" if each in names and each.title else names.get(each, each.title)
+            for each in known
+        ]
         raise ArtifactError(f"{path}: unknown kind of model: expected {', '.join(first)} or {last}")
     return found
 
 
 def check_file(path: Path) -> None:
     """Raise ArtifactError where a model file is missing, or it or one that belongs to it is something else."""
+    found = find_format(path)
+    if found is None:
+        _check_files(path, None)
+    else:
+        found.check(path)
+
+
+def _check_files(path: Path, kind_of: Format | None) -> None:
     finish_moves(path.parent)
     if path.is_dir():
         raise ArtifactError(f"{path}: is a folder, not a model file")
     if not path.is_file():
         raise ArtifactError(f"{path}: no such model file")
-    found = find_format(path)
-    for file in found.files(path) if found else [path]:
+    for file in kind_of.files(path) if kind_of else [path]:
         try:
             kind = foreign_kind(file, numbers=file != path) if file.is_file() else None
         except OSError as error:
@@ -242,7 +263,8 @@ def part_files(path: Path, parts: Mapping[str, Mapping[str, str]]) -> dict[str, 
     return found
 
 
-def _artifact_entry(artifact: Artifact) -> dict[str, Any]:
+def artifact_entry(artifact: Artifact) -> dict[str, Any]:
+    """Describe what a model says of itself in plain JSON types."""
     parts = {name: dict(vars(part)) for name, part in artifact.parts.items()}
     return {**vars(artifact), "card": artifact.card.to_dict(), "parts": parts}
 

@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "spread": BASE | {"benchmark", "dependencies", "files", "runtimes"},
     "benchmark": BASE | {"assets", "files", "progress", "runtimes", "tasks"},
     "tune": BASE | {"benchmark", "calib", "converters", "evaluation", "files", "progress", "runtimes"},
+    "serving": BASE | {"benchmark", "dependencies", "files", "runtimes"},
     "annotate": BASE | {"dependencies", "files", "live", "opencv", "progress", "runtimes", "spread", "tasks"},
     "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "unfinished", "zoo"},
     "rollout": BASE | {"benchmark", "files", "runtimes", "unfinished", "zoo"},

@@ -148,6 +148,7 @@ def assert_device_imports(python: Path, folder: Path, there: str, absent: str) -
         "edgehr.runtimes.openvino": "openvino",
         "edgehr.runtimes.tflite": "tflite",
         "edgehr.live.web": "web",
+        "edgehr.serving.kserve_server": "kserve",
     }
     assert any(line.startswith(f"MISSING edgehr.runtimes.{absent}") for line in missing)
     assert not any(line.startswith(f"MISSING edgehr.runtimes.{there}.runtime") for line in missing)

@@ -26,7 +26,7 @@ from edgehr.benchmark.candidates import Candidate
 from edgehr.benchmark.results import BenchReport
 from edgehr.errors import EdgehrError, first_line
 from edgehr.files import read_json
-from edgehr.runtimes.formats import model_files
+from edgehr.runtimes.formats import format_of, model_files
 
 _LOG = logging.getLogger("edgehr.benchmark")
 
@@ -158,6 +158,10 @@ def _files(paths: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
     files: dict[str, Path] = {}
     names = {}
     for number, path in enumerate(distinct):
+        kind = format_of(path)
+        if not kind.files(path):  # an address, which is as good there
+            names[path] = str(path)
+            continue
         folder = "" if plain else f"{number + 1}/"
         files |= {f"{folder}{file.name}": file for file in model_files(path)}
         names[path] = f"{folder}{path.name}"

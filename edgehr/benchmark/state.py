@@ -14,7 +14,13 @@ from typing import Any
 from edgehr.benchmark.board import read_board, read_text
 from edgehr.runtimes.streams import usable_cores
 
-_PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "tflite": "ai-edge-litert", "tensorrt": "tensorrt"}
+_PACKAGES = {
+    "openvino": "openvino",
+    "onnxruntime": "onnxruntime",
+    "remote": "tritonclient",
+    "tflite": "ai-edge-litert",
+    "tensorrt": "tensorrt",
+}
 _CPUS = "sys/devices/system/cpu"
 # Bits of a Raspberry Pi's `get_throttled` that tell of now; the same 16 bits higher of the time since it was started.
 _PI_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}

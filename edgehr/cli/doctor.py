@@ -53,6 +53,7 @@ def examine() -> list[Entry]:
         *(_runtime(name) for name in RUNTIMES),
         _tflite(),
         *_tensorrt(),
+        _remote(),
         _workstation(),
         _bench(),
         _tune(),
@@ -89,7 +90,7 @@ def _checked(name: str, package: str, found: str, detail: str) -> Entry:
 def _lowest(package: str) -> str:
     """Return the lowest version that edgehr's requirements allow of a package; empty where they do not say."""
     for line in requires("edgehr") or [] if _installed("edgehr") else []:
-        if match := re.match(rf"{re.escape(package)}(?:<[\d.]+,)?>=([\d.]+)", line, re.IGNORECASE):
+        if match := re.match(rf"{re.escape(package)}(?:\[[\w,]+\])?(?:<[\d.]+,)?>=([\d.]+)", line, re.IGNORECASE):
             return match[1]
     return ""
 
@@ -185,6 +186,21 @@ def _tensorrt() -> list[Entry]:
             can = "builds here for other GPUs, cannot run here"
         entries.append(_checked(name, name, library.version, f"{library.version}, {can}"))
     return entries
+
+
+def _remote() -> Entry:
+    """Say whether models on servers can be used."""
+    from edgehr.runtimes.remote.library import import_grpc, import_http
+
+    try:
+        import_grpc()
+        import_http()
+    except EdgehrError as error:
+        return _entry("remote", "broken" if _installed("tritonclient") else "missing", str(error))
+    found = _installed("tritonclient")
+    return _checked(
+        "remote", "tritonclient", found, f"tritonclient {found}: models on servers (grpc://HOST:PORT/MODEL)"
+    )
 
 
 def _bench() -> Entry:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("inspect", help="show what a converted model is")
-    parser.add_argument("file", type=Path, help=".onnx, .xml, .tflite, .plan or .trtbundle")
+    parser.add_argument("file", type=Path, help=".onnx, .xml, .tflite, .plan or .trtbundle, or grpc://HOST:PORT/MODEL")
     parser.add_argument(
         "--delegate",
         choices=["gpu", "xnnpack"],
@@ -74,6 +74,10 @@ def _print_delegate(report: DelegateReport) -> None:
 
 def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("file", f"{f['name']}  {f['bytes'] / 1e6:.2f} MB  sha256 {f['sha256']}") for f in description["files"]]
+    if "address" in description:
+        version = f", version {description['version']}" if description["version"] else ""
+        lines.append(("address", f"{description['address']}{version}"))
+        lines.append(("server", f"{description['server']}{', shared memory' * description['shared_memory']}"))
     lines.append(("runs on", description["backend"] or f"nothing here: {description['problem']}"))
     for kind in ("inputs", "outputs"):
         for tensor in description[kind]:
@@ -85,6 +89,8 @@ def _lines(description: dict[str, Any]) -> list[tuple[str, str]]:
         lines += [(f"part {name}", value) for label, value in _lines(part) if label in ("file", "input", "output")]
     if "built_on" in description:
         return lines + _plan_lines(description)
+    if "address" in description:
+        return lines
     if "onnx_sha256" in description:
         return [*lines, ("graph", f"sha256 {description['onnx_sha256']}")]
     counts = description["operators"]

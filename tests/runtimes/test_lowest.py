@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 PYTHON = ROOT / ".venv-lowest" / "bin" / "python"
-PACKAGES = ("numpy", "opencv-python", "onnxruntime", "openvino", "ai-edge-litert")
+PACKAGES = ("numpy", "opencv-python", "onnxruntime", "openvino", "ai-edge-litert", "tritonclient")
 INFER = """
 import sys, numpy as np, edgehr
 with edgehr.load(sys.argv[1]) as runtime:
@@ -52,7 +52,7 @@ def test_the_environment_has_the_lowest_versions(tmp_path: Path) -> None:
     minor, *found = json.loads(done.stdout)
     if minor > 11:
         pytest.skip("this Python has no build of them")
-    bounds = dict(re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(requires("edgehr") or []), re.MULTILINE))
+    bounds = dict(re.findall(r"^([\w-]+)(?:\[[\w,]+\])?>=([\d.]+)", "\n".join(requires("edgehr") or []), re.MULTILINE))
     for name, version in zip(PACKAGES, found, strict=True):
         assert f"{version}.".startswith(f"{bounds[name]}."), name
 

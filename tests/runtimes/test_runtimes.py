@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ from edgehr.converters.openvino.ir import save_ir, to_ir
 from edgehr.errors import ArtifactError, EdgehrError, TensorError
 from edgehr.runtimes import Artifact, Runtime, TensorSpec, load
 from edgehr.runtimes.tensors import Tensors
+from edgehr.serving.measure import Arrangement
+from edgehr.serving.plan import plan
+from edgehr.serving.repository import add
 from edgehr.zoo import get_card
 from tests.runtimes.small_tflite import doubling
+from tests.serving.servers import Server, triton
 
 CARD = get_card("litehrnet-18-coco-256x192")
 ARTIFACT = Artifact(CARD, "fp32", "ab" * 32, {"edgehr": "test"}, "cd" * 32, ("a+/" * 16, "b12=" * 12))
@@ -72,9 +77,22 @@ def test_a_model_of_any_name_opens(name: str, kind: str, tmp_path: Path, monkeyp
     np.testing.assert_array_equal(found, 3 * image)
 
 
-@pytest.fixture(params=[".onnx", ".xml", ".tflite"])
+@pytest.fixture(scope="module")
+def triton_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same models on a server: `one`, `four` and `any`, by their batch."""
+    folder = tmp_path_factory.mktemp("triton")
+    for name, batch in (("one", 1), ("four", 4), ("any", "batch")):
+        served = plan(write(folder, ".onnx", batch), "triton", name, python=True)
+        add(folder / "repository", served, 1, Arrangement())
+    with triton(folder / "repository", folder).running() as server:
+        yield server
+
+
+@pytest.fixture(params=[".onnx", ".xml", ".tflite", "grpc", "http"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return write(tmp_path, request.param)
+    if request.param.startswith("."):
+        return write(tmp_path, request.param)
+    return Path(request.getfixturevalue("triton_server").url(request.param, "one"))
 
 
 def image(value: float = 3) -> np.ndarray:
@@ -87,7 +105,7 @@ def test_names_shapes_and_the_artifact_are_read(path: Path) -> None:
         assert [str(spec) for spec in runtime.outputs] == ["y float32 (1, 3, 8, 8)"]
         assert runtime.artifact == ARTIFACT
         assert runtime.precision == "fp32"
-        assert runtime.device == "CPU"
+        assert runtime.device == "CPU" or runtime.backend == "remote"
 
 
 def test_descriptions_of_models_that_were_not_calibrated_are_as_they_always_were() -> None:
@@ -174,6 +192,17 @@ def test_closing_waits_for_callers_in_other_threads(path: Path) -> None:
         time.sleep(0.2)
         runtime.close()
         assert all(count.result(timeout=20) > 0 for count in counts)
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+@pytest.mark.parametrize("name", ["one", "four", "any"])
+def test_batches_of_any_size_on_a_server(triton_server: Server, scheme: str, name: str) -> None:
+    items = np.arange(11, dtype=np.float32)[:, None, None, None] * np.ones((1, 3, 8, 8), np.float32)
+    with load(triton_server.url(scheme, name)) as runtime:
+        assert runtime.inputs[0].shape[0] == {"one": 1, "four": 4, "any": None}[name]
+        for count in (0, 1, 4, 7, 11):
+            outputs = runtime.infer_batch(items[:count])
+            np.testing.assert_array_equal(outputs["y"], 2 * items[:count] + 1)
 
 
 @pytest.mark.parametrize(
