@@ -1,15 +1,12 @@
-"""Measure on many machines, and put what they say into one table."""
+"""Ask many machines for the same, and put what they say into one table."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
-from edgehr.benchmark.bench import Settings
-from edgehr.benchmark.candidates import Candidate
 from edgehr.benchmark.remote import Remote
 from edgehr.benchmark.results import BenchReport
 from edgehr.benchmark.table import NONE, rows
@@ -18,46 +15,39 @@ from edgehr.progress import Progress
 
 MACHINE = "MACHINE"
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
-class Told:
+class Told(Generic[T]):
     """Holds what a machine of the fleet told.
 
     Attributes:
         where: The machine.
-        report: Its measurement; None where it gave none.
+        value: What it told; None where it failed.
         error: Why, in a line.
     """
 
     where: str
-    report: BenchReport | None
+    value: T | None
     error: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        report = self.report.to_dict() if self.report else None
-        return {"machine": self.where, "report": report, "error": self.error or None}
 
+def ask_fleet(remotes: Sequence[Remote], ask: Callable[[Remote], T], progress: Progress) -> list[Told[T]]:
+    """Have each machine do the same; one that fails costs its own answer alone.
 
-def bench_fleet(
-    remotes: Sequence[Remote], candidates: Sequence[Candidate], settings: Settings, progress: Progress
-) -> list[Told]:
-    """Measure the same on each machine; one that fails costs its own figures alone.
-
-    Machines that ssh reaches measure at the same time. Commands may lead to one and the same machine, whose figures
-    would suffer, and so have their turns one after the other.
+    Machines that ssh reaches work at the same time. Commands may lead to one and the same machine, whose figures would
+    suffer, and so have their turns one after the other.
 
     Args:
         remotes: The machines.
-        candidates: As for `run_bench`.
-        settings: As for `run_bench`.
+        ask: Asks one of them; raises EdgehrError where that fails.
         progress: Told of each machine that is done.
     """
-    running: list[subprocess.Popen[bytes]] = []
 
-    def measure(remote: Remote) -> Told:
+    def one(remote: Remote) -> Told[T]:
         try:
-            told = Told(remote.where, remote.bench(candidates, settings, started=running.append))
+            told: Told[T] = Told(remote.where, ask(remote))
         except EdgehrError as error:
             told = Told(remote.where, None, str(error).removeprefix(f"{remote.where}: "))
         progress.advance()
@@ -66,19 +56,26 @@ def bench_fleet(
     by_ssh = all(remote.prefix[0] == "ssh" for remote in remotes)
     threads = ThreadPoolExecutor(len(remotes) if by_ssh else 1, "edgehr-fleet")
     try:
-        return list(threads.map(measure, remotes))
+        return list(threads.map(one, remotes))
     except BaseException:
         threads.shutdown(wait=False, cancel_futures=True)
-        for process in running:
-            process.terminate()
+        for remote in remotes:
+            remote.stop()
         raise
     finally:
         threads.shutdown()
 
 
-def fleet_rows(told: Sequence[Told]) -> tuple[list[str], list[list[str]]]:
+def refuse_failures(told: Sequence[Told[T]]) -> None:
+    """Raise EdgehrError where machines failed, for the end of a command that has shown the others."""
+    failed = sum(bool(each.error) for each in told)
+    if failed:
+        raise EdgehrError(f"{failed} of {len(told)} machines gave no figures, as said in their rows")
+
+
+def fleet_rows(told: Sequence[Told[BenchReport]]) -> tuple[list[str], list[list[str]]]:
     """Return headers and a row for each candidate on each machine, and one for each machine that gave nothing."""
-    tables = [(each, rows(each.report)) if each.report else (each, ([], [])) for each in told]
+    tables = [(each, rows(each.value)) if each.value else (each, ([], [])) for each in told]
     headers = list(dict.fromkeys(name for _, (names, _) in tables for name in names)) or ["CANDIDATE"]
     last = headers[-1]
     lines = []
@@ -86,6 +83,6 @@ def fleet_rows(told: Sequence[Told]) -> tuple[list[str], list[list[str]]]:
         for row in cells:
             known = dict(zip(names, row, strict=True))
             lines.append([each.where, *(known.get(name, NONE) for name in headers)])
-        if each.report is None:
+        if each.value is None:
             lines.append([each.where, *(f"failed: {each.error}" if name == last else NONE for name in headers)])
     return [MACHINE, *headers], lines

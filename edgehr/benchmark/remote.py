@@ -15,9 +15,9 @@ import shlex
 import subprocess
 import tarfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,6 +66,7 @@ class Remote:
     prefix: tuple[str, ...]
     where: str
     edgehr: str = "edgehr"
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def by_ssh(cls, host: str, edgehr: str = "edgehr") -> Remote:
@@ -86,19 +87,8 @@ class Remote:
             raise EdgehrError("--on-command is empty: name the command that runs `sh` there")
         return cls((*words, "sh", "-c"), command, edgehr)
 
-    def bench(
-        self,
-        candidates: Sequence[Candidate],
-        settings: Settings,
-        *,
-        started: Callable[[subprocess.Popen[bytes]], None] | None = None,
-    ) -> BenchReport:
+    def bench(self, candidates: Sequence[Candidate], settings: Settings) -> BenchReport:
         """Measure there as `run_bench` does here.
-
-        Args:
-            candidates: As for `run_bench`.
-            settings: As for `run_bench`.
-            started: Is told of the process of the connection; where that is ended, the work there ends too.
 
         Raises:
             EdgehrError: It cannot be reached, has no edgehr, or edgehr failed there; one line.
@@ -106,16 +96,42 @@ class Remote:
         files, names = _files([each.path for each in candidates])
         there = [replace(each, path=Path(name)) for each, name in zip(candidates, names, strict=True)]
         archive = _archive(files, plan_text(there, settings))
-        out = self._run(archive, f"bench --json --plan {PLAN}", started)
-        try:
-            # A login may have printed a greeting before it.
-            told: dict[str, Any] = json.loads(out[out.index(b"{") :])
-        except (ValueError, RecursionError) as error:
-            raise EdgehrError(f"{self.where}: printed no measurement: {first_line(error)}") from None
+        told = self._told(archive, f"bench --json --plan {PLAN}")
         told.pop("page", None)
         return BenchReport.from_dict(told)
 
-    def _run(self, archive: bytes, arguments: str, started: Callable[[subprocess.Popen[bytes]], None] | None) -> bytes:
+    def difference(self, path: Path, reference: Mapping[str, Any]) -> float:
+        """Run a model there, and return how far its outputs are off, in standard deviations.
+
+        Args:
+            path: The model.
+            reference: What it returned elsewhere, in plain JSON types.
+
+        Raises:
+            EdgehrError: As `bench`.
+        """
+        files, (name,) = _files([path])
+        archive = _archive(files, json.dumps(reference).encode())
+        told = self._told(archive, f"verify {shlex.quote(name)} --reference {PLAN} --json").get("difference")
+        if not isinstance(told, float):
+            raise EdgehrError(f"{self.where}: told no difference")
+        return told
+
+    def stop(self) -> None:
+        """End what runs there, if anything does."""
+        for process in self._running:
+            process.terminate()
+
+    def _told(self, archive: bytes, arguments: str) -> dict[str, Any]:
+        """Run edgehr there and read the JSON that it prints; a login may have printed a greeting before that."""
+        out = self._run(archive, arguments)
+        try:
+            told: dict[str, Any] = json.loads(out[out.index(b"{") :])
+        except (ValueError, RecursionError) as error:
+            raise EdgehrError(f"{self.where}: printed no measurement: {first_line(error)}") from None
+        return told
+
+    def _run(self, archive: bytes, arguments: str) -> bytes:
         """Run edgehr there in a folder with these files, and return what it printed."""
         edgehr = self.edgehr
         if re.match(r"[^/~$\s][^\s]*/", edgehr):  # from the folder in which a session begins there, which is left
@@ -128,8 +144,7 @@ class Remote:
             )
         except OSError as error:
             raise EdgehrError(f"{self.prefix[0]}: cannot be run: {error.strerror}") from None
-        if started:
-            started(process)
+        self._running.append(process)
         out, said = _talk(process, archive)
         if process.returncode:
             raise EdgehrError(f"{self.where}: {_problem(said, process.returncode, edgehr)}")
@@ -223,4 +238,4 @@ def _problem(said: str, status: int, edgehr: str) -> str:
     last = next(
         (line for line in reversed(lines) if line.startswith("edgehr")), (lines or [f"ended with {status}"])[-1]
     )
-    return last.removeprefix("edgehr bench: ").removeprefix("edgehr: ")
+    return re.sub(r"^edgehr( bench| verify)?: ", "", last)

@@ -107,25 +107,24 @@ def _measure_fleet(
     args: argparse.Namespace, remotes: list[Remote], candidates: list[Candidate], settings: Settings
 ) -> None:
     """Measure on many machines and print one table; raises EdgehrError in the end where some gave nothing."""
-    from edgehr.benchmark.fleet import bench_fleet, fleet_rows
+    from edgehr.benchmark.fleet import ask_fleet, fleet_rows, refuse_failures
     from edgehr.benchmark.table import answer
 
     if args.out:
         raise EdgehrError(f"{args.out}: a page is of one machine: leave --out away, or name one machine")
     with progress_bar(f"measuring on {len(remotes)} machines", len(remotes)) as progress:
-        told = bench_fleet(remotes, candidates, settings, progress)
+        told = ask_fleet(remotes, lambda remote: remote.bench(candidates, settings), progress)
     if args.json:
-        print_json({"machines": [each.to_dict() for each in told]})
+        reports = [(each, each.value.to_dict() if each.value else None) for each in told]
+        print_json({"machines": [{"machine": e.where, "report": r, "error": e.error or None} for e, r in reports]})
     else:
         print_table(*fleet_rows(told))
         for each in told:
-            lines = [*answer(each.report), *(f"note: {text}" for text in each.report.remarks)] if each.report else []
+            lines = [*answer(each.value), *(f"note: {text}" for text in each.value.remarks)] if each.value else []
             if lines:
                 print(f"\n{each.where}")
                 print("\n".join(f"  {line}" for line in lines))
-    failed = sum(each.report is None for each in told)
-    if failed:
-        raise EdgehrError(f"{failed} of {len(told)} machines gave no figures, as said in their rows")
+    refuse_failures(told)
 
 
 def _asked_for(args: argparse.Namespace) -> tuple[list[Candidate], Settings]:

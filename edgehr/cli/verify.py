@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgehr.cli.common.arguments import add_remote_options, remotes_of
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
+from edgehr.files import read_json
 
 if TYPE_CHECKING:
     from edgehr.card import ModelCard
@@ -25,10 +27,11 @@ def register(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "verify",
         help="compare two models on the same inputs",
-        description="A and B are artifacts (.onnx, .xml, ...), checkpoints, or model names (run in PyTorch).",
+        description="A and B are artifacts (.onnx, .xml, ...), checkpoints, or model names (run in PyTorch). With "
+        "--on, A alone: what it returns on other machines is compared with what it returns here.",
     )
     parser.add_argument("a", metavar="A", help="the reference")
-    parser.add_argument("b", metavar="B", help="what is compared with it")
+    parser.add_argument("b", nargs="?", metavar="B", help="what is compared with it")
     parser.add_argument("--checkpoint-of", metavar="NAME", help="the model of a checkpoint, if no artifact says so")
     parser.add_argument(
         "--annotations",
@@ -47,11 +50,24 @@ def register(commands: SubParsers) -> None:
         "--min-agreement", type=float, metavar="X", help="fail below a mean OKS, IoU or top-1 agreement of X (0 to 1)"
     )
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
+    parser.add_argument("--reference", type=Path, help=argparse.SUPPRESS)  # what another edgehr asks for
+    add_remote_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Compare and print."""
+    if args.reference or args.on or args.on_command:
+        if args.b or args.annotations or args.images or args.min_agreement is not None:
+            raise EdgehrError("with --on one artifact is compared with itself on other machines: name it alone")
+        _compare_with_itself(args)
+        return
+    if args.b is None:
+        raise EdgehrError("name two models to compare, or other machines (--on) to compare one on")
+    _compare_two(args)
+
+
+def _compare_two(args: argparse.Namespace) -> None:
     from edgehr.converters.compare import compare, network_inputs, same_outputs
     from edgehr.evaluation.base import Evaluator
     from edgehr.evaluation.overlap import refuse_calibrated
@@ -90,6 +106,32 @@ def run(args: argparse.Namespace) -> None:
     if args.min_agreement is not None and agreed and evaluator and not agreed.similarity >= args.min_agreement:
         name = evaluator.terms.similarity
         raise EdgehrError(f"the agreement, a mean {name} of {agreed.similarity:.4f}, is below {args.min_agreement:g}")
+
+
+def _compare_with_itself(args: argparse.Namespace) -> None:
+    """Compare an artifact's outputs for a picture that ships with edgehr with what it returned on another machine."""
+    from edgehr.rollout.check import Check, plain
+
+    path = Path(args.a)
+    if args.reference:
+        print_json({"difference": Check.from_dict(read_json(args.reference)).difference(path)})
+        return
+    from edgehr.benchmark.fleet import MACHINE, ask_fleet, refuse_failures
+
+    remotes = remotes_of(args)
+    with progress_bar(f"running on {len(remotes)} machines", len(remotes)) as progress:
+        reference = plain(Check.of(path))
+        told = ask_fleet(remotes, lambda remote: remote.difference(path, reference), progress)
+    if args.json:
+        machines = [{"machine": each.where, "difference": each.value, "error": each.error or None} for each in told]
+        print_json({"a": args.a, "machines": machines})
+    else:
+        rows = [[each.where, f"failed: {each.error}" if each.value is None else f"{each.value:.2g}"] for each in told]
+        print_table([MACHINE, "DIFFERENCE (standard deviations)"], rows)
+    refuse_failures(told)
+    worst = max(told, key=lambda each: each.value or 0.0)
+    if args.max_difference is not None and not (worst.value or 0.0) <= args.max_difference:
+        raise EdgehrError(f"{worst.where}: the difference, {worst.value:.2g}, is above {args.max_difference:g}")
 
 
 def _open(args: argparse.Namespace) -> tuple[ModelCard, list[Runtime]]:

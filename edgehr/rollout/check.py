@@ -87,7 +87,7 @@ class Check:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Check:
-        """Make one of plain JSON types; raises TypeError, KeyError or ValueError for what is none."""
+        """Make one of plain JSON types; raises TypeError, KeyError, AttributeError or ValueError for what is none."""
         samples = {}
         for name, told in data["outputs"].items():
             shape, places = (tuple(int(value) for value in told[key]) for key in ("shape", "places"))
@@ -102,12 +102,15 @@ class Check:
         """Run a model here and return the largest difference of its outputs, in standard deviations.
 
         Raises:
-            EdgehrError: It does not run, or returns other outputs.
+            EdgehrError: It does not run, or returns other outputs, of another shape, or values that are no numbers.
         """
         outputs = run(path)
         if set(outputs) != set(self.outputs):
             raise EdgehrError(f"returns {', '.join(outputs)}, not {', '.join(self.outputs)}")
-        return max((sample.difference(outputs[name]) for name, sample in self.outputs.items()), default=0.0)
+        found = max((sample.difference(outputs[name]) for name, sample in self.outputs.items()), default=0.0)
+        if not np.isfinite(found):
+            raise EdgehrError(f"{path}: returns outputs of another shape than elsewhere, or values that are no numbers")
+        return found
 
 
 def run(path: Path) -> dict[str, NDArray[Any]]:

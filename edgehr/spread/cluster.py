@@ -112,7 +112,7 @@ class _RayHand(Hand):
         self._ray, self._actor = ray, actor
         self.ready = self._answer(actor.open.remote(work))
 
-    def submit(self, piece: Any) -> Future[Any]:
+    def _submit(self, piece: Any) -> Future[Any]:
         return self._answer(self._actor.do.remote(piece))
 
     def _answer(self, reference: Any) -> Future[Any]:
@@ -132,15 +132,18 @@ class _RayHand(Hand):
         return answer
 
     def dismiss(self) -> None:
-        with suppress(Exception):  # it may be gone
-            if self.ready.done():
+        if self.idle:
+            with suppress(Exception):  # it may have gone meanwhile
                 self._ray.get(self._actor.close.remote(), timeout=END_S)
+        with suppress(Exception):
             self._ray.kill(self._actor)
 
 
 def _check_answers(address: str) -> None:
     """Raise EdgehrError where nobody listens at an address: Ray itself would wait for many minutes."""
-    host, colon, port = (os.environ.get("RAY_ADDRESS", "") if address == "auto" else address).rpartition(":")
+    host, colon, port = (
+        (os.environ.get("RAY_ADDRESS", "") if address == "auto" else address).removeprefix("ray://").rpartition(":")
+    )
     if address == "auto" and not colon:
         return
     if not host or not port.isdecimal():

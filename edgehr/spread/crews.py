@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from typing import Any
 
-from edgehr.spread.work import Work
+from edgehr.spread.work import Work, WorkerLostError
 
 END_S = 5.0  # how long a worker may take to close what it has open
 
@@ -20,10 +20,22 @@ class Hand(ABC):
     """
 
     ready: Future[str]
+    _asked: Future[Any] | None = None
 
-    @abstractmethod
     def submit(self, piece: Any) -> Future[Any]:
         """Do a piece. The future raises what the work raised, or WorkerLostError."""
+        self._asked = self._submit(piece)
+        return self._asked
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether it is there, and would hear at once what it is asked for."""
+        last = self._asked or self.ready
+        return last.done() and not isinstance(last.exception(), WorkerLostError)
+
+    @abstractmethod
+    def _submit(self, piece: Any) -> Future[Any]:
+        """Do a piece; see `submit`."""
 
     @abstractmethod
     def dismiss(self) -> None:

@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,7 +28,7 @@ class _OwnHand(Hand):
         self._opened: Opened[Any, Any] = self._stack.enter_context(work.open())
         self.ready = _done(self._opened.about)
 
-    def submit(self, piece: Any) -> Future[Any]:
+    def _submit(self, piece: Any) -> Future[Any]:
         try:
             return _done(self._opened.do(piece))
         except Exception as error:
@@ -76,7 +76,7 @@ class _ProcessHand(Hand):
         self._process, self._connection, self._threads = process, connection, threads
         self.ready = threads.submit(self._receive)
 
-    def submit(self, piece: Any) -> Future[Any]:
+    def _submit(self, piece: Any) -> Future[Any]:
         return self._threads.submit(self._ask, piece)
 
     def _ask(self, piece: Any) -> Any:
@@ -100,13 +100,10 @@ class _ProcessHand(Hand):
         return WorkerLostError(f"a worker process ended {how}")
 
     def dismiss(self) -> None:
-        busy = not self.ready.done()
-        if not busy:
-            try:
-                self._connection.send(None)  # lets it close what it has open, if it does nothing
-            except OSError:
-                busy = True
-        self._process.join(0 if busy else END_S / 5)
+        if self.idle:
+            with suppress(OSError):
+                self._connection.send(None)  # lets it close what it has open
+                self._process.join(END_S)
         self._process.kill()
         self._process.join()
         self._connection.close()

@@ -237,6 +237,28 @@ def test_a_fleet_by_commands_as_json(board: Path, capsys: pytest.CaptureFixture[
     assert "a page is of one machine" in failure(capsys, TFLITE, *there, "--out", "p.html")
 
 
+def test_verify_compares_a_model_with_itself_on_other_machines(
+    board: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    there = ("--on", "user@board,user@elsewhere", "--on-edgehr", EDGEHR)
+    assert main(["verify", TFLITE, *there]) == 1
+    shown = capsys.readouterr()
+    assert "edgehr verify: 1 of 2 machines gave no figures" in shown.err
+    rows = [re.split("  +", line) for line in shown.out.splitlines()]
+    assert rows[1][0] == "user@board"
+    assert float(rows[1][1]) < 1e-4
+    assert rows[2][1].startswith("failed: ssh: Could not resolve hostname")
+    once = ("--on", "user@board", "--on-edgehr", EDGEHR, "--json")
+    assert main(["verify", TFLITE, *once, "--max-difference", "1e-4"]) == 0
+    assert json.loads(capsys.readouterr().out)["machines"][0]["difference"] < 1e-4
+    assert main(["verify", TFLITE, *once, "--max-difference", "0"]) == 1
+    assert "is above 0" in capsys.readouterr().err
+    assert list((board / "kept").iterdir()) == []
+    for wrong in ([TFLITE, ONNX, "--on", "a"], [TFLITE]):
+        assert main(["verify", *wrong]) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 @pytest.mark.parametrize("hosts", ["user@board", "user@board,user@board"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
