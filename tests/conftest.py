@@ -39,6 +39,7 @@ LONGEST = (
     "converters/test_detector.py",
     "runtimes/test_tflite_runtime.py",
     "live/web/test_page.py",
+    "live/web_demo/test_page.py",
 )
 
 

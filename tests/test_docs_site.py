@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import edgehr
-from edgehr.live.web_demo.npm import ONNXRUNTIME_WEB, is_cached
+from edgehr.live.web_demo.npm import LITERT, is_cached
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,9 @@ def test_the_site_builds_and_has_everything_public(tmp_path: Path) -> None:
     start = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert [tab for tab in ("Start", "Convert", "Devices", "Reference", "API") if f"{tab}\n" not in start] == []
     demo = tmp_path / "web-demo"
-    if is_cached(ONNXRUNTIME_WEB):
+    if is_cached(LITERT):
         assert 'href="live/"' in (demo / "index.html").read_text(encoding="utf-8")
-        assert (demo / "live" / "runtime" / "onnxruntime-web" / "ort.wasm.min.js").is_file()
+        assert (demo / "live" / "runtime" / "litert" / "index.js").is_file()
     else:
         assert "web-demo/live is left out" in done.stderr
     assert "PoseEstimator" in (tmp_path / "search" / "search_index.json").read_text(encoding="utf-8")

@@ -26,7 +26,8 @@ from mkdocs.structure.pages import Page
 
 from edgehr.errors import EdgehrError
 from edgehr.live.web_demo import make_folder
-from edgehr.live.web_demo.npm import ONNXRUNTIME_WEB, is_cached
+from edgehr.live.web_demo.models import packaged_suffix
+from edgehr.live.web_demo.npm import RUNTIMES, is_cached
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Link the demo below its page, where it will be there."""
-    if page.file.src_uri != DEMO_PAGE or not is_cached(ONNXRUNTIME_WEB):
+    if page.file.src_uri != DEMO_PAGE or not _demo_needs_no_network():
         return markdown
     title, _, text = markdown.partition("\n")
     return f"{title}\n\n{BUTTON}\n{text}"
@@ -79,7 +80,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_post_build(config: MkDocsConfig) -> None:
     """Write the demo, or say in a line why it is left out."""
     folder = Path(config.site_dir) / DEMO
-    if not is_cached(ONNXRUNTIME_WEB):
+    if not _demo_needs_no_network():
         LOG.info("%s is left out: run edgehr web-demo once, which fills the cache", DEMO)
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -87,6 +88,11 @@ def on_post_build(config: MkDocsConfig) -> None:
         make_folder(DEFAULT_MODEL, folder, detector=DEFAULT_DETECTOR)
     except EdgehrError as error:
         raise PluginError(f"{DEMO}: {error}") from None
+
+
+def _demo_needs_no_network() -> bool:
+    _, packages = RUNTIMES[packaged_suffix()]
+    return all(is_cached(package) for package in packages)
 
 
 def _pages(links: str, folder: str = "") -> list[Any]:

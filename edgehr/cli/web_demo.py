@@ -84,8 +84,7 @@ def _print(made: Any, as_json: bool) -> None:
     for model in made.models.values():
         if model.is_slow:
             _LOG.warning(
-                "%s: browsers widen its half-precision weights at every inference, which takes several times as long: "
-                "convert it with --precision fp32",
+                "%s: INT8 in ONNX takes longer in browsers than float32: convert it with --to tflite, or in fp32",
                 model.path,
             )
     if as_json:

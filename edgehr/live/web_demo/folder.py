@@ -117,8 +117,9 @@ def _write_page(folder: Path, models: Mapping[str, PageModel]) -> None:
     entries = {}
     for role, model in models.items():
         file = f"models/{role}{model.path.suffix}"
-        shutil.copyfile(model.path, folder / file)
-        entries[role] = model.entry(file)
+        content = model.content()
+        (folder / file).write_bytes(content)
+        entries[role] = model.entry(file, len(content))
     description = {"edgehr": version("edgehr"), "models": entries}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from edgehr.assets import packaged_model, packaged_models
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.live.web_demo.npm import RUNTIMES, Package
+from edgehr.live.web_demo.widening import widened
 from edgehr.runtimes.formats import describe, find_format
 from edgehr.tasks.detection.spec import FACE, PERSON, DetectionSpec
 from edgehr.tasks.segmentation.spec import LETTERBOX, SLIDE, STRETCH, SegmentationSpec
@@ -53,19 +55,33 @@ class PageModel:
 
     @property
     def is_slow(self) -> bool:
-        """Tell whether LiteRT.js widens half-precision weights at every inference: docs/research/web-demo.md."""
+        """Tell whether browsers take longer for it than for its float32 form: docs/research/web-demo.md."""
+        return self.path.suffix == ".onnx" and self.precision == "int8"
+
+    def content(self) -> bytes:
+        """Read the file as the page is to have it."""
+        data = self.path.read_bytes()
+        return widened(data) if self._is_widened else data
+
+    @property
+    def _is_widened(self) -> bool:
         return self.path.suffix == ".tflite" and self.precision == "fp16"
 
-    def entry(self, file: str) -> Mapping[str, Any]:
-        """Describe it to the page, where it is in `file`."""
+    def entry(self, file: str, size: int) -> Mapping[str, Any]:
+        """Describe it to the page, where it is in `file`, of so many bytes."""
         return {
             "file": file,
-            "bytes": self.path.stat().st_size,
-            "precision": self.precision,
+            "bytes": size,
+            "precision": "fp32 from fp16" if self._is_widened else self.precision,
             "runtime": self.runtime,
             "input_shape": list(self.input_shape),
             "card": self.card.to_dict(),
         }
+
+
+def packaged_suffix() -> str:
+    """Choose among the forms of a model that ships: the faster one in browsers, if LiteRT is here to read it."""
+    return ".tflite" if find_spec("ai_edge_litert") else ".onnx"
 
 
 def read_model(name: str | Path) -> PageModel:
@@ -74,7 +90,7 @@ def read_model(name: str | Path) -> PageModel:
     Raises:
         EdgehrError: There is no such file, it is damaged, or no browser runs it.
     """
-    path = packaged_model(str(name)) if str(name) in packaged_models() else Path(name)
+    path = packaged_model(str(name), packaged_suffix()) if str(name) in packaged_models() else Path(name)
     if not path.exists() and any(card.name == str(name) for card in all_cards()):
         raise EdgehrError(
             f"{name}: does not ship with edgehr: edgehr convert {name} --to tflite makes a file to give here"

@@ -15,13 +15,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import edgehr
 from edgehr.assets import packaged_model
 from edgehr.cli.main import main
 from edgehr.errors import EdgehrError
 from edgehr.live.web_demo import make_folder, npm
 from edgehr.live.web_demo.models import read_model
+from edgehr.runtimes.tflite.format import FORMAT
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, DEFAULT_SEGMENTER
 
 ENTRY = b'import { createWasmLib } from "@litertjs/wasm-utils";\n'
@@ -70,7 +73,7 @@ def test_a_folder_has_all_that_its_page_names(registry: str, tmp_path: Path) -> 
     made = make_folder(
         packaged_model(DEFAULT_MODEL, ".tflite"),
         tmp_path / "page",
-        detector=DEFAULT_DETECTOR,
+        detector=packaged_model(DEFAULT_DETECTOR),
         registry=registry,
         progress=lambda name, done, total: told.append(name),
     )
@@ -99,9 +102,22 @@ def test_a_folder_has_all_that_its_page_names(registry: str, tmp_path: Path) -> 
             assert "https://" not in own
 
 
+def test_half_precision_is_widened_for_litert(registry: str, tmp_path: Path) -> None:
+    """Browsers would do that at every inference."""
+    path = packaged_model(DEFAULT_MODEL, ".tflite")
+    made = make_folder(path, tmp_path / "page", registry=registry)
+    wide = made.path / "models" / "pose.tflite"
+    kinds = FORMAT.operators(path), FORMAT.operators(wide)
+    assert kinds[0] is not None
+    assert kinds[1] == {name: count for name, count in kinds[0].items() if name != "DEQUANTIZE"}
+    batch = np.random.default_rng(0).normal(size=(1, 256, 192, 3)).astype(np.float32)
+    with edgehr.load(path) as narrow, edgehr.load(wide) as single:
+        assert np.array_equal(*(next(iter(each.infer({"image": batch}).values())) for each in (narrow, single)))
+
+
 def test_packages_come_from_the_cache_the_second_time(registry: str, tmp_path: Path) -> None:
-    make_folder(DEFAULT_MODEL, tmp_path / "one", registry=registry)
-    make_folder(DEFAULT_MODEL, tmp_path / "two", registry="http://127.0.0.1:9")
+    make_folder(packaged_model(DEFAULT_MODEL), tmp_path / "one", registry=registry)
+    make_folder(packaged_model(DEFAULT_MODEL), tmp_path / "two", registry="http://127.0.0.1:9")
     with pytest.raises(EdgehrError, match=r"cannot download http://127\.0\.0\.1:9/@litertjs/core/-/core-2"):
         make_folder(packaged_model(DEFAULT_MODEL, ".tflite"), tmp_path / "three", registry="http://127.0.0.1:9/")
     assert not (tmp_path / "three").exists()
@@ -111,7 +127,7 @@ def test_another_content_than_the_pinned_one_is_refused(registry: str, tmp_path:
     (package,) = npm.RUNTIMES[".onnx"][1]
     (tmp_path / "registry" / package.name / "-" / package.archive).write_bytes(packed(package, b"other"))
     with pytest.raises(EdgehrError, match=r"is not onnxruntime-web 1\.30\.0 as it was published"):
-        make_folder(DEFAULT_MODEL, tmp_path / "page", registry=registry)
+        make_folder(packaged_model(DEFAULT_MODEL), tmp_path / "page", registry=registry)
     assert not (tmp_path / "page").exists()
     assert list((tmp_path / "cache" / "npm").iterdir()) == []
 
@@ -176,7 +192,7 @@ def test_bad_input_gets_one_line(
 
 def test_a_model_that_browsers_cannot_feed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = packaged_model(DEFAULT_MODEL)
-    about: dict[str, Any] = read_model(path).entry("x")["card"]
+    about: dict[str, Any] = read_model(path).card.to_dict()
 
     def described(dtype: str, batch: int | None) -> Any:
         ends = {"name": "image", "shape": [batch, 3, 256, 192], "dtype": dtype}

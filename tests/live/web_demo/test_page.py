@@ -40,11 +40,17 @@ PIXELS, SHARE, SCORE = 0.5, 0.95, 0.3
 FRAMES = 8
 
 
-@pytest.mark.parametrize(("detector", "film", "least"), [(None, one_person, 1), (DEFAULT_DETECTOR, several_people, 3)])
+@pytest.mark.parametrize(
+    ("suffix", "several", "film", "least"),
+    [(".onnx", False, one_person, 1), (".tflite", True, several_people, 3)],
+    ids=["one-onnxruntime-web", "several-litert"],
+)
 def test_keypoints_are_those_of_python(
-    tmp_path: Path, detector: str | None, film: Callable[[], Iterator[Image]], least: int
+    tmp_path: Path, suffix: str, several: bool, film: Callable[[], Iterator[Image]], least: int
 ) -> None:
-    folder = folder_for(tmp_path / "page", DEFAULT_MODEL, detector=detector)
+    model = packaged_model(DEFAULT_MODEL, suffix)
+    detector = packaged_model(DEFAULT_DETECTOR, suffix) if several else None
+    folder = folder_for(tmp_path / "page", model, detector=detector)
     clip = write_clip(tmp_path / "clip.mjpeg", film())
 
     async def look() -> list[dict[str, Any]]:
@@ -58,8 +64,7 @@ def test_keypoints_are_those_of_python(
             return seen
 
     seen = asyncio.run(look())
-    found = {None: None, DEFAULT_DETECTOR: packaged_model(DEFAULT_DETECTOR)}[detector]
-    with PoseEstimator(packaged_model(DEFAULT_MODEL), detector=found) as estimator:
+    with PoseEstimator(model, detector=detector) as estimator:
         apart = compare(seen, estimator)
     assert max(len(frame["poses"]) for frame in seen) >= least
     assert len(apart) > 8 * FRAMES

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgehr.assets import group_picture
+from edgehr.assets import group_picture, packaged_model
 from edgehr.live.web.guard import HEADERS as LIVE_HEADERS
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 from tests.live.web import chromium
@@ -89,7 +89,7 @@ def test_a_host_without_headers_and_a_camera_that_is_refused(tmp_path: Path) -> 
 
 
 def test_pause_and_a_hidden_tab(tmp_path: Path) -> None:
-    folder = folder_for(tmp_path / "page", DEFAULT_MODEL)
+    folder = folder_for(tmp_path / "page", packaged_model(DEFAULT_MODEL, ".tflite"))
     clip = write_clip(tmp_path / "clip.mjpeg", one_person())
 
     async def look() -> None:
@@ -127,14 +127,14 @@ def test_pause_and_a_hidden_tab(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    folder = folder_for(tmp_path / "page", DEFAULT_MODEL)
-    without_model = shutil.copytree(folder, tmp_path / "without", ignore=shutil.ignore_patterns("*.onnx"))
+    folder = folder_for(tmp_path / "page", packaged_model(DEFAULT_MODEL, ".tflite"))
+    without_model = shutil.copytree(folder, tmp_path / "without", ignore=shutil.ignore_patterns("pose.*"))
     cut_short = shutil.copytree(folder, tmp_path / "cut")
-    (cut_short / "models" / "pose.onnx").write_bytes(b"a part")
+    (cut_short / "models" / "pose.tflite").write_bytes(b"a part")
     cases = (
         (folder, NO_WEBASSEMBLY, "This browser has no WebAssembly with SIMD"),
-        (without_model, "", "/models/pose.onnx cannot be loaded: the server answers 404"),
-        (cut_short, "", "/models/pose.onnx has 6 bytes in place of"),
+        (without_model, "", "/models/pose.tflite cannot be loaded: the server answers 404"),
+        (cut_short, "", "/models/pose.tflite has 6 bytes in place of"),
     )
 
     async def look() -> None:
