@@ -64,15 +64,15 @@ def load(
     except BaseException:
         runtime.close()
         raise
-    _log_opened(file, runtime, threads)
+    _log_opened(file if runtime.path else runtime, runtime, threads)
     return runtime
 
 
-def _log_opened(file: Path, runtime: Runtime, threads: int | None) -> None:
+def _log_opened(name: object, runtime: Runtime, threads: int | None) -> None:
     of = f"{runtime.artifact.card.name} in {runtime.artifact.precision}" if runtime.artifact else "not of edgehr"
     _LOG.info(
         "opened %s (%s) in %s on %s, computing in %s, %s, %d parts beside it",
-        file,
+        name,
         of,
         runtime.backend,
         runtime.device,

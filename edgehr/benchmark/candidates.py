@@ -113,7 +113,7 @@ def feed(runtime: Runtime, shapes: Mapping[str, tuple[int, ...]], at_once: int |
     """
     if runtime.artifact is None or shapes:
         if at_once:
-            raise EdgehrError(f"{runtime.path}: several images at once go to models that edgehr converted")
+            raise EdgehrError(f"{runtime.path or runtime}: several images at once go to models that edgehr converted")
         inputs = random_inputs(runtime, shapes)
         first = next(iter(inputs.values()))
         images = len(first) if runtime.artifact is not None and first.ndim else 1
@@ -148,7 +148,9 @@ def random_inputs(runtime: Runtime, shapes: Mapping[str, tuple[int, ...]]) -> di
     for name in shapes:
         if name not in names and (name or len(names) > 1):
             wanted = f"there is no input {name!r}" if name else "it has several inputs"
-            raise EdgehrError(f"{runtime.path}: {wanted}: give --shape NAME=SIZES with one of {', '.join(names)}")
+            raise EdgehrError(
+                f"{runtime.path or runtime}: {wanted}: give --shape NAME=SIZES with one of {', '.join(names)}"
+            )
     return {spec.name: _random(draw, _settled(runtime, spec, shapes)) for spec in runtime.inputs}
 
 
@@ -159,13 +161,13 @@ def _settled(runtime: Runtime, spec: TensorSpec, shapes: Mapping[str, tuple[int,
         have is None or have == want for want, have in zip(asked, spec.shape, strict=True)
     )
     if not fits:
-        raise EdgehrError(f"{runtime.path}: --shape {_written(asked)} does not suit its input {spec}")
+        raise EdgehrError(f"{runtime.path or runtime}: --shape {_written(asked)} does not suit its input {spec}")
     if None in asked:
         example = _written([size or 1 if place == 0 else size or 224 for place, size in enumerate(spec.shape)])
         name = f"{spec.name}=" if len(runtime.inputs) > 1 else ""
         raise EdgehrError(
-            f"{runtime.path}: its input {spec} has sizes that the file leaves open (N): give --shape {name}{example}, "
-            "say"
+            f"{runtime.path or runtime}: its input {spec} has sizes that the file leaves open (N): give --shape "
+            f"{name}{example}, say"
         )
     return TensorSpec(spec.name, tuple(asked), spec.dtype)
 

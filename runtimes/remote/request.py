@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,21 @@ _CONTENTS = {
 }
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """Says what an answer is to hold.
+
+    Attributes:
+        specs: The outputs.
+        batched: A first size that is open is the number of items of the inputs.
+        version: Of the model that was opened; empty where the server does not tell.
+    """
+
+    specs: Sequence[TensorSpec]
+    batched: bool
+    version: str
+
+
 class Request:
     """Holds what one inference sends and what it asks for; `close` it when its answer is read.
 
@@ -37,9 +53,8 @@ class Request:
         client: The connection.
         shared: Where tensors go; None for through the connection.
         datatypes: Of the inputs, in the protocol's words.
-        specs: Of the outputs.
+        wanted: What the answer is to hold.
         inputs: By name, checked.
-        version: Of the model that was opened; empty where the server does not tell.
 
     Raises:
         EdgehrError: There is no shared memory left.
@@ -50,16 +65,15 @@ class Request:
         client: Client,
         shared: SharedMemory | None,
         datatypes: Mapping[str, str],
-        specs: Sequence[TensorSpec],
+        wanted: Outputs,
         inputs: Tensors,
-        version: str = "",
     ) -> None:
-        self._client, self._shared, self._specs, self._version = client, shared, specs, version
+        self._client, self._shared, self._wanted, self._specs = client, shared, wanted, wanted.specs
         self._region: Region | None = None
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
         self.inputs = [client.input(name, array.shape, datatypes[name]) for name, array in inputs.items()]
-        self.outputs = [client.output(spec.name) for spec in specs]
-        self._batch = next((len(array) for array in inputs.values() if array.ndim), 0)
+        self.outputs = [client.output(spec.name) for spec in self._specs]
+        self._batch = next((len(array) for array in inputs.values() if array.ndim), 0) if wanted.batched else None
         if shared is None:
             for entry, array in zip(self.inputs, inputs.values(), strict=True):
                 entry.set_data_from_numpy(array)
@@ -87,9 +101,9 @@ class Request:
 
     def _shape(self, spec: TensorSpec) -> tuple[int, ...] | None:
         """Tell the shape of an output of this inference; None where only the server knows it."""
-        first, *rest = spec.shape or (None,)
-        sizes = [self._batch if first is None else first, *rest]
-        return tuple(size or 0 for size in sizes) if None not in rest and all(sizes) else None
+        sizes = (self._batch if place == 0 and size is None else size for place, size in enumerate(spec.shape))
+        known = tuple(size for size in sizes if size)
+        return known if len(known) == len(spec.shape) and known else None
 
     def read(self, result: Any) -> dict[str, NDArray[Any]]:
         """Return the outputs by name, owned by the caller.
@@ -100,10 +114,10 @@ class Request:
         """
         response = result.get_response()
         answered = response.get("model_version") if isinstance(response, dict) else response.model_version
-        if self._version and answered and answered != self._version:
+        if self._wanted.version and answered and answered != self._wanted.version:
             raise EdgehrError(
                 f"{self._client.address}: the server has gone over to version {answered} of the model, from "
-                f"{self._version}: open it again, or name the version in the address"
+                f"{self._wanted.version}: open it again, or name the version in the address"
             )
         return {spec.name: self._read(result, spec) for spec in self._specs}
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import ArtifactError, EdgehrError
@@ -18,7 +19,7 @@ from edgehr.runtimes.remote.address import RemoteAddress
 from edgehr.runtimes.remote.client import Client
 from edgehr.runtimes.remote.description import read_description
 from edgehr.runtimes.remote.library import import_utils
-from edgehr.runtimes.remote.request import Request
+from edgehr.runtimes.remote.request import Outputs, Request
 from edgehr.runtimes.remote.shared import SharedMemory, is_forgotten, open_shared_memory
 from edgehr.runtimes.tensors import Tensors
 
@@ -185,14 +186,14 @@ class RemoteRuntime(Runtime):
 
     def infer_batch(self, batch: NDArray[Any], limit: int = 32) -> dict[str, NDArray[Any]]:
         """Run any number of items, in several requests at once; see `Runtime.infer_batch`."""
-        spec = self.inputs[0]
-        if spec.shape[0] is None and len(batch):
-            spec.check(batch.astype(spec.dtype, copy=False))
-            limit = min(limit, max(1, MESSAGE_BYTES // max(batch[0].nbytes, 1)))
+        if self.inputs[0].shape[0] is None and isinstance(batch, np.ndarray) and batch.size:
+            limit = min(limit, max(1, MESSAGE_BYTES // batch[:1].nbytes))
         return super().infer_batch(batch, limit)
 
     def _request(self, inputs: Tensors) -> Request:
-        return Request(self._client, self._shared, self._datatypes, self.outputs, inputs, self.version)
+        batched = self.batch_range[1] is not None  # then the first size of every tensor is that of the batch
+        outputs = Outputs(self.outputs, batched, self.version)
+        return Request(self._client, self._shared, self._datatypes, outputs, inputs)
 
     def _forget_regions(self) -> None:
         if self._shared is not None:

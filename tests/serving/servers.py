@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from tests.conftest import ROOT
 ENVIRONMENT = ROOT / ".venv-servers"
 START_S = 90
 STOP_S = 30
+_PR_SET_PDEATHSIG = 1
 _VERSION = "{}.{}".format(*sys.version_info)
 
 
@@ -30,6 +32,11 @@ def need_servers() -> Path:
     if not (ENVIRONMENT / ".ready").is_file() and not (os.environ.get("CI") and sys.platform == "linux"):
         pytest.skip("there is no environment of inference servers (make servers-env)")
     return ENVIRONMENT / "bin" / "python"
+
+
+def _end_with_parent() -> None:
+    """Let a server end with the tests that started it, however they end."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -56,7 +63,13 @@ class Server:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.environment}
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         ends = time.monotonic() + START_S
         while not self._answers():
@@ -78,11 +91,11 @@ class Server:
         if self.process is None:
             return
         self.process.send_signal(number)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(STOP_S)
+        with contextlib.suppress(ProcessLookupError):  # Triton that was killed leaves the processes of its models
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_S)
         self.process = None
 
     @contextlib.contextmanager

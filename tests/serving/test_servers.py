@@ -21,6 +21,9 @@ pytestmark = pytest.mark.slow
 Address = Callable[[str], str]
 
 
+BOTH = pytest.mark.parametrize("address", ["triton grpc", "kserve grpc"], indirect=True)
+
+
 @pytest.fixture(params=["triton grpc", "triton http", "kserve grpc", "kserve https"])
 def address(request: pytest.FixtureRequest) -> Address:
     """The address of a model by its name there."""
@@ -52,6 +55,7 @@ def test_poses_of_several_people(address: Address, files: dict[str, Path], pictu
         assert opened.card == local.card
 
 
+@BOTH
 def test_demo(address: Address, files: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     def demo(model: object, detector: object, name: str) -> Any:
         options = ["--source", group_picture(), "--save", tmp_path / name, "--json"]
@@ -72,6 +76,7 @@ def people(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[objec
     return ["--annotations", few, "--images", folder / "images", "--json"]
 
 
+@BOTH
 def test_eval(address: Address, files: dict[str, Path], people: list[object], capsys: Any) -> None:
     expected, found = (told(capsys, "eval", model, *people) for model in (files["pose"], address("pose")))
     assert expected.pop("runtime") != found.pop("runtime")
@@ -84,6 +89,7 @@ def test_verify(address: Address, files: dict[str, Path], capsys: pytest.Capture
     assert found["agreement"]["oks"] == 1
 
 
+@BOTH
 def test_inspect_and_bench(address: Address, files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     found, local = (told(capsys, "inspect", model, "--json") for model in (address("pose"), files["pose"]))
     for name in ("inputs", "outputs", "artifact"):
@@ -96,6 +102,7 @@ def test_inspect_and_bench(address: Address, files: dict[str, Path], capsys: pyt
     assert report["candidates"][0]["latency"]["p50_ms"] > 0
 
 
+@BOTH
 def test_a_stream_through_a_server(address: Address, picture: np.ndarray) -> None:
     with edgehr.PoseEstimator(address("pose")) as estimator:
         assert [len(poses) for poses in estimator.stream(photographs()[0])] == [1]
