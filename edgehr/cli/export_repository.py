@@ -82,12 +82,15 @@ def _arrange(args: argparse.Namespace, served: Servable) -> Arrangement:
     given = Arrangement(args.instances or 1, 1 if (args.instances or 1) > 1 else None, args.batch or 1)
     if args.batch and not served.batches:
         raise EdgehrError(f"{served.path}: takes a fixed batch: --batch goes with models of --batch dynamic")
+    if served.most is not None and (args.batch or 1) > served.most:
+        raise EdgehrError(f"{served.path}: takes batches of {served.most} at most: --batch {args.batch} is too large")
     asked = args.instances and (args.batch or not served.batches)
     if asked or args.seconds <= 0 or _on_gpu(args, served):
         return given
     found = arrange(served.path, args.seconds, batches=served.batches)
     instances = args.instances or found.instances
-    return Arrangement(instances, 1 if instances > 1 else None, args.batch or found.batch, found.measured)
+    batch = args.batch or min(found.batch, served.most or found.batch)
+    return Arrangement(instances, 1 if instances > 1 else None, batch, found.measured)
 
 
 def _told(served: Servable, version: int, arrangement: Arrangement, files: list[Path]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Servable:
         artifact: What it says of itself.
         inputs: What it takes.
         outputs: What it returns.
+        most: Largest batch, of a model whose batch is open; None for no limit.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Servable:
     artifact: Artifact
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    most: int | None = None
 
     @property
     def batches(self) -> bool:
@@ -98,10 +100,10 @@ def plan(path: Path, server: str, name: str = "", *, python: bool = False) -> Se
     backend = PYTHON if python or server == KSERVE else _native(path, server, kind.name)
     if kind.name == "trt-bundle":
         raise EdgehrError(f"{path}: a bundle does not run: build a plan of it where it is served (edgehr build)")
-    artifact, inputs, outputs = _read(path, kind.name)
+    artifact, inputs, outputs, most = _read(path, kind.name)
     if artifact.parts or artifact.part:
         raise EdgehrError(f"{path}: consists of several graphs with work between them, which no server does")
-    return Servable(path, name, server, backend, kind.name, artifact, inputs, outputs)
+    return Servable(path, name, server, backend, kind.name, artifact, inputs, outputs, most)
 
 
 def _native(path: Path, server: str, kind: str) -> str:
@@ -112,8 +114,8 @@ def _native(path: Path, server: str, kind: str) -> str:
     return taken[kind][0]
 
 
-def _read(path: Path, kind: str) -> tuple[Artifact, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Read what the model says of itself, takes and returns."""
+def _read(path: Path, kind: str) -> tuple[Artifact, tuple[TensorSpec, ...], tuple[TensorSpec, ...], int | None]:
+    """Read what the model says of itself, takes and returns, and its largest batch."""
     if kind == "tensorrt":  # it opens on its own GPU only, but says everything in the file beside it
         from edgehr.runtimes.tensorrt.sidecar import read_plan, read_sidecar
 
@@ -121,9 +123,10 @@ def _read(path: Path, kind: str) -> tuple[Artifact, tuple[TensorSpec, ...], tupl
         if sidecar.library != "tensorrt":
             raise EdgehrError(f"{path}: is a plan of TensorRT-RTX, and Triton runs those of TensorRT")
         read_plan(path, sidecar)  # it belongs to that
-        return sidecar.artifact, _tensors(sidecar.inputs), _tensors(sidecar.outputs)
+        most = min((shapes[-1][0] for shapes in sidecar.profiles.values()), default=None)
+        return sidecar.artifact, _tensors(sidecar.inputs), _tensors(sidecar.outputs), most
     with load(path) as runtime:
-        return require_artifact(runtime.artifact, path), runtime.inputs, runtime.outputs
+        return require_artifact(runtime.artifact, path), runtime.inputs, runtime.outputs, runtime.batch_range[1]
 
 
 def _tensors(shapes: Mapping[str, Sequence[int]]) -> tuple[TensorSpec, ...]:

@@ -14,7 +14,7 @@ from edgehr.serving.measure import Arrangement
 from edgehr.serving.plan import Servable
 
 CONFIGURATION = "config.pbtxt"
-# Images that a request may bring at most, whether the server puts several together or not.
+# Images that a request may bring to a model without a limit, whether the server puts several together or not.
 MOST = 8
 _KINDS = {"float": "FP", "int": "INT", "uint": "UINT"}
 # How the backends call the threads of one instance; edgehr's own reads them where it stands itself.
@@ -32,7 +32,7 @@ def configuration(
         descriptions: What each version says of itself, the newest last.
         gpu: Instances run on a GPU.
     """
-    largest = max(MOST, arrangement.batch) if served.batches else 0
+    largest = served.most or max(MOST, arrangement.batch) if served.batches else 0
     lines = [f"# {line}" for line in arrangement.measured or ("not measured",)]
     lines += [
         f"name: {_quoted(served.name)}",

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from edgehr.errors import EdgehrError
 from edgehr.files import atomic_folder, sha256_file
 from edgehr.runtimes import Artifact, load
 from edgehr.runtimes.artifact import Part
+from edgehr.runtimes.tensorrt.settings import BuildSettings
+from edgehr.runtimes.tensorrt.sidecar import Sidecar, sidecar_path
 from edgehr.runtimes.tensors import TensorSpec
 from edgehr.serving import repository
 from edgehr.serving.measure import Arrangement, _least, arrange
@@ -79,6 +82,43 @@ def test_the_configuration_of_triton(tmp_path: Path) -> None:
         spec = TensorSpec("x", (None, 2), np.dtype(dtype))
         other = Servable(**{**vars(served), "inputs": (spec,)})
         assert f"data_type: {name} dims: [ 2 ]" in configuration(other, Arrangement(), {"1": ARTIFACT})
+
+
+def test_plans_go_to_a_gpu_with_the_batches_that_they_were_built_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.plan"
+    path.write_bytes(b"native code")
+    shapes = {"image": [[1, 3, 8, 8], [2, 3, 8, 8], [4, 3, 8, 8]]}
+    about = {"gpu_name": "GPU", "compute_capability": "8.9", "precisions": {}, "precision_source": "engine inspector"}
+    sidecar = Sidecar(
+        plan_sha256=sha256_file(path),
+        plan_bytes=path.stat().st_size,
+        onnx_sha256="ab" * 32,
+        library="tensorrt",
+        version="10.3.0",
+        inputs={"image": [-1, 3, 8, 8]},
+        outputs={"y": [-1, 3, 8, 8]},
+        settings=BuildSettings(),
+        artifact=ARTIFACT,
+        profiles=shapes,
+        **about,
+    )
+    sidecar_path(path).write_text(sidecar.to_json())
+    out = tmp_path / "out"
+    assert export(path, "--out", out, "--for", "triton", "--batch", 4) == 0
+    assert {"model.plan", "edgehr.json"} <= {file.name for file in (out / "model" / "1").iterdir()}
+    text = (out / "model" / "config.pbtxt").read_text()
+    for line in ('backend: "tensorrt"', "max_batch_size: 4", "kind: KIND_GPU", "preferred_batch_size: [ 4 ]"):
+        assert line in text
+    assert export(path, "--out", out, "--for", "triton", "--batch", 5) == 1
+    assert "takes batches of 4 at most" in capsys.readouterr().err
+    sidecar_path(path).write_text(replace(sidecar, library="tensorrt_rtx").to_json())
+    assert export(path, "--out", out, "--for", "triton") == 1
+    assert "is a plan of TensorRT-RTX" in capsys.readouterr().err
+    path.write_bytes(b"other code!")
+    sidecar_path(path).write_text(sidecar.to_json())
+    assert export(path, "--out", out, "--for", "triton") == 1
 
 
 def test_the_configuration_of_openvino_model_server_keeps_other_models(tmp_path: Path) -> None:
@@ -143,7 +183,7 @@ def test_models_of_several_graphs_and_foreign_ones_are_refused(tmp_path: Path, m
     from edgehr.serving import plan as planning
 
     parts = Artifact(CARD, "fp32", "ab" * 32, parts={"head": Part("head.onnx", "cd" * 32)})
-    monkeypatch.setattr(planning, "_read", lambda *_: (parts, (), ()))
+    monkeypatch.setattr(planning, "_read", lambda *_: (parts, (), (), None))
     with pytest.raises(EdgehrError, match="several graphs with work between them"):
         plan(write(tmp_path, ".onnx"), "triton")
     monkeypatch.undo()
@@ -200,8 +240,17 @@ def test_a_backend_that_numpy_has_outgrown_refuses(tmp_path: Path) -> None:
     need_servers()
     assert np.lib.NumpyVersion(np.__version__) >= "2.0.0"
     add(tmp_path / "models", plan(write(tmp_path, ".onnx"), "triton", python=True), 1, Arrangement())
+    for kind, batch in ((".onnx", "batch"), (".xml", 1)):
+        add(
+            tmp_path / "models", plan(write(tmp_path, kind, batch), "triton", f"native{batch}"), 1, Arrangement(2, 1, 4)
+        )
     server = triton(tmp_path / "models", tmp_path)
     server.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with pytest.raises(AssertionError, match="does not come up"):
         server.start()
-    assert "built for NumPy 1: with NumPy 2" in server.log.read_text()
+    log = server.log.read_text()
+    assert "built for NumPy 1: with NumPy 2" in log
+    # It understands what is written for the backends that it lacks.
+    for backend in ("onnxruntime", "openvino"):
+        assert f"unable to find backend library for backend '{backend}'" in log
+    assert "parse" not in log
