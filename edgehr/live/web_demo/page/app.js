@@ -83,7 +83,7 @@ async function openModels() {
   const main = models.pose ?? models.landmarks ?? models.segmenter;
   const { task, weights, spec } = main.card;
   if (main !== models.segmenter) skeletons = new SkeletonBrush(spec.keypoints, task === "landmarks");
-  write("task", `${task} in the browser`);
+  write("task", `${task} demo`);
   write("found", { pose: "People", landmarks: "Faces" }[task] ?? "Picture");
   const sample = weights.origin === "sample" ? ", sample weights to try the toolkit with" : "";
   tell({ Model: `${main.card.name}, ${main.precision}${sample}` });
@@ -147,8 +147,9 @@ function close() {
  * @param {number} mine  number of this run, of which only the last goes on
  */
 async function run(from, worker, mine) {
+  let fresh = from.next();
   for (let number = 1; mine === turn; number += 1) {
-    await from.next();
+    await fresh;
     while (paused && mine === turn) await new Promise((resolve) => setTimeout(resolve, 50));
     if (mine !== turn) return;
     const start = performance.now();
@@ -156,6 +157,7 @@ async function run(from, worker, mine) {
     const image = frame.getContext("2d")?.getImageData(0, 0, frame.width, frame.height);
     if (!image) throw new Error("This browser gives no pixels: is a protection against fingerprinting on?");
     const capture = performance.now() - start;
+    fresh = from.next(); // which comes while the worker looks at this one
     const { poses, mask, times } = await worker.look({ image, time, independent: from.still, number });
     if (mine !== turn) return;
     const drawn = performance.now();

@@ -1,6 +1,7 @@
 // Frames a second and the times of stages over the last seconds, and the rows that tell them.
 
 const WINDOW_MS = 5000;
+const ORDER = ["capture", "detect", "crop", "pose", "landmarks", "decode", "track", "segment", "draw"];
 
 export class Figures {
   constructor() {
@@ -26,7 +27,7 @@ export class Figures {
 
   /** Give the median of each stage; of those that only some frames have, over these. */
   get stages() {
-    const names = [...new Set(this.frames.flatMap(({ times }) => Object.keys(times)))];
+    const names = ORDER.filter((name) => this.frames.some(({ times }) => name in times));
     return names.map((name) => ({ name, median: median(this.frames.flatMap(({ times }) => times[name] ?? [])) }));
   }
 

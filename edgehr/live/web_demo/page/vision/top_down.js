@@ -27,6 +27,7 @@ export class TopDown {
     this.measure = measure;
     this.output = card.outputs[0].name;
     this.stage = card.task; // as Python calls it too
+    this.input = new Float32Array(3 * card.input.width * card.input.height);
     /** @type {KeypointSet} */
     this.keypoints = card.spec.keypoints;
   }
@@ -37,7 +38,7 @@ export class TopDown {
    * @returns {Promise<Pose>}
    */
   async estimate(image, box) {
-    const { input, window } = await this.measure("crop", () => preprocess(image, box, this.card));
+    const { input, window } = await this.measure("crop", () => preprocess(image, box, this.card, this.input));
     const outputs = await this.measure(this.stage, () => this.engine.run(input));
     return this.measure("decode", () => ({ box, id: -1, ...postprocess(outputs[this.output], window, this.card) }));
   }
@@ -48,8 +49,9 @@ export class TopDown {
  * @param {Image} image
  * @param {Box} box
  * @param {Card} card
+ * @param {Float32Array} input  what to fill
  */
-export function preprocess(image, box, card) {
+export function preprocess(image, box, card, input) {
   const { width, height } = card.input;
   const window = windowOf(box, width / height, card.spec.padding);
   const { warp } = card.spec.decoding;
@@ -57,7 +59,7 @@ export function preprocess(image, box, card) {
     warp === "hrnet_face"
       ? cutWholePixels(image, window.center, Math.max(...window.size), width)
       : cutOut(image, placement(window, width, height, warp), width, height);
-  return { input: normalize(pixels, width, height, card, new Float32Array(3 * width * height)), window };
+  return { input: normalize(pixels, width, height, card, input), window };
 }
 
 /**
