@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp import web
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from edgehr.assets import group_picture, photographs
 from edgehr.errors import EdgehrError
+from edgehr.files import cache_folder
 from edgehr.live.web_demo import make_folder
 from edgehr.live.web_demo.serving import HEADERS, make_app
 from tests.live.web import chromium
@@ -38,9 +40,11 @@ document.addEventListener("edgehr:result", ({ detail: { time, poses, mask, frame
 
 
 def folder_for(path: Path, model: str | Path, **options: Any) -> Path:
-    """Write a folder; the test is skipped where the npm registry cannot be reached."""
+    """Write a folder, one worker at a time; the test is skipped where the npm registry cannot be reached."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
     try:
-        return make_folder(model, path, **options).path
+        with FileLock(cache_folder() / "npm.lock"):
+            return make_folder(model, path, **options).path
     except EdgehrError as error:
         if "cannot download" in str(error):
             pytest.skip(str(error))
