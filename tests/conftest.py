@@ -39,6 +39,8 @@ LONGEST = (
     "converters/test_detector.py",
     "runtimes/test_tflite_runtime.py",
     "live/web/test_page.py",
+    "serving/test_servers.py",
+    "serving/test_triton.py",
     "live/web_demo/test_page.py",
 )
 
