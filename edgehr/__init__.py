@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgehr.live.sinks import Sink, StopRequested, open_sinks
     from edgehr.live.sources import Frame, Source, open_source
     from edgehr.live.timing import StageTimes
+    from edgehr.rollout.pull import pulled_model
     from edgehr.runtimes import Runtime, load
     from edgehr.runtimes.tensorrt.runtime import TensorRTRuntime
     from edgehr.tasks.base import Task
@@ -85,6 +86,7 @@ _HOMES = {
     "open_sinks": "edgehr.live.sinks",
     "open_source": "edgehr.live.sources",
     "predictor": "edgehr.live.predictors.opening",
+    "pulled_model": "edgehr.rollout.pull",
 }
 
 __all__ = [
@@ -131,6 +133,7 @@ __all__ = [
     "open_sinks",
     "open_source",
     "predictor",
+    "pulled_model",
 ]
 
 

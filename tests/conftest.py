@@ -34,6 +34,7 @@ LONGEST = (
     "converters/test_convert.py",
     "test_wheel.py",
     "evaluation/test_accuracy.py",
+    "spread/test_cluster.py",
     "converters/test_hrnet_detectors.py",
     "converters/test_golden_artifacts.py",
     "converters/test_detector.py",

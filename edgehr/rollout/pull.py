@@ -106,8 +106,8 @@ def put_back(folder: Path) -> Pulled:
         return Pulled(folder / CURRENT / before.main, before.version, changed=True)
 
 
-def installed(folder: Path) -> Path:
-    """Find the main file of the model that was pulled into a folder.
+def pulled_model(folder: str | os.PathLike[str]) -> Path:
+    """Find the main file of the model that `edgehr pull` brought into a folder.
 
     Its folder is that of the version, without the link, so that a pull meanwhile does not exchange files while they are
     opened.
@@ -115,10 +115,11 @@ def installed(folder: Path) -> Path:
     Raises:
         EdgehrError: Nothing was pulled there.
     """
-    entry = _installed(folder / CURRENT)
+    current = Path(folder) / CURRENT
+    entry = _installed(current)
     if entry is None:
         raise EdgehrError(f"{folder}: holds no model: run `edgehr pull URL --out {folder}`")
-    return (folder / CURRENT).resolve() / entry.main
+    return current.resolve() / entry.main
 
 
 def _locked(folder: Path) -> ExitStack:

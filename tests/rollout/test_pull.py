@@ -20,7 +20,7 @@ import pytest
 from edgehr.cli.main import main
 from edgehr.errors import EdgehrError
 from edgehr.rollout.manifest import RolledFile, Rollout
-from edgehr.rollout.pull import installed
+from edgehr.rollout.pull import pulled_model
 from edgehr.runtimes import load
 from tests.benchmark.test_candidates import foreign
 from tests.small_segmenter import save_segmenter
@@ -115,7 +115,7 @@ def test_new_models_come_and_go_back(server: Server, capsys: pytest.CaptureFixtu
     first = pull(capsys, server.url)
     assert (first["path"], first["changed"]) == ("models/current/first.onnx", True)
     assert first["difference"] < 1e-4
-    assert is_whole(installed(Path("models")))
+    assert is_whole(pulled_model(Path("models")))
     assert pull(capsys, server.url)["changed"] is False
     assert "models" in pull(capsys, "--back", status=1)
     roll("any=second.onnx")
@@ -137,7 +137,7 @@ def test_files_of_a_model_come_together(server: Server, capsys: pytest.CaptureFi
     told = pull(capsys, server.url)
     assert told["path"] == "models/current/m.xml"
     assert sorted(path.name for path in Path("models/current").iterdir()) == ["m.bin", "m.xml", "rolled-out.json"]
-    assert is_whole(installed(Path("models")))
+    assert is_whole(pulled_model(Path("models")))
 
 
 def test_a_device_gets_what_is_for_its_kind(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,9 +232,9 @@ def test_a_kill_at_any_moment_leaves_the_old_model_or_the_new_one(
         wait_for(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert is_whole(installed(models))
+        assert is_whole(pulled_model(models))
     pull(capsys, server.url)
-    assert installed(models).name == "second.onnx"
+    assert pulled_model(models).name == "second.onnx"
     assert Path("models/previous/first.onnx").read_bytes() == Path("first.onnx").read_bytes()
     assert not [*models.glob(".edgehr-*"), *models.glob(".current-*")]
     assert len([*models.glob("versions/*")]) == 2
