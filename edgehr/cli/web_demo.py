@@ -29,7 +29,9 @@ def register(commands: SubParsers) -> None:
         "--detector", metavar="MODEL", help="the same that finds people, or faces; default: one person without"
     )
     parser.add_argument("--segmenter", metavar="MODEL", help="the same that finds people's pixels, to blur all others")
-    parser.add_argument("--out", type=Path, metavar="DIR", default=Path("out/web-demo"), help="default: out/web-demo")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: out/web-demo; with --serve one that goes when that ends"
+    )
     parser.add_argument(
         "--serve", nargs="?", const="8080", metavar="[HOST:]PORT", help="serve it then, with the headers for threads"
     )
@@ -40,11 +42,13 @@ def register(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the folder, say what is in it, and serve it."""
+    from edgehr.files import temporary_folder
     from edgehr.live.web_demo import make_folder
     from edgehr.zoo import DEFAULT_MODEL
 
     with ExitStack() as stack:
         bound = stack.enter_context(_listen(args.serve)) if args.serve else None
+        out = args.out or (stack.enter_context(temporary_folder()) / "web-demo" if bound else Path("out/web-demo"))
         bars: dict[str, Any] = {}
 
         def progress(name: str, done: int, total: int | None) -> None:
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         with ExitStack() as downloads:
             made = make_folder(
                 args.model or DEFAULT_MODEL,
-                args.out,
+                out,
                 detector=args.detector,
                 segmenter=args.segmenter,
                 registry=args.registry,
@@ -68,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
 
             address = page_url(bound.getsockname()[0], bound, None)
             print(f"serving at {address}", file=sys.stderr if args.json else sys.stdout, flush=True)
-            serve_folder(args.out, bound)
+            serve_folder(out, bound)
 
 
 def _listen(address: str) -> Any:

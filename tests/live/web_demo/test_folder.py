@@ -6,8 +6,13 @@ import base64
 import hashlib
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -26,6 +31,7 @@ from edgehr.live.web_demo import make_folder, npm
 from edgehr.live.web_demo.models import read_model
 from edgehr.runtimes.tflite.format import FORMAT
 from edgehr.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, DEFAULT_SEGMENTER
+from tests.live.web_demo.browsing import folder_for
 
 ENTRY = b'import { createWasmLib } from "@litertjs/wasm-utils";\n'
 
@@ -188,6 +194,27 @@ def test_bad_input_gets_one_line(
     assert len(error.splitlines()) == 1
     assert not Path("page").exists()
     assert Path("full", "holiday.jpg").exists()
+
+
+@pytest.mark.slow
+def test_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+    """A folder that was not asked for is gone afterwards."""
+    folder_for(tmp_path / "page", packaged_model(DEFAULT_MODEL))  # which fills the cache
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    command = [sys.executable, "-m", "edgehr.cli.main", "web-demo", str(packaged_model(DEFAULT_MODEL)), "--serve", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+        assert process.stdout
+        lines = iter(process.stdout.readline, "")
+        address = next(line.split()[-1] for line in lines if line.startswith("serving at "))
+        with urllib.request.urlopen(f"{address}demo.json") as answer:
+            assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+            assert set(json.load(answer)["models"]) == {"pose"}
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+    assert list(temporary.iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_browsers_cannot_feed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
