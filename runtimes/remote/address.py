@@ -108,8 +108,8 @@ class RemoteAddress:
         Raises:
             EdgehrError: It is none, or has options that are not understood.
         """
-        written = _plain(text)
-        parts = urlsplit(_ADDRESS.sub(lambda match: f"{match[1].lower()}://", written, count=1))
+        written = _ADDRESS.sub(lambda match: f"{match[1].lower()}://", _plain(text), count=1)
+        parts = urlsplit(written)
         shown = written.split("?")[0].rsplit("@")[-1]
         if parts.username is not None:
             raise EdgehrError(f"{shown}: an address holds no login: set {TOKEN_VARIABLE}, or ?token_file=FILE")

@@ -15,6 +15,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 import edgehr
+from edgehr.benchmark.remote import _files
 from edgehr.errors import ArtifactError, EdgehrError, MissingDependencyError
 from edgehr.runtimes import load
 from edgehr.runtimes.formats import find_format, format_of
@@ -76,6 +77,19 @@ def test_addresses_that_cannot_be_meant(text: str, message: str) -> None:
         with pytest.raises(EdgehrError, match=message) as caught:
             call(text)
         assert "secret" not in str(caught.value)
+
+
+def test_addresses_are_shown_as_they_were_written() -> None:
+    with pytest.raises(EdgehrError, match=r"^grpc://host/pose: is no address"):
+        load(Path("grpc://host/pose?timeout=3"))
+
+
+def test_another_machine_measures_an_address_too(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    files, names = _files([Path("grpc://host:8001/pose?timeout=3"), tmp_path / "model.onnx"])
+    assert list(files) == ["model.onnx"]
+    assert RemoteAddress.parse(names[0]) == RemoteAddress.parse("grpc://host:8001/pose?timeout=3")
+    assert names[1] == "model.onnx"
 
 
 def test_kinds_of_models_are_listed_with_addresses(tmp_path: Path) -> None:
