@@ -81,9 +81,11 @@ class TunedModel:
             raise ArtifactError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; raises ArtifactError where its model is not beside it."""
         with atomic_write(path) as (temporary,):
             temporary.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n", encoding="utf-8")
+            if not path.with_name(self.file).is_file():  # somebody has removed the folder, which is there anew now
+                raise _without_model(path, self)
 
 
 class TunedFormat(Format):
@@ -135,10 +137,14 @@ def _model_of(path: Path) -> Path:
     tuned = TunedModel.read(path)
     model = path.with_name(tuned.file)
     if not model.is_file():
-        raise ArtifactError(f"{path}: its model {tuned.file} is not beside it")
+        raise _without_model(path, tuned)
     if sha256_file(model) != tuned.sha256:
         raise ArtifactError(f"{path}: {tuned.file} beside it is damaged, or not the model that it was written for")
     return model
+
+
+def _without_model(path: Path, tuned: TunedModel) -> ArtifactError:
+    return ArtifactError(f"{path}: its model {tuned.file} is not beside it")
 
 
 FORMAT = TunedFormat()

@@ -9,11 +9,12 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from edgehr.errors import CheckpointError
-from edgehr.models.checkpoints import archive
+from edgehr.models.checkpoints import archive, inert
 from edgehr.models.checkpoints.reading import read_checkpoint
 from tests.models.little_pose import STATE, assert_loads, assert_refused
 
@@ -95,3 +96,72 @@ def test_bytearrays_of_python_are_read(tmp_path: Path) -> None:
         assert_loads(tmp_path / "a.pth")
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"x": bytearray(9), "w": STATE["head.final_layer.bias"].numpy()}, 2))
     assert read_checkpoint(tmp_path / "a.pkl").tensors
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(6, dtype="f4").reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(3, dtype=">i2"),
+        np.zeros((0, 3), "u1"),
+        np.array(["ab", "c"]),
+        np.array([b"x"]),
+        np.array([{1: 2}, None], dtype=object),
+        np.float32(2),
+        np.str_("x"),
+    ],
+    ids=lambda value: str(value.dtype),
+)
+def test_arrays_are_read_as_by_numpy(value: np.ndarray) -> None:
+    for protocol in range(5):
+        found = inert.load(io.BytesIO(pickle.dumps(value, protocol)))
+        assert found.dtype == pickle.loads(pickle.dumps(value, protocol)).dtype  # noqa: S301 - our own
+        np.testing.assert_array_equal(found, value)
+
+
+class Damaged:
+    """Pickles as a NumPy array of two numbers with something else inside."""
+
+    def __init__(self, array: object = None, dtype: object = None, name: object = "f4") -> None:
+        self._array, self._dtype, self._name = array, dtype, name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        make, empty, _ = np.zeros(2, "f4").__reduce__()  # type: ignore[misc]
+        return make, empty, self._array or (1, (2,), _Dtype(self._dtype, self._name), False, bytes(8))
+
+
+class _Dtype:
+    def __init__(self, state: object, name: object) -> None:
+        self._state, self._name = state, name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return np.dtype, (self._name, False, True), self._state or (3, "<", None, None, None, -1, -1, 0)
+
+
+def test_whole_arrays_of_the_kind_below_are_read() -> None:
+    np.testing.assert_array_equal(inert.load(io.BytesIO(pickle.dumps(Damaged(), 2))), np.zeros(2, "f4"))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        Damaged(dtype=(3, "<", (None, None, None), -1, -1, 0)),  # ended the process
+        Damaged(dtype=(3, "<", None, None, None, -1, -1, 63)),  # numbers that pass for objects
+        Damaged(dtype=(3, "<", None, None, None, 1 << 40, -1, 0)),
+        Damaged(dtype=(3, "<", None, ("a",), {"a": (np.dtype("f4"), 1 << 40)}, -1, -1, 0)),
+        Damaged(dtype=(3, 7, None, None, None, -1, -1, 0)),
+        Damaged(name="O8", dtype=(3, "|", None, None, None, -1, -1, 63)),  # bytes for objects
+        Damaged(name="f4,O"),
+        Damaged(name=[("a", "O")]),
+        Damaged(array=(1, (3,), np.dtype("f4"), False, bytes(8))),
+        Damaged(array=(1, (-2, -1), np.dtype("f4"), False, bytes(8))),
+        Damaged(array=(1, (2,), "f4", False, bytes(8))),
+        Damaged(array=(1, [2], np.dtype("f4"), False, bytes(8))),
+        Damaged(array=((2,), np.dtype("f4"), False, bytes(8))),
+        Damaged(array={"shape": (2,)}),
+    ],
+)
+def test_damaged_arrays_never_reach_numpy(damaged: Damaged) -> None:
+    with pytest.raises(pickle.UnpicklingError, match=r"NumPy|of a type that no weights have"):
+        inert.load(io.BytesIO(pickle.dumps(damaged, 2)))

@@ -99,3 +99,11 @@ def test_damaged_ones_are_one_line(model: Path, changes: dict[str, object], said
         path.write_text(content)
         with pytest.raises(ArtifactError, match=r"best\.tuned"):
             edgehr.load(path)
+
+
+def test_none_is_written_where_its_model_has_gone(model: Path, tmp_path: Path) -> None:
+    """Somebody removes the folder, which writing makes anew."""
+    path = tmp_path / "gone" / "best.tuned"
+    with pytest.raises(ArtifactError, match=r"best\.tuned: its model m\.tflite is not beside it"):
+        TunedModel(model.name, sha256_file(model)).write(path)
+    assert not path.exists()

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
+
+from edgehr.models.checkpoints.inert_arrays import check_state, make_array, make_dtype, make_scalar
 
 # Nobody saves these in a checkpoint but to have them run.
 _ATTACKS = ("os", "posix", "nt", "sys", "subprocess", "pty", "runpy", "importlib")
@@ -122,8 +123,7 @@ def _bytearray(content: Any = b"", *encoding: str) -> bytearray:
 
 def _allowed() -> dict[str, Any]:
     """List what stands for itself: the functions that PyTorch's weights-only unpickler allows, and NumPy's arrays."""
-    makers: list[Any] = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
-    reconstruct, scalar = map(_Function, makers)
+    array, scalar = _Function(make_array), _Function(make_scalar)
     rebuilding = (
         *("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_sparse_tensor", "_rebuild_qtensor"),
         *("_rebuild_meta_tensor_no_storage", "_rebuild_nested_tensor", "_rebuild_device_tensor_from_cpu_tensor"),
@@ -147,13 +147,13 @@ def _allowed() -> dict[str, Any]:
         "collections.OrderedDict": OrderedDict,
         **{f"builtins.{kind.__name__}": kind for kind in (set, frozenset, complex, dict, list)},
         "builtins.bytearray": _Function(_bytearray),
+        "builtins.bytes": _Function(lambda content=b"": bytes(_bytearray(content))),
         "builtins.tuple": _Function(lambda items=(): _shallow(tuple(items))),
         "_codecs.encode": _Function(lambda text, encoding="utf-8": str(text).encode(str(encoding))),
         # NumPy 1 and 2 name the same functions differently.
-        **{f"numpy.{core}.multiarray._reconstruct": reconstruct for core in ("core", "_core")},
+        **{f"numpy.{core}.multiarray._reconstruct": array for core in ("core", "_core")},
         **{f"numpy.{core}.multiarray.scalar": scalar for core in ("core", "_core")},
-        "numpy.ndarray": np.ndarray,
-        "numpy.dtype": np.dtype,
+        "numpy.dtype": _Function(make_dtype),
     }
 
 
@@ -209,6 +209,11 @@ class Unpickler(pickle._Unpickler):
 
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
 
+    def _load_build(self, load: Callable[[Any], None]) -> None:
+        if len(self.stack) > 1:
+            check_state(*self.stack[-2:])
+        load(self)
+
     def _load_tuple(self, load: Callable[[Any], None]) -> None:
         load(self)
         _shallow(self.stack[-1])
@@ -230,6 +235,7 @@ class Unpickler(pickle._Unpickler):
             super().__setattr__(name, value)
 
 
+Unpickler.dispatch[pickle.BUILD[0]] = partial(Unpickler._load_build, load=Unpickler.dispatch[pickle.BUILD[0]])
 for _opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
     Unpickler.dispatch[_opcode[0]] = partial(Unpickler._load_tuple, load=Unpickler.dispatch[_opcode[0]])
 
