@@ -64,7 +64,8 @@ class RayCrew(Crew):
                 self._ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
             except Exception as error:  # of Ray, gRPC or the operating system
                 self._stack.close()
-                raise EdgehrError(f"--ray {address}: {first_line(error)}: start one with `ray start --head`") from None
+                problem = first_line(error).partition(". ")[0]
+                raise EdgehrError(f"--ray {address}: {problem}: start one with `ray start --head`") from None
         try:
             processors = int(self._ray.cluster_resources().get("CPU", 0)) // threads
             if processors < 1:
