@@ -80,6 +80,9 @@ def test_a_host_without_headers_and_a_camera_that_is_refused(tmp_path: Path) -> 
             await choose(page, tmp_path / "film.webm")
             await page.wait_for(f"{STATE} === 'Live' && {FPS} > 0 && {COUNT} === '1'", 60)
             assert await page.evaluate(BUTTONS) == "camera pause fullscreen"
+            await choose(page, group_picture())  # while the worker is at a frame of the film
+            await page.wait_for(f"{STATE} === 'Done'", 60)
+            assert await page.evaluate(COUNT) == "3"
             await page.evaluate(NO_CAMERA)
             await page.evaluate(START)
             await page.wait_for(f"{NOTICE}.startsWith('This device has no camera')")

@@ -158,7 +158,7 @@ async function run(from, worker, mine) {
     if (!image) throw new Error("This browser gives no pixels: is a protection against fingerprinting on?");
     const capture = performance.now() - start;
     fresh = from.next(); // which comes while the worker looks at this one
-    const { poses, mask, times } = await worker.look({ image, time, independent: from.still, number });
+    const { poses, mask, times } = await worker.look({ image, time, independent: from.still });
     if (mine !== turn) return;
     const drawn = performance.now();
     draw(poses, mask, from.mirrored);

@@ -17,11 +17,11 @@ async function answer(message) {
     session = await Session.open(message.models, self.location.href, message.options, (loaded, total) =>
       self.postMessage({ type: "progress", loaded, total }),
     );
-    self.postMessage({ type: "opened", runs: session.runs });
+    self.postMessage({ type: "opened", id: message.id, runs: session.runs });
   } else if (message.type === "reset") session.reset();
   else {
     const result = await session.step(message);
-    self.postMessage({ type: "result", number: message.number, ...result });
+    self.postMessage({ type: "result", id: message.id, ...result });
   }
 }
 

@@ -12,7 +12,7 @@ const SIMD = [
 /**
  * @typedef {object} Link
  * @property {Record<string, string>} runs  what runs each model, in words
- * @property {(frame: {image: ImageData, time: number, independent: boolean, number: number}) => Promise<Result>} look
+ * @property {(frame: {image: ImageData, time: number, independent: boolean}) => Promise<Result>} look
  * @property {() => void} reset
  */
 
@@ -28,26 +28,35 @@ export function startWorker(models, options, tell) {
     throw new Error("This browser has no WebAssembly with SIMD: use one from 2023 or later, and no lockdown mode.");
   }
   const worker = new Worker("worker.js");
-  /** @type {{resolve: (value: any) => void, reject: (error: Error) => void}} */
-  let waiting;
-  const answer = () => new Promise((resolve, reject) => (waiting = { resolve, reject }));
+  // By number: another source may come while the worker is still at a frame of the last one.
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
+  const waiting = new Map();
+  let last = 0;
+  /** @type {(message: object, transfer?: Transferable[]) => Promise<any>} */
+  const ask = (message, transfer = []) => {
+    last += 1;
+    worker.postMessage({ ...message, id: last }, transfer);
+    return new Promise((resolve, reject) => waiting.set(last, { resolve, reject }));
+  };
+  /** @param {string} message */
+  const fail = (message) => waiting.forEach(({ reject }) => reject(new Error(message)));
   worker.addEventListener("message", ({ data }) => {
     if (data.type === "progress") tell(data.loaded, data.total);
-    else if (data.type === "error") waiting.reject(new Error(data.message));
-    else waiting.resolve(data);
+    else if (data.type === "error") fail(data.message);
+    else {
+      waiting.get(data.id)?.resolve(data);
+      waiting.delete(data.id);
+    }
   });
   worker.addEventListener("error", ({ message }) => {
-    waiting.reject(new Error(`The page's worker has failed (${message || "worker.js cannot be loaded"}).`));
+    fail(`The page's worker has failed (${message || "worker.js cannot be loaded"}).`);
   });
-  const opened = answer();
-  worker.postMessage({ type: "open", models, options: { run: placeOf(options), threads: threadsOf(options) } });
+  const opened = ask({ type: "open", models, options: { run: placeOf(options), threads: threadsOf(options) } });
   return opened.then(({ runs }) => ({
     runs,
     look(frame) {
-      const result = answer();
       const { data, width, height } = frame.image;
-      worker.postMessage({ type: "frame", ...frame, image: { data, width, height } }, [data.buffer]);
-      return result;
+      return ask({ type: "frame", ...frame, image: { data, width, height } }, [data.buffer]);
     },
     reset: () => worker.postMessage({ type: "reset" }),
   }));
