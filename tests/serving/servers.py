@@ -55,6 +55,7 @@ class Server:
     http: int
     grpc: int
     ready: str = "/v2/health/ready"
+    memory: str = "no-memory-of-tests-"  # what names of its shared memory begin with
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     def url(self, scheme: str, model: str) -> str:
@@ -97,6 +98,8 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(STOP_S)
         self.process = None
+        for file in Path("/dev/shm").glob(f"{self.memory}*"):  # noqa: S108
+            file.unlink()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Server]:
@@ -119,6 +122,7 @@ def triton(repository: Path, folder: Path, options: Sequence[str] = (), ready: s
         if not link.exists():
             link.symlink_to(file)
     http, grpc = free_port(), free_port()
+    memory = f"triton-of-tests-{grpc}-"
     command = [
         str(files / "bin" / "tritonserver"),
         f"--model-repository={repository}",
@@ -129,12 +133,13 @@ def triton(repository: Path, folder: Path, options: Sequence[str] = (), ready: s
         "--grpc-address=127.0.0.1",
         "--allow-metrics=false",
         "--exit-timeout-secs=5",
+        f"--backend-config=python,shm-region-prefix-name={memory}",
         *options,
     ]
     libraries = os.pathsep.join(filter(None, (os.environ.get("LD_LIBRARY_PATH"), sysconfig.get_config_var("LIBDIR"))))
     # The Python that the backend runs is the first on the path.
     environment = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "LD_LIBRARY_PATH": libraries}
-    return Server(command, environment, folder / "triton.log", http, grpc, ready)
+    return Server(command, environment, folder / "triton.log", http, grpc, ready, memory)
 
 
 def kserve(repository: Path, folder: Path, options: Sequence[str] = (), ready: str = "/v2/health/ready") -> Server:
