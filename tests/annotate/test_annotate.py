@@ -98,6 +98,7 @@ def test_coco_of_masks_and_the_same_bytes_by_several_workers(archive: Path, caps
     assert mask[:, :60].all()
 
 
+@pytest.mark.slow
 def test_coco_of_poses_is_what_the_demo_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()

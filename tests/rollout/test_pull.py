@@ -204,6 +204,7 @@ def test_a_model_that_fails_its_self_check_never_takes_its_place(
     assert not [*Path("models").glob(".edgehr-*")]
 
 
+@pytest.mark.slow
 def test_two_pulls_at_once_make_one_change(server: Server) -> None:
     server.pause_s = 0.2
     command = [sys.executable, "-m", "edgehr.cli.main", "pull", server.url, "--json"]
@@ -214,6 +215,7 @@ def test_two_pulls_at_once_make_one_change(server: Server) -> None:
     assert len([path for path, _ in server.asked if path.startswith("/files/")]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 def test_a_kill_at_any_moment_leaves_the_old_model_or_the_new_one(
     server: Server, capsys: pytest.CaptureFixture[str]
