@@ -85,6 +85,7 @@ class Bundle:
                 description, onnx = json.loads(archive.read(DESCRIPTION)), archive.read(MODEL)
             if description["schema"] != SCHEMA:
                 raise ArtifactError(f"{path}: was written by another generation of edgehr: convert the model again")
+            stated = description["onnx_sha256"]
             bundle = cls(
                 onnx,
                 Artifact.from_json(json.dumps(description["artifact"])),
@@ -96,7 +97,7 @@ class Bundle:
             raise
         except _DAMAGE as error:
             raise ArtifactError(f"{path}: not a TensorRT bundle, truncated or foreign ({error})") from None
-        if bundle.onnx_sha256 != description["onnx_sha256"]:
+        if bundle.onnx_sha256 != stated:
             raise ArtifactError(f"{path}: its graph is not the one it was written with: copy the bundle again")
         return bundle
 

@@ -99,11 +99,16 @@ def test_damaged_bundles_give_one_line(tmp_path: Path) -> None:
         except ArtifactError:
             continue
         assert read == bundle()  # a byte that nobody reads, a date for example
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("bundle.json", zipfile.Path(_written(tmp_path), "bundle.json").read_text())
-        archive.writestr("model.onnx", b"another graph")
-    with pytest.raises(ArtifactError, match="not the one it was written with"):
-        Bundle.read(path)
+    description = zipfile.Path(_written(tmp_path), "bundle.json").read_text()
+    for text, message in (
+        (description, "not the one it was written with"),
+        (description.replace("onnx_sha256", "onnx_sha"), "not a TensorRT bundle"),
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("bundle.json", text)
+            archive.writestr("model.onnx", b"another graph")
+        with pytest.raises(ArtifactError, match=message):
+            Bundle.read(path)
     with pytest.raises(ArtifactError, match="no such bundle"):
         Bundle.read(tmp_path / "absent.trtbundle")
 
