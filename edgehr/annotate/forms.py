@@ -25,8 +25,8 @@ Record = dict[str, Any]
 Records = Callable[[], Iterable[Record]]
 
 ROW_GROUP = 100_000
-# What is known of a picture, and its type: pictures of a video have the first three, others a name alone.
-_PICTURE = {"file_name": str, "video": str, "frame": int, "time_s": float, "width": int, "height": int}
+# What is known of a picture, and its type; only those of a video have a video, a frame and a time.
+_PICTURE: dict[str, type] = {"file_name": str, "video": str, "frame": int, "time_s": float, "width": int, "height": int}
 
 
 class Form(ABC):
@@ -94,14 +94,7 @@ class ParquetForm(Form):
     def write(self, path: Path, records: Records, about: Mapping[str, str]) -> None:
         """Write the table; see `Form.write`."""
         pyarrow, parquet = _pyarrow()
-        kinds: dict[str, type] = {
-            "file_name": str,
-            "video": str,
-            "frame": int,
-            "time_s": float,
-            "width": int,
-            "height": int,
-        }
+        kinds = dict(_PICTURE)
         for row in _rows(records()):
             for name, value in row.items():
                 if value is not None and kinds.get(name) is not float:
