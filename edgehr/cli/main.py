@@ -24,6 +24,7 @@ from edgehr.cli import (
     fetch,
     inspect,
     models,
+    pull,
     report,
     rollout,
     tune,
@@ -50,6 +51,7 @@ COMMANDS = (
     web_demo,
     annotate,
     rollout,
+    pull,
     doctor,
 )
 

@@ -1,4 +1,4 @@
-"""`edgehr rollout` and `edgehr pull`: put models on a web server for kinds of devices, and get them on a device."""
+"""`edgehr rollout`: put models on a web server, for kinds of devices."""
 
 from __future__ import annotations
 
@@ -9,48 +9,34 @@ from edgehr.cli.common.output import SubParsers, print_json, print_table, progre
 
 
 def register(commands: SubParsers) -> None:
-    """Add the commands to the parser."""
-    rollout = commands.add_parser(
+    """Add the command to the parser."""
+    parser = commands.add_parser(
         "rollout",
         help="write the folder from which devices pull their models",
         description="Write a folder for any web server: rollout.json says which model goes to which kind of device, "
         "with the SHA-256 of every file and what the model returns for a picture, and files/ holds them.",
     )
-    rollout.add_argument(
+    parser.add_argument(
         "entries",
         nargs="+",
         type=_entry,
         metavar="KIND[,KIND]=ARTIFACT",
         help="as raspberry-pi-5*=model.tflite; any for every device. The first that suits a device is its own",
     )
-    rollout.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder, made if needed")
-    rollout.add_argument("--no-check", action="store_true", help="devices try no more than whether the model runs")
-    rollout.add_argument(
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder, made if needed")
+    parser.add_argument("--no-check", action="store_true", help="devices try no more than whether the model runs")
+    parser.add_argument(
         "--tolerance",
         type=_tolerance,
         default=0.1,
         metavar="X",
         help="how far a device's outputs may be off, in standard deviations (0.1)",
     )
-    rollout.add_argument("--json", action="store_true", help="print what is rolled out as JSON")
-    rollout.set_defaults(run=make)
-    pull = commands.add_parser(
-        "pull",
-        help="get the model that a rollout has for this device",
-        description="Needs no more than a device installs. The new model is tried before it takes the place of the old "
-        "one, which stays as DIR/previous.",
-    )
-    where = pull.add_mutually_exclusive_group(required=True)
-    where.add_argument("url", nargs="?", metavar="URL", help="of rollout.json, or of its folder, with a / at the end")
-    where.add_argument("--back", action="store_true", help="exchange the model and the previous one")
-    where.add_argument("--kinds", action="store_true", help="print what kinds of device this is")
-    pull.add_argument("--out", type=Path, default=Path("models"), metavar="DIR", help="where models are kept (models)")
-    pull.add_argument("--kind", metavar="KIND", help="what this device is, if not what --kinds prints")
-    pull.add_argument("--json", action="store_true", help="print what there is now as JSON")
-    pull.set_defaults(run=get)
+    parser.add_argument("--json", action="store_true", help="print what is rolled out as JSON")
+    parser.set_defaults(run=run)
 
 
-def make(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Write the folder, and print what is in it."""
     from edgehr.rollout.make import make_rollout
 
@@ -71,31 +57,6 @@ def make(args: argparse.Namespace) -> None:
     ]
     print_table(["KIND", "MODEL", "FILES", "MB", "VERSION"], rows)
     print(f"\nserve {args.out}, and on devices: edgehr pull http://HOST/rollout.json")
-
-
-def get(args: argparse.Namespace) -> None:
-    """Get the model, and print where it is."""
-    from edgehr.benchmark.board import device_kinds
-    from edgehr.rollout.pull import pull, put_back
-
-    kinds = [args.kind] if args.kind else device_kinds()
-    if args.kinds:
-        print_json({"kinds": kinds}) if args.json else print(*kinds, sep="\n")
-        return
-    if args.back:
-        pulled = put_back(args.out)
-    else:
-        with progress_bar("pulling", None, "bytes") as progress:
-            pulled = pull(args.url, args.out, kinds, progress.update)
-    if args.json:
-        print_json({**vars(pulled), "path": str(pulled.path)})
-    elif args.back:
-        print(f"{pulled.path} is the previous one, {pulled.version}")
-    elif not pulled.changed:
-        print(f"{pulled.path} is up to date, {pulled.version}")
-    else:
-        off = "" if pulled.difference is None else f", {pulled.difference:.2g} standard deviations off"
-        print(f"{pulled.path} is new, {pulled.version}; self-check passed{off}")
 
 
 def _entry(text: str) -> tuple[tuple[str, ...], Path]:
