@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -121,7 +122,7 @@ class SharedMemory:
         return f"/{name}"
 
     def _make(self, size: int) -> Region:
-        name = f"edgehr-{secrets.token_hex(8)}"
+        name = f"edgehr-{os.getpid()}-{secrets.token_hex(8)}"
         try:
             handle = self._library.create_shared_memory_region(name, name, size, create_only=True)
         except self._library.SharedMemoryException as error:
