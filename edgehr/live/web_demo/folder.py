@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from edgehr.errors import EdgehrError
+from edgehr.files import atomic_folder
 from edgehr.live.web_demo.models import PageModel, read_models
 from edgehr.live.web_demo.npm import Package, fetch_package, unpack
-from edgehr.unfinished import new_scratch, remove_leftovers
 
 PAGE = Path(__file__).parent / "page"
 # Of the live page, whose looks this one shares.
@@ -90,27 +88,19 @@ def make_folder(
         fetch_package(package, registry, None if progress is None else partial(progress, package.archive))
         for package in packages
     ]
-    with ExitStack() as stack:
-        parent = out.absolute().parent
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(parent)
-            scratch = new_scratch(parent, stack) / out.name
-        except OSError as error:
-            raise EdgehrError(f"cannot write to {parent}: {error.strerror or error}") from None
+    if out.is_dir():
+        out.rmdir()
+    with atomic_folder(out.absolute()) as scratch:
         _write_page(scratch, models)
         for package, archive in zip(packages, archives, strict=True):
             unpack(package, archive, scratch / "runtime")
         (scratch / "runtime" / "NOTICE.txt").write_text(_notice(packages), encoding="utf-8")
         size = sum(path.stat().st_size for path in scratch.rglob("*") if path.is_file())
-        if out.is_dir():
-            out.rmdir()
-        os.replace(scratch, out)
     return Folder(out, models, packages, size)
 
 
 def _write_page(folder: Path, models: Mapping[str, PageModel]) -> None:
-    shutil.copytree(PAGE, folder)
+    shutil.copytree(PAGE, folder, dirs_exist_ok=True)
     for name in SHARED_FILES:
         shutil.copyfile(SHARED / name, folder / name)
     (folder / "models").mkdir()
