@@ -64,7 +64,7 @@ def measure(cluster: Any, args: argparse.Namespace) -> None:
     def run(jobs: int, ray: str | None, done: Callable[[int], None] | None = None) -> float:
         started = time.perf_counter()
         with open_crew(jobs, ray) as crew:
-            work = Prediction(SentModel.of(str(model), elsewhere=ray is not None), on_one_thread, card)
+            work = Prediction(SentModel.of(str(model), crew), on_one_thread, card)
             found.append(evaluate_in_pieces(crew, work, evaluator, dataset, done))
         return time.perf_counter() - started
 

@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": BASE | {"files", "opencv", "runtimes", "spread", "tasks"},
     "spread": BASE | {"benchmark", "dependencies", "files", "runtimes"},
     "benchmark": BASE | {"assets", "files", "progress", "runtimes", "tasks"},
-    "tune": BASE | {"benchmark", "calib", "converters", "evaluation", "files", "progress", "runtimes"},
+    "tune": BASE | {"benchmark", "calib", "converters", "evaluation", "files", "progress", "runtimes", "spread"},
     "serving": BASE | {"benchmark", "dependencies", "files", "runtimes"},
     "annotate": BASE | {"dependencies", "files", "live", "opencv", "progress", "runtimes", "spread", "tasks"},
     "live": BASE | {"assets", "files", "opencv", "runtimes", "tasks", "unfinished", "zoo"},
@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     # A workstation. Conversions are checked through the tasks and runtimes that will serve them, and calibrated on the
     # crops that the detector and the single-person search of live pose will give them.
     "models": BASE | {"files", "runtimes", "tasks"},
-    "calib": BASE | {"files", "opencv", "progress", "tasks", "evaluation", "live", "models", "runtimes"},
+    "calib": BASE | {"files", "opencv", "progress", "tasks", "evaluation", "live", "models", "runtimes", "spread"},
     "converters": BASE
     | {
         "dependencies",

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.calib.dataset.finder import Finder
+from edgehr.calib.dataset.finder import OpenFinder
 from edgehr.calib.dataset.frames import read_frames
+from edgehr.calib.dataset.looking import Crop, Progress, crop_box
 from edgehr.calib.dataset.selection import select_diverse
-from edgehr.calib.dataset.sources import Crop, Progress, collect_candidates, crop_box
+from edgehr.calib.dataset.sources import collect_candidates
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.runtimes.artifact import Artifact
+from edgehr.spread import Crew, OwnProcess
 from edgehr.tasks.base import Task
 from edgehr.tasks.image.reading import Image, read_image
 
@@ -57,9 +59,10 @@ class CalibrationSet:
         source: Path,
         images: Path | None = None,
         max_crops: int = MAX_CROPS,
-        finder: Finder | None = None,
+        open_finder: OpenFinder | None = None,
         progress: Progress | None = None,
         card: ModelCard | None = None,
+        crew: Crew | None = None,
     ) -> CalibrationSet:
         """Select crops that are unlike each other; the same source gives the same crops.
 
@@ -68,16 +71,18 @@ class CalibrationSet:
                 people are taken by their boxes; or a video, in frames of which the finder finds them.
             images: The folder of the annotated images; by default `images/` beside the file, or the file's own folder.
             max_crops: The most crops to take.
-            finder: Finds people, see `edgehr.calib.dataset.finder`.
+            open_finder: Opens what finds people, see `edgehr.calib.dataset.finder`.
             progress: Called with the images looked at and how many there are.
             card: The model that the set is for: one for face landmarks takes the faces of an annotation file, not the
                 people.
+            crew: Who looks at images, with equal results; this process, by default. A video is looked through by this
+                process anyway.
 
         Raises:
             EdgehrError: There is no such set, an image of it cannot be read, or it holds too few different crops.
         """
         wanted = max(max_crops, MIN_CROPS)
-        found = collect_candidates(source, images, wanted, finder, progress, card)
+        found = collect_candidates(source, images, wanted, open_finder, progress, card, crew or OwnProcess())
         selected = select_diverse(found.descriptors, found.ranks, wanted)
         if not found.searched:
             raise EdgehrError(f"{source}: no frame of this video can be decoded")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -11,18 +11,18 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgehr.calib.dataset.finder import Finder
+from edgehr.calib.dataset.finder import Finder, OpenFinder
 from edgehr.calib.dataset.frames import count_frames, read_frames
-from edgehr.calib.dataset.selection import Floats, describe_crops
+from edgehr.calib.dataset.looking import Crop, Look, Picture, Progress, crops_of, look_at_frame, look_at_pictures
+from edgehr.calib.dataset.selection import Floats
 from edgehr.card import ModelCard
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.annotations import annotated_people
 from edgehr.evaluation.base import Evaluator
-from edgehr.evaluation.overlap import fingerprint
 from edgehr.live.sources import VIDEO_SUFFIXES
+from edgehr.spread import Crew
 from edgehr.tasks.base import Task
-from edgehr.tasks.image.boxes import areas
-from edgehr.tasks.image.reading import Image, image_files, image_files_within, read_image, read_images, read_reduced
+from edgehr.tasks.image.reading import image_files, image_files_within, read_images
 
 # Of larger sets so many crops, spread over the set, are compared: looking at each costs a millisecond or two.
 POOL = 1200
@@ -30,26 +30,7 @@ POOL = 1200
 SEARCHED_PER_CROP = 2
 GOLDEN = (5**0.5 - 1) / 2
 
-Box = tuple[float, float, float, float]
-Progress = Callable[[int, "int | None"], None]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A part of an image, or of a frame of a video.
-
-    Attributes:
-        image: The file.
-        box: xyxy, image pixels; None for the whole image.
-        frame: Number of the video's frame, from 0; None for an image.
-        size: Width and height of the image by its annotations; None where it has none.
-    """
-
-    image: Path
-    box: Box | None
-    frame: int | None = None
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,22 +55,14 @@ class Candidates:
     searched: int
 
 
-@dataclass(frozen=True)
-class _View:
-    """An image that was read, the factor by which it was reduced, and its crops."""
-
-    image: Image
-    scale: float
-    crops: list[Crop]
-
-
 def collect_candidates(
     source: Path,
     images: Path | None,
     max_crops: int,
-    finder: Finder | None,
+    open_finder: OpenFinder | None,
     progress: Progress | None,
-    card: ModelCard | None = None,
+    card: ModelCard | None,
+    crew: Crew,
 ) -> Candidates:
     """Collect crops from a source.
 
@@ -97,33 +70,44 @@ def collect_candidates(
         source: As for `CalibrationSet.of`.
         images: The images of an annotation file.
         max_crops: How many are to be selected of them.
-        finder: Finds people where there are no annotations.
+        open_finder: Opens what finds people where there are no annotations.
         progress: Called with the images done and how many there are.
         card: The model, whose task says which boxes of an annotation file count.
+        crew: Who looks at images.
 
     Raises:
         EdgehrError: There is no such source, it cannot be read, or the finder does not fit it.
     """
     kind = kind_of(source)
     if kind == "annotations":
-        if finder:
+        if open_finder:
             raise EdgehrError(f"{source}: its people have boxes: a detector goes with a folder of images or a video")
-        people = _annotated(source, images, max(POOL, 2 * max_crops), card)
-        return _collect(_read_crops(people), len(people), "annotations", progress)
-    if kind == "folder" and not finder:
-        files = sample_evenly(_images(source), max(POOL, 2 * max_crops))
-        pictures = (_View(*read, [Crop(path, None)]) for path, read in read_images(files, read_reduced))
-        return _collect(pictures, len(files), "whole images", progress)
-    if not finder:
-        raise EdgehrError(f"{source}: finding the people of a video needs a detector, or the pose model in float")
+        pictures = _annotated(source, images, max(POOL, 2 * max_crops), card)
+        looks = (reply.unpack() for reply in look_at_pictures(crew, pictures, None, progress))
+        return _collect(looks, "annotations")
     if kind == "folder":
-        files = sample_evenly(_images(source), SEARCHED_PER_CROP * max_crops)
-        views = (_View(image, 1.0, _crops(path, finder.find(image))) for path, image in read_images(files, read_image))
-        return _collect(views, len(files), finder.by, progress)
+        if open_finder:
+            files = sample_evenly(_images(source), SEARCHED_PER_CROP * max_crops)
+            pictures = [Picture(path, None) for path in files]
+        else:
+            files = sample_evenly(_images(source), max(POOL, 2 * max_crops))
+            pictures = [Picture(path, (Crop(path, None),)) for path in files]
+        replies = dict(zip(files, look_at_pictures(crew, pictures, open_finder, progress), strict=True))
+        # What could not be read is left out and said, as everywhere.
+        looks = (look for _, look in read_images(files, lambda path: replies[path].unpack()))
+        return _collect(looks, "whole images")
+    if not open_finder:
+        raise EdgehrError(f"{source}: finding the people of a video needs a detector, or the pose model in float")
     numbers = sample_evenly(range(count_frames(source)), SEARCHED_PER_CROP * max_crops)
-    frames = read_frames(source, numbers)
-    views = (_View(image, 1.0, _crops(source, finder.find(image), number)) for number, image in frames)
-    return _collect(views, len(numbers), finder.by, progress)
+    with open_finder() as finder:
+        return _collect(_look_at_frames(finder, source, numbers, progress), finder.by)
+
+
+def _look_at_frames(finder: Finder, video: Path, numbers: Sequence[int], progress: Progress | None) -> Iterator[Look]:
+    for done, (number, image) in enumerate(read_frames(video, numbers), 1):
+        yield look_at_frame(finder, video, number, image)
+        if progress:
+            progress(done, len(numbers))
 
 
 def kind_of(source: Path) -> Literal["annotations", "folder", "video"]:
@@ -164,57 +148,32 @@ def sample_evenly(items: Sequence[T], count: int) -> Sequence[T]:
     return [items[int((part + part * GOLDEN % 1) * len(items) / count)] for part in range(count)]
 
 
-def _annotated(source: Path, folder: Path | None, max_people: int, card: ModelCard | None) -> list[list[Crop]]:
+def _annotated(source: Path, folder: Path | None, max_people: int, card: ModelCard | None) -> list[Picture]:
     """List people, or faces, by image; of too many, the largest of each image first, then the second ones."""
     judged = card is not None and Task.for_card(card).evaluator
     images = Evaluator.for_card(card).annotated(source, folder) if card and judged else annotated_people(source, folder)
-    people: list[list[Crop]] = []
-    for image in sorted(images, key=lambda image: image.path.name):
-        people.append(_crops(image.path, image.boxes, size=image.size))
+    by_name = sorted(images, key=lambda image: image.path.name)
+    people = [crops_of(image.path, image.boxes, size=image.size) for image in by_name]
     taken: set[Crop] = set()
     for rank in zip_longest(*people):
         taken.update(sample_evenly([crop for crop in rank if crop is not None], max_people - len(taken)))
-    return [crops for of_image in people if (crops := [crop for crop in of_image if crop in taken])]
+    kept = (tuple(crop for crop in of_image if crop in taken) for of_image in people)
+    return [Picture(crops[0].image, crops) for crops in kept if crops]
 
 
-def _read_crops(crops_by_image: Sequence[list[Crop]]) -> Iterator[_View]:
-    for crops in crops_by_image:
-        image, scale = read_reduced(crops[0].image, crops[0].size)
-        yield _View(image, scale, crops)
-
-
-def _crops(path: Path, boxes: Floats, frame: int | None = None, size: tuple[int, int] | None = None) -> list[Crop]:
-    """Return the crops of an image, the largest first."""
-    order = np.argsort(-areas(boxes), kind="stable")
-    return [Crop(path, (float(x1), float(y1), float(x2), float(y2)), frame, size) for x1, y1, x2, y2 in boxes[order]]
-
-
-def _collect(views: Iterator[_View], count: int, found_by: str, progress: Progress | None) -> Candidates:
+def _collect(looks: Iterable[Look], found_by: str) -> Candidates:
     crops: list[Crop] = []
     rows: list[Floats] = []
     ranks: list[int] = []
     fingerprints: list[str] = []
-    number = 0
-    for number, view in enumerate(views, 1):
-        if view.crops:
-            boxes = np.array([crop_box(crop, view.image, view.scale) for crop in view.crops], np.float32)
-            rows.append(describe_crops(view.image, boxes, view.scale))
-            crops += view.crops
-            ranks += range(len(view.crops))
-            fingerprints += [fingerprint(view.image)] * len(view.crops)
-        if progress:
-            progress(number, count)
+    searched = 0
+    for look in looks:
+        searched += 1
+        if look.crops:
+            rows.append(look.descriptors)
+            crops += look.crops
+            ranks += range(len(look.crops))
+            fingerprints += [look.fingerprint] * len(look.crops)
+        found_by = look.found_by or found_by
     table = np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
-    return Candidates(crops, table, np.array(ranks, np.int64), fingerprints, found_by, number)
-
-
-def crop_box(crop: Crop, image: Image, scale: float = 1.0) -> Box:
-    """Return the box of a crop, or that of the whole image where it has none.
-
-    Args:
-        crop: The crop.
-        image: Its image, which may have been reduced.
-        scale: Factor by which that was reduced.
-    """
-    height, width = image.shape[:2]
-    return crop.box or (0.0, 0.0, width / scale, height / scale)
+    return Candidates(crops, table, np.array(ranks, np.int64), fingerprints, found_by, searched)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.calib.dataset.calibration_set import MIN_CROPS
-from edgehr.calib.dataset.sources import Crop, crop_box, kind_of, sample_evenly
+from edgehr.calib.dataset.looking import Crop, crop_box
+from edgehr.calib.dataset.sources import kind_of, sample_evenly
 from edgehr.calib.quantize import Calibration, crop_order
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator

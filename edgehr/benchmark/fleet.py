@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edgehr.benchmark.remote import Remote
-from edgehr.benchmark.results import BenchReport
-from edgehr.benchmark.table import NONE, rows
+from edgehr.benchmark.table import NONE
 from edgehr.errors import EdgehrError
 from edgehr.progress import Progress
 
@@ -73,8 +72,15 @@ def refuse_failures(told: Sequence[Told[T]]) -> None:
         raise EdgehrError(f"{failed} of {len(told)} machines gave no figures, as said in their rows")
 
 
-def fleet_rows(told: Sequence[Told[BenchReport]]) -> tuple[list[str], list[list[str]]]:
-    """Return headers and a row for each candidate on each machine, and one for each machine that gave nothing."""
+def fleet_rows(
+    told: Sequence[Told[T]], rows: Callable[[T], tuple[list[str], list[list[str]]]]
+) -> tuple[list[str], list[list[str]]]:
+    """Return headers and all rows of each machine's table, and a row for each machine that gave nothing.
+
+    Args:
+        told: What the machines told.
+        rows: Returns headers and rows for one of them.
+    """
     tables = [(each, rows(each.value)) if each.value else (each, ([], [])) for each in told]
     headers = list(dict.fromkeys(name for _, (names, _) in tables for name in names)) or ["CANDIDATE"]
     last = headers[-1]

@@ -67,6 +67,7 @@ class Remote:
     where: str
     edgehr: str = "edgehr"
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list, repr=False, compare=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @classmethod
     def by_ssh(cls, host: str, edgehr: str = "edgehr") -> Remote:
@@ -118,7 +119,8 @@ class Remote:
         return told
 
     def stop(self) -> None:
-        """End what runs there, if anything does."""
+        """End what runs there, if anything does, and start nothing more."""
+        self._stopped.set()
         for process in self._running:
             process.terminate()
 
@@ -133,6 +135,8 @@ class Remote:
 
     def _run(self, archive: bytes, arguments: str) -> bytes:
         """Run edgehr there in a folder with these files, and return what it printed."""
+        if self._stopped.is_set():
+            raise EdgehrError(f"{self.where}: stopped")
         edgehr = self.edgehr
         if re.match(r"[^/~$\s][^\s]*/", edgehr):  # from the folder in which a session begins there, which is left
             edgehr = f'"$OLDPWD"/{edgehr}'

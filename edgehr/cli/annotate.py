@@ -12,6 +12,7 @@ from edgehr.cli.common.output import SubParsers, print_json, progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
+    from edgehr.spread import Crew
     from edgehr.spread.models import SentModel
 
 NO_DETECTOR = "none"
@@ -65,8 +66,7 @@ def run(args: argparse.Namespace) -> None:
         card, arithmetic = opened.card, runs_on(opened.runtime)
     form = form_of(args.out, card)
     with open_crew(args.jobs, args.ray, threads or 1) as crew:
-        elsewhere = args.ray is not None
-        work = Annotation(_sent(name, elsewhere), _sent(detector or "", elsewhere) if given else None, form, options)
+        work = Annotation(_sent(name, crew), _sent(detector or "", crew) if given else None, form, options)
         made_of = {
             "model": _digest(name),
             "detector": [bool(given), _digest(detector or "")],
@@ -86,10 +86,10 @@ def run(args: argparse.Namespace) -> None:
         raise EdgehrError(f"{len(summary.problems)} files could not be read, as said above; {args.out} has the others")
 
 
-def _sent(name: str, elsewhere: bool) -> SentModel:
+def _sent(name: str, crew: Crew) -> SentModel:
     from edgehr.spread.models import SentModel
 
-    return SentModel.of(name, elsewhere=elsewhere)
+    return SentModel.of(name, crew)
 
 
 def _digest(name: str) -> list[str]:

@@ -108,7 +108,7 @@ def _measure_fleet(
 ) -> None:
     """Measure on many machines and print one table; raises EdgehrError in the end where some gave nothing."""
     from edgehr.benchmark.fleet import ask_fleet, fleet_rows, refuse_failures
-    from edgehr.benchmark.table import answer
+    from edgehr.benchmark.table import answer, rows
 
     if args.out:
         raise EdgehrError(f"{args.out}: a page is of one machine: leave --out away, or name one machine")
@@ -118,7 +118,7 @@ def _measure_fleet(
         reports = [(each, each.value.to_dict() if each.value else None) for each in told]
         print_json({"machines": [{"machine": e.where, "report": r, "error": e.error or None} for e, r in reports]})
     else:
-        print_table(*fleet_rows(told))
+        print_table(*fleet_rows(told, rows))
         for each in told:
             lines = [*answer(each.value), *(f"note: {text}" for text in each.value.remarks)] if each.value else []
             if lines:

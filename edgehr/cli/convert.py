@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgehr.cli.common.arguments import add_spread_options
 from edgehr.cli.common.calibration_options import (
     add_calibration_options,
     check_calibration_options,
@@ -66,6 +67,7 @@ def register(commands: SubParsers) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_calibration_options(parser)
+    add_spread_options(parser, "to look for the crops of --calib")
     parser.set_defaults(run=run, of_targets=_add_target_options(parser))
 
 
@@ -105,6 +107,7 @@ def run(args: argparse.Namespace) -> None:
     need_packages(*kind.packages, extra=kind.extra)
     from edgehr.converters.convert import convert
     from edgehr.models.backbones.layers import check_size
+    from edgehr.spread import open_crew
 
     card = find_card(args.model)
     if args.size:
@@ -121,7 +124,10 @@ def run(args: argparse.Namespace) -> None:
     _refuse_stray(args)
     target = kind.from_options(args)
     target.check_model(card)
-    calibration = open_calibration(args, card) if args.calib else None
+    calibration = None
+    if args.calib:
+        with open_crew(args.jobs, args.ray) as crew:
+            calibration = open_calibration(args, card, crew)
     target = replace(target, calibration=calibration)
     target.check()  # what is missing is said now, not after a download
     weights = args.weights or fetch_with_progress(card)

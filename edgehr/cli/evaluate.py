@@ -115,7 +115,7 @@ def _with_workers(
     from edgehr.spread.models import SentModel
 
     with open_crew(args.jobs, args.ray, options["threads"] or 1) as crew:
-        model = SentModel.of(args.model, elsewhere=args.ray is not None)
+        model = SentModel.of(args.model, crew)
         work = Prediction(model, partial(open_runtime, **options), evaluator.card, args.flip)
         return evaluate_in_pieces(crew, work, evaluator, dataset, progress)
 

@@ -8,16 +8,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgehr.cli.common.arguments import add_remote_options, count, remote_of
+from edgehr.cli.common.arguments import add_remote_options, add_spread_options, count, remotes_of
 from edgehr.cli.common.calibration_options import add_calibration_source, check_calibration_source, open_calibration
 from edgehr.cli.common.output import SubParsers, print_json, print_table, progress_bar
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
+    from edgehr.benchmark.remote import Remote
+    from edgehr.spread import Crew
     from edgehr.tune.race import Bench
     from edgehr.tune.results import TuneReport
-    from edgehr.tune.steps import Request
     from edgehr.tune.variants import Model
+    from edgehr.tune.workstation import Request
 
 _PRECISIONS = ("fp32", "fp16", "int8", "dynamic-int8")
 
@@ -52,6 +54,7 @@ def register(commands: SubParsers) -> None:
     parser.add_argument("--out", type=Path, default=Path("tuned"), metavar="DIR", help="folder of the results (tuned)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     add_calibration_source(parser)
+    add_spread_options(parser, "to evaluate, and to look for the crops of --calib")
     add_remote_options(parser)
     parser.set_defaults(run=run, weights=None, held_out=None)
 
@@ -63,24 +66,34 @@ def run(args: argparse.Namespace) -> None:
     if args.max_drop is None and args.budget is None:
         raise EdgehrError("say what is wanted: --max-drop POINTS, --budget MILLISECONDSms, or both")
     check_calibration_source(args)
-    remote = remote_of(args)
+    remotes = remotes_of(args)
     need_torch()
     from filelock import FileLock, Timeout
 
+    from edgehr.spread import open_crew
+
+    with open_crew(args.jobs, args.ray) as crew:
+        request = _request(args, crew)
+        request.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(request.folder / ".lock", timeout=0):
+                if len(remotes) > 1:
+                    _tune_fleet(args, request, remotes, crew)
+                else:
+                    _tune(args, request, remotes[0] if remotes else None, crew)
+        except Timeout:
+            raise EdgehrError(f"{request.folder}: another edgehr tune is at work there") from None
+
+
+def _tune(args: argparse.Namespace, request: Request, remote: Remote | None, crew: Crew) -> None:
     from edgehr.benchmark.bench import run_bench
     from edgehr.tune.page import write_page
     from edgehr.tune.search import tune
     from edgehr.tune.table import problem
 
-    request = _request(args)
     bench: Bench = remote.bench if remote else run_bench
-    request.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(request.folder / ".lock", timeout=0):
-            report = tune(request, bench, remote.where if remote else "", progress_bar, _tell)
-            write_page(report, request.folder / "tune.html")
-    except Timeout:
-        raise EdgehrError(f"{request.folder}: another edgehr tune is at work there") from None
+    report = tune(request, bench, remote.where if remote else "", progress_bar, _tell, crew)
+    write_page(report, request.folder / "tune.html")
     if args.json:
         print_json(report.to_dict())
     else:
@@ -90,15 +103,46 @@ def run(args: argparse.Namespace) -> None:
         raise EdgehrError(problem(report))
 
 
+def _tune_fleet(args: argparse.Namespace, request: Request, remotes: list[Remote], crew: Crew) -> None:
+    """Search on many machines, print one table, write a page for each; raises EdgehrError where some have no choice."""
+    from edgehr.benchmark.fleet import fleet_rows, refuse_failures
+    from edgehr.tune.fleet import choice_names, tune_fleet
+    from edgehr.tune.page import write_page
+    from edgehr.tune.table import answer, problem, rows
+
+    told = tune_fleet(request, remotes, progress_bar, _tell, crew)
+    pages = []
+    for each, name in zip(told, choice_names([each.where for each in told]), strict=True):
+        if each.value:
+            pages.append(request.folder / f"{name}.html")
+            write_page(each.value, pages[-1])
+    if args.json:
+        reports = [(each, each.value.to_dict() if each.value else None) for each in told]
+        print_json({"machines": [{"machine": e.where, "report": r, "error": e.error or None} for e, r in reports]})
+    else:
+        print_table(*fleet_rows(told, rows))
+        for each in told:
+            if each.value:
+                lines = [each.value.setting["machine"], *answer(each.value)]
+                lines += [f"note: {text}" for text in each.value.remarks]
+                print("\n".join([f"\n{each.where}", *(f"  {line}" for line in lines)]))
+        if pages:
+            print(f"\nwritten: {', '.join(map(str, pages))}")
+    refuse_failures(told)
+    for each in told:
+        if each.value and each.value.chosen is None:
+            raise EdgehrError(f"{each.where}: {problem(each.value)}")
+
+
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _request(args: argparse.Namespace) -> Request:
+def _request(args: argparse.Namespace, crew: Crew) -> Request:
     from edgehr.converters.target import TARGETS
     from edgehr.tune.results import Limits
-    from edgehr.tune.steps import Request
     from edgehr.tune.variants import default_targets
+    from edgehr.tune.workstation import Request
 
     for target in args.to or ():
         TARGETS.get(target)  # raises for an unknown one
@@ -123,7 +167,7 @@ def _request(args: argparse.Namespace) -> Request:
         images=args.images,
         detections=args.detections,
         max_samples=args.max_samples,
-        calibration=open_calibration(args, models[0].card) if args.calib else None,
+        calibration=open_calibration(args, models[0].card, crew) if args.calib else None,
         at_once=args.people,
     )
 

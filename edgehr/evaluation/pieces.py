@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from edgehr.card import ModelCard
@@ -40,20 +39,20 @@ class Prediction:
     Attributes:
         model: The model.
         opener: Opens it by the name that it has in the worker.
-        card: What it is, with the options that were given.
+        card: What it is, with the options that were given; None for what it says itself.
         flip: As for `Evaluator.predict`.
     """
 
     model: SentModel
     opener: Callable[[str], Runtime]
-    card: ModelCard
+    card: ModelCard | None = None
     flip: bool = False
 
     @contextmanager
     def open(self) -> Iterator[Opened[Images, list[Any]]]:
         """Open the model."""
-        evaluator = Evaluator.for_card(self.card)
         with self.model.there() as name, self.opener(name) as runtime:
+            evaluator = Evaluator.for_card(self.card or runtime.card)
             yield Opened(lambda piece: evaluator.predict(runtime, piece.samples, flip=self.flip), runs_on(runtime))
 
 
@@ -73,15 +72,18 @@ def evaluate_in_pieces(
         EdgehrError: As `Evaluator.evaluate`, or workers cannot be had.
     """
     evaluator.check_installed()
+    return evaluator.score_as_they_come(dataset, predict_in_pieces(crew, work, evaluator, dataset, progress))
+
+
+def predict_in_pieces(
+    crew: Crew, work: Prediction, evaluator: Evaluator, dataset: Dataset, progress: Progress | None = None
+) -> Iterator[Any]:
+    """Give what `Evaluator.predict` returns for each image, as it comes; see `evaluate_in_pieces`."""
     pieces = split(dataset.images, crew.size, evaluator.at_once)
-
-    def found() -> Iterator[list[Any]]:
-        for piece, results in zip(pieces, in_order(spread(crew, work, pieces)), strict=True):
-            if progress:
-                progress(sum(len(each.boxes) if evaluator.task.takes_boxes else 1 for each in piece.samples))
-            yield results
-
-    return evaluator.score_as_they_come(dataset, chain.from_iterable(found()))
+    for piece, results in zip(pieces, in_order(spread(crew, work, pieces)), strict=True):
+        if progress:
+            progress(sum(len(each.boxes) if evaluator.task.takes_boxes else 1 for each in piece.samples))
+        yield from results
 
 
 def split(images: Sequence[ImageSample], workers: int, at_once: int = 1) -> list[Images]:

@@ -43,14 +43,14 @@ class RayCrew(Crew):
     Args:
         address: ``HOST:PORT`` of the cluster, or ``auto`` for that which this machine belongs to.
         size: How many; None for as many as its processors are enough for.
-        threads: Processors that each takes.
+        threads: Of an inference, and so processors that each takes.
 
     Raises:
         MissingDependencyError: Ray is not installed.
         EdgehrError: There is no such cluster, or it has no processor.
     """
 
-    tries_errors_again = True
+    elsewhere = True
 
     def __init__(self, address: str, size: int | None = None, threads: int = 1) -> None:
         self._ray = ray_library()
@@ -73,7 +73,7 @@ class RayCrew(Crew):
         except BaseException:
             self.close()
             raise
-        self.size = size or processors
+        self.size, self.threads = size or processors, threads
         self._actor = self._ray.remote(num_cpus=threads, max_restarts=0)(_Actor)
         self._stored: tuple[Any, Any] | None = None
         _LOG.info("Ray at %s: %d workers on %d nodes", address, self.size, len(self._ray.nodes()))

@@ -118,7 +118,7 @@ class _Collector:
             return
         hand.dismiss()
         self._failed_starts += 1
-        again = isinstance(error, WorkerLostError) or self._crew.tries_errors_again
+        again = isinstance(error, WorkerLostError) or self._crew.elsewhere
         if again and self._failed_starts < TRIES * self._crew.size:
             _LOG.info("a worker did not start: %s", error)
             self._hire()
@@ -147,7 +147,7 @@ class _Collector:
             self._idle.append(hand)
         if error is None:
             return Outcome(number, future.result())
-        if (lost or self._crew.tries_errors_again) and self._tried[number] < TRIES:
+        if (lost or self._crew.elsewhere) and self._tried[number] < TRIES:
             _LOG.info("%s: %s; tried again", self._pieces[number], error)
             self._waiting.appendleft(number)
             return None

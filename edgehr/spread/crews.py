@@ -47,11 +47,14 @@ class Crew(ABC):
 
     Attributes:
         size: How many work at once.
-        tries_errors_again: Whether another worker may do what one of them could not, as on another machine.
+        threads: How many an inference has in a worker; None leaves it to the runtime.
+        elsewhere: Whether workers may be on other machines: models travel to them, and another may do what one of them
+            could not.
     """
 
     size: int = 1
-    tries_errors_again = False
+    threads: int | None = 1
+    elsewhere = False
 
     @abstractmethod
     def hire(self, work: Work[Any, Any]) -> Hand:

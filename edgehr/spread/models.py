@@ -12,6 +12,7 @@ from edgehr.benchmark.state import read_cores, runtime_version
 from edgehr.files import temporary_folder
 from edgehr.runtimes import Runtime
 from edgehr.runtimes.formats import find_format, model_files
+from edgehr.spread.crews import Crew
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,16 @@ class SentModel:
     content: Mapping[str, bytes]
 
     @classmethod
-    def of(cls, name: str, *, elsewhere: bool) -> SentModel:
-        """Name a model.
+    def of(cls, name: str, crew: Crew) -> SentModel:
+        """Name a model for the workers of a crew.
 
         Args:
-            name: A file, or the name of a model that comes with edgehr.
-            elsewhere: Whether workers are on other machines, so that a file has to travel.
+            name: A file, which travels where they may be on other machines, or the name of a model that comes with
+                edgehr.
+            crew: The crew.
         """
         path = Path(name)
-        if not elsewhere or not path.is_file():
+        if not crew.elsewhere or not path.is_file():
             return cls(name, {})
         files = model_files(path) if find_format(path) else [path]
         return cls(name, {file.name: file.read_bytes() for file in files})
@@ -52,11 +54,11 @@ class SentModel:
             yield str(folder / Path(self.name).name)
 
 
-def runs_on(runtime: Runtime) -> str:
-    """Say in words what a model runs on, as far as its results may depend on it."""
+def runs_on(runtime: Runtime | None) -> str:
+    """Say in words what a model runs on, or what looks at pictures without one, as far as results may depend on it."""
     try:
         own = f"edgehr {version('edgehr')}"
     except PackageNotFoundError:  # a folder on the path
         own = "edgehr"
-    arithmetic = " ".join(filter(None, (runtime_version(runtime.backend), runtime.device, runtime.precision)))
-    return f"{own}, {arithmetic}, {read_cores().processor}"
+    words = (runtime_version(runtime.backend), runtime.device, runtime.precision) if runtime else ()
+    return ", ".join(filter(None, (own, " ".join(filter(None, words)), read_cores().processor)))

@@ -17,6 +17,8 @@ from edgehr.spread.work import Opened, Reply, Server, Work, WorkerLostError, att
 class OwnProcess(Crew):
     """This process, which needs no other for one piece after the other."""
 
+    threads = None
+
     def hire(self, work: Work[Any, Any]) -> Hand:
         """Open the work here."""
         return _OwnHand(work)

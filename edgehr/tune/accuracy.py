@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.dataset import Dataset
-from edgehr.evaluation.overlap import refuse_calibrated
+from edgehr.evaluation.pieces import Prediction, predict_in_pieces
 from edgehr.progress import ProgressBar
 from edgehr.runtimes import load
+from edgehr.spread import Crew
+from edgehr.spread.models import SentModel
 
 GROUPS = 10
 
@@ -57,24 +60,25 @@ class Accuracy:
         return cls(data["value"], tuple(data["without"]))
 
 
-def measure_accuracy(path: Path, arithmetic: str | None, dataset: Dataset, bar: ProgressBar) -> Accuracy:
+def measure_accuracy(
+    path: Path, arithmetic: str | None, evaluator: Evaluator, dataset: Dataset, bar: ProgressBar, crew: Crew
+) -> Accuracy:
     """Evaluate a model file.
 
     Args:
         path: Its main file.
         arithmetic: What to compute in; None for what it promises.
-        dataset: The annotated images.
+        evaluator: Of its task.
+        dataset: The annotated images, on none of which it was calibrated.
         bar: Shows progress.
+        crew: Who runs it.
 
     Raises:
-        EdgehrError: It cannot be opened or run, or was calibrated on some of these images, or these show nothing that
-            its accuracy could be measured on.
+        EdgehrError: It cannot be opened or run, or the images show nothing that its accuracy could be measured on.
     """
-    with load(path, precision=arithmetic) as runtime:
-        evaluator = Evaluator.for_card(runtime.card)
-        refuse_calibrated([runtime.artifact], [image.path for image in dataset.images])
-        with bar("evaluating", len(dataset)) as progress:
-            results = evaluator.predict(runtime, dataset.images, progress=progress.advance)
+    work = Prediction(SentModel.of(str(path), crew), partial(load, precision=arithmetic, threads=crew.threads))
+    with bar("evaluating", len(dataset)) as progress:
+        results = list(predict_in_pieces(crew, work, evaluator, dataset, progress.advance))
     value = evaluator.score(dataset, results).accuracy
     if value != value:
         raise EdgehrError(f"{dataset.source}: shows nothing that accuracy could be measured on")

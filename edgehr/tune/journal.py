@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()  # searches on several machines write side by side
         self._entries: dict[str, Any] = {}
         if path.exists():
             data = read_json(path)
@@ -52,13 +54,9 @@ class Journal:
             of: Everything that it depends on, in plain JSON types.
             result: What was found.
         """
-        self._entries[_key(kind, of)] = {
-            "kind": kind,
-            "of": dict(of),
-            "result": result,
-            "sha256": _key(kind, [of, result]),
-        }
-        with atomic_write(self._path) as (temporary,):
+        entry = {"kind": kind, "of": dict(of), "result": result, "sha256": _key(kind, [of, result])}
+        with self._lock, atomic_write(self._path) as (temporary,):
+            self._entries[_key(kind, of)] = entry
             temporary.write_text(json.dumps({"schema": SCHEMA, "entries": self._entries}, indent=1), encoding="utf-8")
 
 

@@ -19,10 +19,12 @@ from edgehr.files import sha256_file
 from edgehr.progress import ProgressBar, no_bar
 from edgehr.runtimes.formats import FORMATS, format_of
 from edgehr.runtimes.tuned import TunedModel
+from edgehr.spread import Crew
 from edgehr.tune.race import Bench, candidate
 from edgehr.tune.results import Tried, TuneReport, choose
-from edgehr.tune.steps import Request, Steps
+from edgehr.tune.steps import Steps
 from edgehr.tune.variants import Variant, variants_of
+from edgehr.tune.workstation import Request, Workstation
 
 MAX_FINALISTS = 8
 # What is behind by less than this in its race, which is short, may still win the final.
@@ -36,6 +38,7 @@ def tune(
     where: str = "",
     bar: ProgressBar = no_bar,
     tell: Callable[[str], None] = lambda line: None,
+    crew: Crew | None = None,
 ) -> TuneReport:
     """Search for the fastest way to run a task that is accurate enough, and write the choice.
 
@@ -45,16 +48,36 @@ def tune(
         where: What messages call that other machine; empty for this one.
         bar: Shows progress of an evaluation.
         tell: Told what is being done, and how long all of it will take.
+        crew: Who evaluates; this process, by default.
 
     Raises:
         EdgehrError: The images cannot be read, nothing can be converted and run, or the other machine is lost.
     """
-    return _Search(request, Steps(request, bench, where, bar, tell), where).run()
+    return search(Workstation(request, bar, crew), bench, where, tell)
+
+
+def search(
+    workstation: Workstation, bench: Bench, where: str, tell: Callable[[str], None], name: str = CHOICE
+) -> TuneReport:
+    """Search as `tune` does, on a workstation that other searches may use too.
+
+    Args:
+        workstation: Converts and evaluates what its request asks for.
+        bench: As for `tune`.
+        where: As for `tune`.
+        tell: As for `tune`.
+        name: What the file of the choice is called.
+
+    Raises:
+        EdgehrError: As `tune`.
+    """
+    return _Search(workstation, Steps(workstation, bench, where, tell), where, name).run()
 
 
 class _Search:
-    def __init__(self, request: Request, steps: Steps, where: str) -> None:
-        self._request, self._steps, self._where = request, steps, where
+    def __init__(self, workstation: Workstation, steps: Steps, where: str, name: str = CHOICE) -> None:
+        self._workstation, self._steps, self._where, self._name = workstation, steps, where, name
+        self._request = request = workstation.request
         arithmetic = {}
         if not where:  # what another machine can compute in is not known here
             formats = {target: make_target(target).format or target for target in request.targets}
@@ -88,7 +111,7 @@ class _Search:
             setting={},
             limits=self._request.limits,
             at_once=self._request.at_once,
-            points=self._steps.evaluator.terms.points,
+            points=self._workstation.evaluator.terms.points,
             tried=self._tried,
             reference=self._reference,
         )
@@ -197,12 +220,12 @@ class _Search:
             "drop": drop[0] if drop else None,
             "annotations": self._request.annotations.name,
         }
-        path = self._request.folder / CHOICE
+        path = self._request.folder / self._name
         TunedModel(chosen.path.name, sha256_file(chosen.path), chosen.run, measured).write(path)
         return path
 
     def _setting(self) -> dict[str, str]:
-        request, dataset, terms = self._request, self._steps.dataset, self._steps.evaluator.terms
+        request, dataset, terms = self._request, self._workstation.dataset, self._workstation.evaluator.terms
         boxes = f", boxes: {dataset.boxes}" if dataset.boxes else ""
         counted = f"{len(dataset)} {terms.samples if dataset.boxes else 'images'}"
         calibration = request.calibration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,20 @@ def test_it_goes_on_after_a_kill_and_finds_the_same(
     assert (done[0], done[-1]) == ("time", "final")  # what was converted and timed here stands
     assert "convert" not in done
     assert "accuracy was measured on this workstation" in json.loads(measured.out)["remarks"][-1]
+
+    boards = [*there[2:], "--on-command", "env", "--on-command", "env BOARD=2", "--on-command", "false"]
+    assert main(["tune", *arguments, *boards]) == 1
+    measured = capsys.readouterr()
+    assert "convert" not in measured.err
+    assert {line.partition(": ")[0] for line in measured.err.splitlines()} == {"env BOARD=2", "edgehr tune"}
+    assert measured.err.endswith("1 of 3 machines gave no figures, as said in their rows\n")
+    rows = [re.split("  +", line) for line in measured.out.splitlines()[:4]]
+    assert rows[0][:3] == ["MACHINE", "NO", "MODEL"]
+    assert [row[0] for row in rows[1:]] == ["env", "env BOARD=2", "false"]
+    assert rows[3][-1].startswith("failed: ")
+    assert len([path for path in out.glob("env*") if path.suffix in (".html", ".tuned")]) == 4
+    with edgehr.load(out / "env-BOARD-2.tuned") as runtime:
+        assert runtime.path == next(out.glob("*-fp32.tflite"))
 
     assert main(["tune", *arguments, "--budget", "0.01ms"]) == 1
     assert "nothing keeps to at most 1 points of AP less and at most 0.01 ms" in capsys.readouterr().err

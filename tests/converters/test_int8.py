@@ -226,7 +226,7 @@ def test_some_crops_are_any_of_a_set_and_always_the_same(tmp_path: Path) -> None
     from tests.calib.pictures import MIDDLE, picture, video
 
     clip = video(tmp_path / "clip.avi", [picture(number) for number in range(60)])
-    chosen = CalibrationSet.of(clip, max_crops=40, finder=MIDDLE)
+    chosen = CalibrationSet.of(clip, max_crops=40, open_finder=MIDDLE)
     card = WIDER.with_size(64, 64)
     few, more = read_crops(chosen, card, 5), read_crops(chosen, card, 9)
     everything = np.concatenate(list(chosen.batches(card)))

@@ -269,7 +269,7 @@ def test_calibration_takes_no_crops_of_other_sizes(two_people: Callable[[Change]
 def test_held_out_images_of_other_sizes_are_said(two_people: Callable[[Change], Path], tmp_path: Path) -> None:
     from edgehr.calib.dataset.calibration_set import CalibrationSet
     from edgehr.calib.dataset.held_out import refuse_held_out
-    from edgehr.calib.dataset.sources import Crop
+    from edgehr.calib.dataset.looking import Crop
 
     (calibrated := tmp_path / "other").mkdir()
     cv2.imwrite(str(calibrated / "a.png"), np.zeros((64, 64, 3), np.uint8))

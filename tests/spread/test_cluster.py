@@ -16,6 +16,7 @@ from edgehr.runtimes import load
 from edgehr.spread import open_crew
 from edgehr.spread.models import SentModel
 from edgehr.zoo import DEFAULT_MODEL
+from tests.calib.dataset.test_workers import by_detector
 from tests.spread.conftest import NODE
 from tests.spread.predictions import NotedPrediction
 from tests.spread.works import wait_for
@@ -49,7 +50,7 @@ def test_a_node_is_killed_and_the_figures_are_those_of_one_machine(
     caplog.set_level(logging.INFO, "edgehr.spread")
     with open_crew(ray=cluster.address) as crew:
         assert crew.size == 2
-        model = SentModel.of(str(MODEL), elsewhere=True)
+        model = SentModel.of(str(MODEL), crew)
         work = NotedPrediction(model, load, runtime.card, folder=tmp_path)
         metrics = evaluate_in_pieces(crew, work, evaluator, dataset, progress)
     assert metrics == alone
@@ -57,7 +58,9 @@ def test_a_node_is_killed_and_the_figures_are_those_of_one_machine(
     assert "tried again" in caplog.text
     assert "a worker of the cluster ended" in caplog.text
 
-    # The command line, on the node that is left.
+    # Calibration crops, and the command line, on the node that is left.
+    with open_crew(ray=cluster.address) as crew, open_crew() as here:
+        assert by_detector(few_people[1], crew).manifest_file() == by_detector(few_people[1], here).manifest_file()
     images, annotations = few_people[1], few_people[0]
     shown = edgehr_command(
         "eval", MODEL, "--annotations", annotations, "--images", images, "--ray", cluster.address, "--json"

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgehr.assets import packaged_model
 from edgehr.benchmark.bench import Settings
 from edgehr.benchmark.candidates import Candidate
 from edgehr.benchmark.results import BenchReport
 from edgehr.errors import EdgehrError
+from edgehr.evaluation.base import Evaluator
+from edgehr.progress import no_bar
 from edgehr.runtimes.tuned import RunConfiguration
-from edgehr.tune.accuracy import Accuracy
+from edgehr.spread import open_crew
+from edgehr.tune.accuracy import Accuracy, measure_accuracy
 from edgehr.tune.journal import Journal
 from edgehr.tune.race import ROUNDS, Raced, candidate, race
 from edgehr.tune.time_left import TimeLeft
@@ -107,6 +111,19 @@ def test_the_error_of_a_drop_is_that_of_pairs() -> None:
     nothing_left = Accuracy(0.5, (float("nan"), *changed[:2]))
     assert nothing_left.drop_error(Accuracy(0.5, (float("nan"), *groups[:2]))) is not None
     assert Accuracy(0.5, (0.5,)).drop_error(Accuracy(0.5, (0.5,))) is None
+
+
+@pytest.mark.slow
+def test_workers_measure_the_same_accuracy(few_people: tuple[Path, Path]) -> None:
+    path = packaged_model(DEFAULT_MODEL)
+    evaluator = Evaluator.for_card(MODEL.card)
+    dataset = evaluator.read(*few_people)
+    found = []
+    for jobs in (1, 2):
+        with open_crew(jobs) as crew:
+            found.append(measure_accuracy(path, None, evaluator, dataset, no_bar, crew))
+    assert found[0] == found[1]
+    assert found[0].value > 0.3
 
 
 def test_the_journal_knows_what_was_made_of_what(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,10 +19,10 @@ from edgehr.tune.page import page
 from edgehr.tune.race import Raced
 from edgehr.tune.results import Limits, TuneReport
 from edgehr.tune.search import _Search
-from edgehr.tune.steps import Request
 from edgehr.tune.table import answer, left_out, problem, rows
 from edgehr.tune.time_left import TimeLeft
 from edgehr.tune.variants import Model, Variant
+from edgehr.tune.workstation import Request
 from edgehr.zoo import DEFAULT_MODEL, get_card
 
 LARGE = Model(get_card(DEFAULT_MODEL), Path("w"))
@@ -61,8 +62,6 @@ class MadeUp:
     done: list[str] = field(default_factory=list)
     time: TimeLeft = field(default_factory=TimeLeft)
     machine: str = "a board"
-    evaluator: Any = None
-    dataset: Any = None
 
     def convert(self, variant: Variant) -> Path:
         self.done.append("convert " + " ".join(key(variant)))
@@ -106,8 +105,9 @@ def run(
     from edgehr.evaluation.base import Evaluator
 
     monkeypatch.setattr(_Search, "_setting", lambda self: {"machine": self._steps.machine})
-    steps = MadeUp(request.folder, evaluator=Evaluator.for_card(LARGE.card), **made_up)
-    return _Search(request, steps, where).run(), steps  # type: ignore[arg-type]
+    steps = MadeUp(request.folder, **made_up)
+    workstation = SimpleNamespace(request=request, evaluator=Evaluator.for_card(LARGE.card))
+    return _Search(workstation, steps, where).run(), steps  # type: ignore[arg-type]
 
 
 def test_the_fastest_that_is_accurate_enough_is_chosen(request_of: Request, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,10 @@ def check_page(path: Path) -> None:
     check_writable(path)
 
 
-def add_spread_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say who does the work, if not one process here."""
-    who = parser.add_argument_group("several workers", "results are the same to the bit on processors of one kind")
+def add_spread_options(parser: argparse.ArgumentParser, work: str = "all") -> None:
+    """Add the options that say who does the work, or this part of it, if not one process here."""
+    title = "several workers" if work == "all" else f"several workers, {work}"
+    who = parser.add_argument_group(title, "results are the same to the bit on processors of one kind")
     who.add_argument(
         "--jobs", type=count, metavar="N", help="workers at once (1; with --ray all that the cluster has room for)"
     )
@@ -70,11 +71,3 @@ def remotes_of(args: argparse.Namespace) -> list[Remote]:
     commands: list[str] = args.on_command or []
     found = [Remote.by_ssh(host, args.on_edgehr) for host in hosts]
     return found + [Remote.by_command(command, args.on_edgehr) for command in commands]
-
-
-def remote_of(args: argparse.Namespace) -> Remote | None:
-    """Return the one machine that these options name, if any; raises EdgehrError for several, and as `remotes_of`."""
-    remotes = remotes_of(args)
-    if len(remotes) > 1:
-        raise EdgehrError(f"{remotes[0].where} and {len(remotes) - 1} more: name one machine at a time here")
-    return remotes[0] if remotes else None

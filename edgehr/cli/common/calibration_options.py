@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,11 @@ from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
     from edgehr.calib.dataset.calibration_set import CalibrationSet
-    from edgehr.calib.dataset.finder import Finder
+    from edgehr.calib.dataset.finder import Finder, OpenFinder
     from edgehr.calib.mixed_precision.search import MaxDrop
     from edgehr.card import ModelCard
     from edgehr.progress import ProgressBar
+    from edgehr.spread import Crew
 
 MOST = 2000
 
@@ -58,6 +61,8 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
 
 def check_calibration_options(args: argparse.Namespace) -> None:
     """Raise EdgehrError for options that would do nothing."""
+    from edgehr.calib.dataset.sources import kind_of
+
     if args.max_drop is not None:
         parse_drop(args.max_drop)
         if args.precision != "int8":
@@ -68,7 +73,11 @@ def check_calibration_options(args: argparse.Namespace) -> None:
         raise EdgehrError("--calib goes with --precision int8")
     if args.calib_annotations and args.max_drop is None:
         raise EdgehrError("--calib-annotations goes with --max-drop")
-    check_calibration_source(args, "calib_annotations", "held_out")
+    check_calibration_source(args, "calib_annotations", "held_out", "jobs", "ray")
+    if (args.jobs or args.ray) and kind_of(args.calib) == "video":
+        raise EdgehrError(
+            "--jobs and --ray go with a folder or an annotation file: a video is looked through in one go"
+        )
     if args.calib_annotations and not args.calib.is_dir():
         raise EdgehrError("--calib-annotations goes with a folder of images as --calib")
 
@@ -82,12 +91,13 @@ def check_calibration_source(args: argparse.Namespace, *others: str) -> None:
         raise EdgehrError("--calib-images goes with --calib ANNOTATIONS.json")
 
 
-def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSet:
+def open_calibration(args: argparse.Namespace, card: ModelCard, crew: Crew) -> CalibrationSet:
     """Return the calibration set that was asked for.
 
     Args:
         args: With the options above, `calib` among them, and `weights`.
         card: The model: it finds the person of a video itself where there is no detector.
+        crew: Who looks for crops.
 
     Raises:
         EdgehrError: There is no such set, it is too small, or something of it is held out.
@@ -98,10 +108,9 @@ def open_calibration(args: argparse.Namespace, card: ModelCard) -> CalibrationSe
     most = MAX_CROPS if args.calib_crops is None else args.calib_crops
     if not MIN_CROPS <= most <= MOST:
         raise EdgehrError(f"--calib-crops must be {MIN_CROPS} to {MOST}, got {most}")
-    with ExitStack() as stack:
-        finder = _finder(args, card, stack)
-        progress = stack.enter_context(progress_bar("choosing calibration crops", None))
-        chosen = CalibrationSet.of(args.calib, args.calib_images, most, finder, progress.update, card)
+    finder = _finder(args, card, crew)
+    with progress_bar("choosing calibration crops", None) as progress:
+        chosen = CalibrationSet.of(args.calib, args.calib_images, most, finder, progress.update, card, crew)
     if args.held_out:
         refuse_held_out(chosen, args.held_out)
     return chosen
@@ -138,18 +147,24 @@ def max_drop(args: argparse.Namespace, card: ModelCard, bar: ProgressBar) -> Max
     return MaxDrop(parse_drop(args.max_drop), bar, args.calib_annotations)
 
 
-def _finder(args: argparse.Namespace, card: ModelCard, stack: ExitStack) -> Finder | None:
-    from edgehr.calib.dataset.finder import detector, single_person
+def _finder(args: argparse.Namespace, card: ModelCard, crew: Crew) -> OpenFinder | None:
+    """Return what opens the finder that the source needs; None where it needs none."""
+    from edgehr.calib.dataset.finder import open_detector
     from edgehr.calib.dataset.sources import kind_of
+    from edgehr.spread.models import SentModel
+    from edgehr.tasks.base import Task
 
     if args.calib_detector:
-        from edgehr.runtimes import load
-        from edgehr.tasks.base import Task
+        model = SentModel.of(str(args.calib_detector), crew)
+        return partial(open_detector, model, Task.for_card(card).boxes_hold, crew.threads)
+    return partial(_open_single_person, args, card) if kind_of(args.calib) == "video" else None
 
-        return detector(stack.enter_context(load(args.calib_detector)), Task.for_card(card).boxes_hold)
-    if kind_of(args.calib) != "video":
-        return None
+
+@contextmanager
+def _open_single_person(args: argparse.Namespace, card: ModelCard) -> Iterator[Finder]:
+    from edgehr.calib.dataset.finder import single_person
     from edgehr.cli.fetch import fetch_with_progress
     from edgehr.models.runtime import TorchRuntime
 
-    return single_person(stack.enter_context(TorchRuntime(card, args.weights or fetch_with_progress(card))))
+    with TorchRuntime(card, args.weights or fetch_with_progress(card)) as runtime:
+        yield single_person(runtime)

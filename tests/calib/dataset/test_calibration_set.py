@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import shutil
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,21 @@ import pytest
 
 from edgehr.assets import photographs
 from edgehr.calib.dataset.calibration_set import MIN_CROPS, CalibrationSet
-from edgehr.calib.dataset.finder import Finder, detector, single_person
+from edgehr.calib.dataset.finder import Finder, OpenFinder, detector, open_detector, single_person
 from edgehr.calib.dataset.sources import POOL, sample_evenly
 from edgehr.errors import EdgehrError
 from edgehr.files import sha256_file
 from edgehr.live.predictors.detectors import FaceDetector
 from edgehr.runtimes import load
+from edgehr.spread.models import SentModel
 from edgehr.tasks.base import Task
 from edgehr.tasks.detection.spec import FACE
 from edgehr.tasks.image.reading import read_image
 from edgehr.zoo import get_card
-from tests.calib.pictures import MIDDLE, folder, picture, video
+from tests.calib.pictures import MIDDLE, folder, middle, picture, video
 
 CARD = get_card("litehrnet-18-coco-256x192")
-NOBODY = Finder(lambda image: np.zeros((0, 4), np.float32), "nobody")
+NOBODY = partial(nullcontext, Finder(lambda image: np.zeros((0, 4), np.float32), "nobody"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def test_a_folder_gives_whole_images(pictures: Path) -> None:
 
 
 def test_a_folder_with_a_detector_gives_its_people(pictures: Path) -> None:
-    chosen = CalibrationSet.of(pictures, max_crops=40, finder=MIDDLE)
+    chosen = CalibrationSet.of(pictures, max_crops=40, open_finder=MIDDLE)
     assert {crop.box for crop in chosen.crops} == {(80.0, 32.0, 240.0, 224.0)}
     assert chosen.manifest["boxes"] == "the middle, weights none"
 
@@ -100,7 +103,7 @@ def test_larger_people_of_an_image_come_before_smaller_ones(shared: Path) -> Non
 
 
 def test_a_video_gives_people_of_its_frames_in_the_order_of_time(clip: Path) -> None:
-    chosen = CalibrationSet.of(clip, max_crops=35, finder=MIDDLE)
+    chosen = CalibrationSet.of(clip, max_crops=35, open_finder=MIDDLE)
     frames = [crop.frame for crop in chosen.crops]
     assert len(frames) == 35
     assert frames == sorted(set(frames), key=lambda number: number or 0)
@@ -117,15 +120,15 @@ def test_frames_that_hardly_differ_count_once(tmp_path: Path) -> None:
     still = [picture(seed // 3) for seed in range(120)]  # each picture stands for three frames
     noise = np.random.default_rng(0)
     frames = [np.clip(image + noise.normal(0, 3, image.shape), 0, 255).astype(np.uint8) for image in still]
-    chosen = CalibrationSet.of(video(tmp_path / "still.avi", frames), finder=MIDDLE)
+    chosen = CalibrationSet.of(video(tmp_path / "still.avi", frames), open_finder=MIDDLE)
     assert len(chosen.crops) == 40
     assert len({(crop.frame or 0) // 3 for crop in chosen.crops}) == 40
 
 
 def test_batches_are_what_the_runtime_would_be_given(pictures: Path, clip: Path) -> None:
     for chosen in (
-        CalibrationSet.of(pictures, max_crops=3, finder=MIDDLE),
-        CalibrationSet.of(clip, max_crops=3, finder=MIDDLE),
+        CalibrationSet.of(pictures, max_crops=3, open_finder=MIDDLE),
+        CalibrationSet.of(clip, max_crops=3, open_finder=MIDDLE),
     ):
         for layout in ("nchw", "nhwc"):
             card = CARD.with_layout(layout)
@@ -142,8 +145,8 @@ def test_batches_are_what_the_runtime_would_be_given(pictures: Path, clip: Path)
 
 
 def test_the_manifest_changes_with_content_box_and_finder(pictures: Path, tmp_path: Path) -> None:
-    whole, people = CalibrationSet.of(pictures), CalibrationSet.of(pictures, finder=MIDDLE)
-    other = CalibrationSet.of(pictures, finder=Finder(MIDDLE.find, "the middle, weights other"))
+    whole, people = CalibrationSet.of(pictures), CalibrationSet.of(pictures, open_finder=MIDDLE)
+    other = CalibrationSet.of(pictures, open_finder=partial(nullcontext, Finder(middle, "the middle, weights other")))
     changed = Path(shutil.copytree(pictures, tmp_path / "pictures"))
     cv2.imwrite(str(changed / "00007.jpg"), picture(7), [cv2.IMWRITE_JPEG_QUALITY, 90])
     assert len({one.sha256 for one in (whole, people, other, CalibrationSet.of(changed))}) == 4
@@ -206,20 +209,20 @@ def test_what_is_no_calibration_set_is_refused(pictures: Path, clip: Path, tmp_p
     refused("not there; calibration takes a folder", tmp_path / "absent")
     refused("holds no images", Path(shutil.copytree(clip.parent, tmp_path / "videos")))
     refused("calibration takes a folder", next(pictures.iterdir()))
-    refused("nobody was found in any of its 50 ", pictures, finder=NOBODY)
-    refused("nobody was found in any of its 40 ", clip, finder=NOBODY)
+    refused("nobody was found in any of its 50 ", pictures, open_finder=NOBODY)
+    refused("nobody was found in any of its 40 ", clip, open_finder=NOBODY)
     refused("needs a detector, or the pose model", clip)
     (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
-    refused("cannot open this video", tmp_path / "broken.mp4", finder=MIDDLE)
+    refused("cannot open this video", tmp_path / "broken.mp4", open_finder=MIDDLE)
     (tmp_path / "some.json").write_text("{}")
     refused("not a COCO file", tmp_path / "some.json")
-    refused("its people have boxes", tmp_path / "some.json", finder=MIDDLE)
+    refused("its people have boxes", tmp_path / "some.json", open_finder=MIDDLE)
     refused("holds no images .*; give .*some.json if that is its COCO keypoint file", tmp_path)
 
 
 def test_a_video_that_changed_meanwhile_is_refused(clip: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(clip, tmp_path))
-    chosen = CalibrationSet.of(copy, finder=MIDDLE)
+    chosen = CalibrationSet.of(copy, open_finder=MIDDLE)
     video(copy, [picture(seed) for seed in range(4)])
     with pytest.raises(EdgehrError, match=r"frame 4 of this video cannot be decoded any more"):
         list(chosen.batches(CARD))
@@ -228,8 +231,7 @@ def test_a_video_that_changed_meanwhile_is_refused(clip: Path, tmp_path: Path) -
 @pytest.mark.slow
 def test_the_detector_finds_the_people_of_a_video(shared: Path, detector_ir: Path) -> None:
     source = shared / "data" / "video" / "people.mp4"
-    with load(detector_ir, threads=1) as runtime:
-        chosen = CalibrationSet.of(source, finder=detector(runtime))
+    chosen = CalibrationSet.of(source, open_finder=partial(open_detector, SentModel(str(detector_ir), {}), threads=1))
     assert len(chosen.crops) >= MIN_CROPS
     assert {crop.frame for crop in chosen.crops} == set(range(5))
     assert re.search(r"detector yolox-nano-coco-416x416, weights sha256 [0-9a-f]{64}", chosen.manifest["boxes"])
@@ -258,10 +260,10 @@ def test_the_pose_model_itself_finds_one_person_in_each_frame(shared: Path, samp
     frames = [np.clip(np.roll(frame, 6 * step, axis=1) * light, 0, 255) for step, light in enumerate(lights)]
     source = video(tmp_path / "walk.avi", [image.astype(np.uint8) for image in frames])
     with load(sample_ir, threads=1) as runtime:
-        chosen = CalibrationSet.of(source, finder=single_person(runtime))
+        chosen = CalibrationSet.of(source, open_finder=lambda: nullcontext(single_person(runtime)))
         assert chosen.manifest["boxes"].startswith("single person by litehrnet-18-wider-naive")
         with pytest.raises(EdgehrError, match="holds 3 different crops"):  # five frames of one scene
-            CalibrationSet.of(original, finder=single_person(runtime))
+            CalibrationSet.of(original, open_finder=lambda: nullcontext(single_person(runtime)))
     assert len({crop.frame for crop in chosen.crops}) == len(chosen.crops) >= MIN_CROPS
     drift = [(crop.box[0] + crop.box[2]) / 2 - 6 * crop.frame for crop in chosen.crops if crop.box and crop.frame]
     assert np.ptp(drift) < 40
@@ -269,16 +271,16 @@ def test_the_pose_model_itself_finds_one_person_in_each_frame(shared: Path, samp
 
 @pytest.mark.parametrize("finder", [None, MIDDLE])
 def test_what_is_no_picture_is_left_out_and_said(
-    finder: Finder | None, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    finder: OpenFinder | None, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clean = CalibrationSet.of(pictures, max_crops=40, finder=finder)
+    clean = CalibrationSet.of(pictures, max_crops=40, open_finder=finder)
     mixed = tmp_path / "pictures"
     shutil.copytree(pictures, mixed)
     (mixed / "._00003.jpg").write_bytes(b"\0\5\x16\7 of macOS")
     (mixed / "00003b.jpg").write_bytes(b"")
     (mixed / "00003c.jpg").write_bytes(b"not a picture")
     (mixed / "Thumbs.db").write_bytes(b"of Windows")
-    assert CalibrationSet.of(mixed, max_crops=40, finder=finder).sha256 == clean.sha256
+    assert CalibrationSet.of(mixed, max_crops=40, open_finder=finder).sha256 == clean.sha256
     assert caplog.messages == [
         f"{mixed}: 1 hidden file(s), as ._00003.jpg, are left out",
         *(f"{mixed / name}: not an image that OpenCV reads; it is left out" for name in ("00003b.jpg", "00003c.jpg")),

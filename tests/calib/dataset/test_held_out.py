@@ -63,7 +63,7 @@ def test_a_file_without_contrast_is_told_by_its_hash(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_the_calibration_video_is_refused(tmp_path: Path) -> None:
-    chosen = CalibrationSet.of(video(tmp_path / "a.avi", [picture(seed) for seed in range(40)]), finder=MIDDLE)
+    chosen = CalibrationSet.of(video(tmp_path / "a.avi", [picture(seed) for seed in range(40)]), open_finder=MIDDLE)
     held_out = folder(tmp_path / "evaluation", 1, first=20)
     with pytest.raises(EdgehrError, match="1 of the 1 images"):
         refuse_held_out(chosen, held_out)

@@ -59,7 +59,7 @@ def test_it_looks_at_crops_that_no_step_of_the_recipe_reads(pictures: Path) -> N
 
 def test_of_a_video_too(tmp_path: Path) -> None:
     clip = video(tmp_path / "clip.avi", [picture(number) for number in range(60)])
-    by = calibrated(CalibrationSet.of(clip, max_crops=45, finder=MIDDLE))
+    by = calibrated(CalibrationSet.of(clip, max_crops=45, open_finder=MIDDLE))
     meter = LossMeter(by)
     assert len(meter.inputs) == 37
     read = {crop.tobytes() for crop in read_crops(by.crops, CARD, by.recipe.max_crops)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -235,8 +236,8 @@ def test_pictures_lie_in_folders_of_classes_too(tmp_path: Path) -> None:
 def test_parts_of_pictures_have_no_annotations_of_their_own(pictures: Path, tmp_path: Path) -> None:
     from edgehr.calib.dataset.finder import Finder
 
-    middle = Finder(lambda image: np.float32([[80, 32, 240, 224]]), "the middle, weights none")
-    crops = CalibrationSet.of(pictures, finder=middle)
+    middle = nullcontext(Finder(lambda image: np.float32([[80, 32, 240, 224]]), "the middle, weights none"))
+    crops = CalibrationSet.of(pictures, open_finder=lambda: middle)
     meter = LossMeter(calibrated(crops, card=SEGMENTER))
     task, images = Task.for_card(SEGMENTER), [cv2.imread(str(crop.image)) for crop in crops.crops]
     parts = {task.preprocess(image[32:224, 80:240])[0].tobytes() for image in images}
