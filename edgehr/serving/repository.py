@@ -103,7 +103,7 @@ def next_version(out: Path, served: Servable, wanted: int | None = None) -> int:
         raise EdgehrError(f"{model / str(version)}: is there already, and versions are never overwritten")
     if model.is_dir() and not there and any(not entry.name.startswith(".") for entry in model.iterdir()):
         raise EdgehrError(f"{model}: holds something else than versions: choose another --name or --out")
-    check_writable(model / CONFIGURATION)
+    check_writable((model if model.is_dir() else out) / CONFIGURATION)  # a server stumbles over an empty folder
     for other in there:
         had, has = ServingSettings.read(model / str(other)), ServingSettings.of(served, Arrangement())
         read_description(model / str(other))

@@ -87,6 +87,9 @@ class Client(ABC):
             return ServerError(f"{self.address}: wants a token: {TOKEN_VARIABLE}, or ?token_file=FILE ({said})")
         if status == "RESOURCE_EXHAUSTED":
             return ServerError(f"{self.address}: the message is larger than the server or its memory allows ({said})")
+        if "decoding the response" in said:
+            problem = "the server's answer is none of the protocol: it failed, or takes no binary tensors by HTTP"
+            return ServerError(f"{self.address}: {problem}: see its log, or try grpc:// ({said})")
         return ServerError(f"{self.address}: the server answers: {said}")
 
     def _too_late(self) -> EdgehrError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -122,15 +124,48 @@ class Page(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def web_server() -> Iterator[int]:
-    server = HTTPServer(("127.0.0.1", 0), Page)
+class JsonOnly(Page):
+    """A server of the protocol that takes no binary tensors, and says so in its own way."""
+
+    def do_GET(self) -> None:
+        tensor = {"datatype": "FP32", "shape": [1, 2]}
+        model = {"name": "pose", "inputs": [{"name": "x", **tensor}], "outputs": [{"name": "y", **tensor}]}
+        server = {"name": "plain", "version": "1", "extensions": []}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(model if "pose" in self.path else server).encode())
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(500)
+        self.end_headers()
+        self.wfile.write(b"Internal Server Error")
+
+
+@contextmanager
+def serving(kind: type[Page]) -> Iterator[int]:
+    server = HTTPServer(("127.0.0.1", 0), kind)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server.server_port
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def web_server() -> Iterator[int]:
+    with serving(Page) as port:
+        yield port
+
+
+def test_a_server_that_takes_no_binary_tensors() -> None:
+    with serving(JsonOnly) as port, load(f"http://127.0.0.1:{port}/pose") as runtime:
+        with pytest.raises(
+            EdgehrError, match=r"takes no binary tensors by HTTP: see its log, or try grpc://"
+        ) as caught:
+            runtime.infer({"x": np.zeros((1, 2), np.float32)})
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "grpcs", "http", "https"])
