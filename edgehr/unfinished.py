@@ -41,7 +41,7 @@ def new_scratch(folder: Path, stack: ExitStack) -> Path:
         scratch = folder / f"{SCRATCH}{secrets.token_hex(8)}"
         stack.callback(_empty, scratch)  # before it is there: a signal may come at any time
         scratch.mkdir(0o700)
-        lock = _lock(scratch, wait=True)
+        lock, _ = try_lock(scratch, wait=True)
         if lock is not None:
             stack.callback(os.close, lock)
         if scratch.is_dir():  # else another run has taken it for a leftover before it was locked
@@ -56,8 +56,8 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _clear(scratch: Path) -> None:
-    """Remove a scratch folder unless a process has it."""
-    lock = None if scratch.is_symlink() else _lock(scratch, wait=False)
+    """Remove a scratch folder unless a process has it, or nothing tells whether one has."""
+    lock = None if scratch.is_symlink() else try_lock(scratch)[0]
     if lock is not None:
         try:
             _empty(scratch)
@@ -109,37 +109,25 @@ def _identity(file: Path) -> list[int]:
     return [about.st_ino, about.st_mtime_ns, about.st_size]
 
 
-def _lock(folder: Path, *, wait: bool) -> int | None:
+def try_lock(folder: Path, *, wait: bool = False) -> tuple[int | None, bool]:
     """Lock a folder until the descriptor that is returned is closed, or the process ends in whatever way.
 
-    None where another process has it, and where there are no such locks (Windows, some network drives): nothing tells
-    there whether a run is alive, so what it left stays.
-    """
-    if sys.platform == "win32":
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def try_lock(folder: Path) -> tuple[int | None, bool]:
-    """Lock a folder as long as the process lives, unless another process has it.
+    Args:
+        folder: The folder.
+        wait: Wait for another process that has it.
 
     Returns:
-        What to close to let it go, None where it is not locked; and whether that is because another process has it.
+        What to close to let it go, and whether another process has it. Nothing is locked where there are no such locks
+        (Windows, some network drives), or the folder is gone.
     """
     if sys.platform == "win32":
         return None, False
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None, False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         os.close(descriptor)
         return None, isinstance(error, BlockingIOError)

@@ -68,21 +68,17 @@ def run(args: argparse.Namespace) -> None:
     check_calibration_source(args)
     remotes = remotes_of(args)
     need_torch()
-    from filelock import FileLock, Timeout
-
+    from edgehr.files import check_writable, only_one
     from edgehr.spread import open_crew
 
     with open_crew(args.jobs, args.ray) as crew:
         request = _request(args, crew)
-        request.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(request.folder / ".lock", timeout=0):
-                if len(remotes) > 1:
-                    _tune_fleet(args, request, remotes, crew)
-                else:
-                    _tune(args, request, remotes[0] if remotes else None, crew)
-        except Timeout:
-            raise EdgehrError(f"{request.folder}: another edgehr tune is at work there") from None
+        check_writable(request.folder / "journal.json")
+        with only_one(request.folder):
+            if len(remotes) > 1:
+                _tune_fleet(args, request, remotes, crew)
+            else:
+                _tune(args, request, remotes[0] if remotes else None, crew)
 
 
 def _tune(args: argparse.Namespace, request: Request, remote: Remote | None, crew: Crew) -> None:

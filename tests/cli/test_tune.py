@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 import edgehr
 from edgehr.cli.main import main
+from edgehr.files import only_one
 from edgehr.tune import race, steps
 from edgehr.zoo import DEFAULT_MODEL
 from tests.conftest import ROOT
@@ -145,9 +145,9 @@ def test_expected_failures_are_one_line(
 
 
 def test_one_search_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with FileLock(tmp_path / ".lock"):
+    with only_one(tmp_path):
         said = failure(capsys, *LIMIT, "--annotations", "a.json", "--out", tmp_path)
-    assert said == f"{tmp_path}: another edgehr tune is at work there"
+    assert said == f"{tmp_path}: another process of edgehr is at work there"
 
 
 def test_calibration_and_evaluation_keep_apart(
