@@ -37,7 +37,7 @@ MANIFEST_SCHEMA = 1
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Crops that activations are calibrated on.
+    """Holds the crops that activations are calibrated on.
 
     Attributes:
         source: The folder, annotation file or video.

@@ -26,7 +26,7 @@ Progress = Callable[[int, "int | None"], None]
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of an image, or of a frame of a video.
+    """Names a part of an image, or of a frame of a video.
 
     Attributes:
         image: The file.

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Candidates:
-    """Crops to select from.
+    """Holds crops to select from.
 
     Attributes:
         crops: N of them.

@@ -30,7 +30,7 @@ _PICTURE: dict[str, type] = {"file_name": str, "video": str, "frame": int, "time
 
 
 class Form(ABC):
-    """A kind of output.
+    """Writes records as one kind of output.
 
     Attributes:
         unit: What it has several of.
@@ -83,7 +83,7 @@ def form_of(path: Path, card: ModelCard) -> Form:
 
 
 class ParquetForm(Form):
-    """A table with the rows that `to_rows` of results gives; a picture without any has one that is empty."""
+    """Writes a table with the rows that `to_rows` of results gives; a picture without any has one that is empty."""
 
     unit = "rows"
 
@@ -129,7 +129,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 class CocoForm(Form):
-    """A COCO file: images, annotations and categories, for programs that train on such or show them.
+    """Writes a COCO file: images, annotations and categories, for programs that train on such or show them.
 
     Args:
         card: The model, whose classes or keypoints are the categories.

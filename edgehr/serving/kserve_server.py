@@ -33,7 +33,7 @@ except Exception as error:  # its Python files may fail in any way
 
 
 class ServedModel(kserve.Model):  # type: ignore[misc]
-    """A model of a repository.
+    """Serves a model of a repository.
 
     Args:
         name: What clients call it.

@@ -22,7 +22,7 @@ _PROBE = (1.0, 2.0, 3.0)
 
 
 class TritonPythonModel:
-    """A model as Triton's Python backend calls it."""
+    """Runs a model as Triton's Python backend calls it."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Open the version of the model that Triton names.

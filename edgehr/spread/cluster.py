@@ -38,7 +38,7 @@ def ray_library() -> Any:
 
 
 class RayCrew(Crew):
-    """Actors of a Ray cluster.
+    """Hires actors of a Ray cluster.
 
     Args:
         address: ``HOST:PORT`` of the cluster, or ``auto`` for that which this machine belongs to.

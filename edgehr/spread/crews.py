@@ -12,7 +12,7 @@ END_S = 5.0  # how long a worker may take to close what it has open
 
 
 class Hand(ABC):
-    """A worker, which does one piece at a time.
+    """Stands for a worker, which does one piece at a time.
 
     Attributes:
         ready: Done once it has opened what it works with; its result says on what. A worker that cannot be started
@@ -43,7 +43,7 @@ class Hand(ABC):
 
 
 class Crew(ABC):
-    """Workers that can be hired.
+    """Hires workers.
 
     Attributes:
         size: How many work at once.

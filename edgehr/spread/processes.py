@@ -15,7 +15,7 @@ from edgehr.spread.work import Opened, Reply, Server, Work, WorkerLostError, att
 
 
 class OwnProcess(Crew):
-    """This process, which needs no other for one piece after the other."""
+    """Works in this process, which needs no other for one piece after the other."""
 
     threads = None
 
@@ -49,7 +49,7 @@ def _done(value: Any) -> Future[Any]:
 
 
 class Processes(Crew):
-    """Processes of this machine, each started anew (spawn): native libraries do not survive a fork.
+    """Hires processes of this machine, each started anew (spawn): native libraries do not survive a fork.
 
     Args:
         size: How many.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RemoteFormat(Format):
-    """A model on a server, named by its address."""
+    """Opens a model on a server, named by its address."""
 
     name, title = "remote", "an address, as grpc://HOST:8001/MODEL"
 

@@ -57,7 +57,7 @@ class Region:
 
 
 class SharedMemory:
-    """Regions that are lent to one inference at a time, and used again.
+    """Lends regions to one inference at a time, and uses them again.
 
     Args:
         client: Tells the server of them.

@@ -42,7 +42,7 @@ Progress = Callable[[str, int, "int | None"], None]
 
 @dataclass(frozen=True)
 class Folder:
-    """What was written.
+    """Tells what was written.
 
     Attributes:
         path: The folder.

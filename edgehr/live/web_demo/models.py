@@ -29,7 +29,7 @@ DETECTORS = ("rtmdet", "yolox", "yunet")
 
 @dataclass(frozen=True)
 class PageModel:
-    """A model of the page.
+    """Describes a model of the page.
 
     Attributes:
         path: The artifact.

@@ -24,7 +24,7 @@ Progress = Callable[[int, "int | None"], None]
 
 @dataclass(frozen=True, eq=False)
 class Package:
-    """A package of the registry and what of it the page needs.
+    """Names a package of the registry and what of it the page needs.
 
     Attributes:
         name: With its scope.
