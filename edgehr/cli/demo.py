@@ -29,7 +29,9 @@ def register(commands: SubParsers) -> None:
         "a picture that ships too. A pose model of your own follows one person without --detector; with it, several.",
     )
     parser.add_argument(
-        "--model", metavar="MODEL", help="a converted model, or the name of one that ships (default: that for poses)"
+        "--model",
+        metavar="MODEL",
+        help="a converted model, grpc://HOST:PORT/MODEL, or the name of one that ships (default: that for poses)",
     )
     parser.add_argument(
         "--detector", metavar="MODEL", help="the same that finds people; none for one person without a detector"
@@ -111,6 +113,8 @@ def run(args: argparse.Namespace) -> None:
         if args.why:
             print(f"source   {args.why}")
         _print_summary(summary)
+    if problem := summary.get("problem"):
+        raise EdgehrError(f"{problem} (what was found before is kept)" if saved else problem)
 
 
 def _predictor(args: argparse.Namespace) -> Predictor[Any, Any]:

@@ -22,7 +22,9 @@ def register(commands: SubParsers) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("eval", help="measure accuracy on annotated images: COCO AP, NME, top-1, mean IoU")
     parser.add_argument(
-        "model", metavar="ARTIFACT", help=".onnx or .xml; or a checkpoint or model name, run in PyTorch"
+        "model",
+        metavar="ARTIFACT",
+        help=".onnx, .xml ..., or grpc://HOST:PORT/MODEL; or a checkpoint or model name, run in PyTorch",
     )
     parser.add_argument(
         "--annotations",

@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> None:
         print_json({"models": written})
         return
     for each in written:
-        print(f"{each['name']} version {each['version']}, run by {each['backend']}: {each['instances']} at once")
+        batch = f", batches of {each['batch']}" if each["batch"] > 1 else ""
+        print(f"{each['name']} version {each['version']}, run by {each['backend']}: {each['instances']} at once{batch}")
         for line in each["measured"]:
             print(f"    {line}")
         for file in each["files"]:
@@ -78,16 +79,24 @@ def _on_gpu(args: argparse.Namespace, served: Servable) -> bool:
 
 def _arrange(args: argparse.Namespace, served: Servable) -> Arrangement:
     from edgehr.serving.measure import Arrangement, arrange
+    from edgehr.serving.plan import KSERVE, TRITON
 
     given = Arrangement(args.instances or 1, 1 if (args.instances or 1) > 1 else None, args.batch or 1)
+    if args.batch and served.server != TRITON:
+        raise EdgehrError("--batch is for Triton: other servers put no requests together")
+    if args.gpu and served.server == KSERVE:
+        raise EdgehrError(
+            "--gpu is for Triton and OpenVINO Model Server: edgehr runs models on the CPU in KServe's server"
+        )
     if args.batch and not served.batches:
         raise EdgehrError(f"{served.path}: takes a fixed batch: --batch goes with models of --batch dynamic")
     if served.most is not None and (args.batch or 1) > served.most:
         raise EdgehrError(f"{served.path}: takes batches of {served.most} at most: --batch {args.batch} is too large")
-    asked = args.instances and (args.batch or not served.batches)
+    batches = served.batches and served.server == TRITON
+    asked = args.instances and (args.batch or not batches)
     if asked or args.seconds <= 0 or _on_gpu(args, served):
         return given
-    found = arrange(served.path, args.seconds, batches=served.batches)
+    found = arrange(served.path, args.seconds, batches=batches)
     instances = args.instances or found.instances
     batch = args.batch or min(found.batch, served.most or found.batch)
     return Arrangement(instances, 1 if instances > 1 else None, batch, found.measured)

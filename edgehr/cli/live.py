@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from edgehr.benchmark.board import Board, read_board
 from edgehr.cli.common.output import progress_bar
+from edgehr.errors import EdgehrError
 from edgehr.live.drawing import draw_label
 from edgehr.live.predictors.base import Predictor, PredictorResult
 from edgehr.live.sinks import SinkGroup, StopRequested
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 BOARD_EVERY_S = 2.0
 
 Stages = dict[str, dict[str, float]]
+Found = tuple[Frame, PredictorResult]
 
 
 def go_through(
@@ -32,6 +35,8 @@ def go_through(
     collect: bool = False,
 ) -> dict[str, Any]:
     """Run until the source ends, the window is closed, enough frames are through, or Ctrl-C.
+
+    What is found before the source or the model fails counts: the summary then has the problem.
 
     Args:
         source: Where frames come from.
@@ -48,7 +53,7 @@ def go_through(
     with progress_bar(source.name, max_frames or source.count or None) as progress:
         try:
             with closing(predictor.results(source, run.times)) as results:
-                for frame, result in results:
+                for frame, result in run.until_problem(results):
                     run.show(frame, result)
                     with run.times.measure("write"):
                         sinks.write(frame, result)
@@ -70,12 +75,22 @@ class DemoRun:
         self.frames = self.frames_with = 0
         self.collected: list[dict[str, Any]] = []
         self.interrupted = False
+        self.problem = ""
         self._source, self._predictor, self._server = source, predictor, server
         self._card, runtime = predictor.card, predictor.runtime
         self._runtime = f"{runtime.backend} {runtime.device} {runtime.precision}".strip()
         self._board: Board | None = None
         self._board_read_s = float("-inf")
         self._started = time.perf_counter()
+
+    def until_problem(self, results: Iterator[Found]) -> Iterator[Found]:
+        """Give the results, up to where the source or the model fails; raises EdgehrError where that is at once."""
+        try:
+            yield from results
+        except EdgehrError as error:
+            if not self.frames:
+                raise
+            self.problem = str(error)
 
     def show(self, frame: Frame, result: PredictorResult) -> None:
         """Draw the result and what the run has come to, and publish the picture."""
@@ -134,5 +149,6 @@ class DemoRun:
             "fps": round(self.frames / seconds, 1),
             "stages": self.times.summary(),
             "interrupted": self.interrupted,
+            **({"problem": self.problem} if self.problem else {}),
             **({"results": self.collected} if collect else {}),
         }

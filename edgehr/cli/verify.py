@@ -27,8 +27,8 @@ def register(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "verify",
         help="compare two models on the same inputs",
-        description="A and B are artifacts (.onnx, .xml, ...), checkpoints, or model names (run in PyTorch). With "
-        "--on, A alone: what it returns on other machines is compared with what it returns here.",
+        description="A and B are artifacts (.onnx, .xml, ..., grpc://HOST:PORT/MODEL), checkpoints, or model names "
+        "(run in PyTorch). With --on, A alone: what it returns on other machines is compared with what it returns here.",
     )
     parser.add_argument("a", metavar="A", help="the reference")
     parser.add_argument("b", nargs="?", metavar="B", help="what is compared with it")

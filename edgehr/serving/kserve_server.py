@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,7 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name)
+        self._version = folder.name
         settings = ServingSettings.read(folder)
         self._runtime: Runtime = load(folder / settings.file, threads=settings.threads)
         self._pool = ThreadPoolExecutor(settings.instances, f"edgehr-{name}")
@@ -66,7 +68,7 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
             outputs = await asyncio.get_running_loop().run_in_executor(self._pool, self._infer, inputs)
         except TensorError as error:
             raise InvalidInput(str(error)) from None
-        return _response(payload, self.name, outputs)
+        return _response(payload, self.name, self._version, outputs)
 
     def stop(self) -> None:
         """Release the model."""
@@ -87,6 +89,7 @@ class DescribingModel(kserve.Model):  # type: ignore[misc]
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(describing_model(name))
+        self._version = folder.name
         read_description(folder)
         self._text = (folder / DESCRIPTION).read_bytes().strip()
         self.ready = True
@@ -101,7 +104,7 @@ class DescribingModel(kserve.Model):  # type: ignore[misc]
 
     async def predict(self, payload: Any, *_: Any, **__: Any) -> Any:
         """Return the description."""
-        return _response(payload, self.name, {DESCRIBED: np.array([self._text], object)})
+        return _response(payload, self.name, self._version, {DESCRIBED: np.array([self._text], object)})
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": from_np_dtype(spec.dtype), "shape": shape}
 
 
-def _response(payload: Any, name: str, outputs: dict[str, NDArray[Any]]) -> Any:
+def _response(payload: Any, name: str, version: str, outputs: dict[str, NDArray[Any]]) -> Any:
     tensors = []
     for key, array in outputs.items():
         tensor = kserve.InferOutput(key, list(array.shape), from_np_dtype(array.dtype))
@@ -119,6 +122,7 @@ def _response(payload: Any, name: str, outputs: dict[str, NDArray[Any]]) -> Any:
         payload.id,
         name,
         tensors,
+        model_version=version,
         requested_outputs=payload.request_outputs,
         use_binary_outputs=payload.use_binary_outputs,
     )
@@ -140,6 +144,16 @@ def models(repository: Path) -> list[Any]:
     return found
 
 
+def _check_free(port: int) -> None:
+    """Raise EdgehrError where another program has a port: KServe would open all models, and end with a traceback."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("", port))
+        except OSError as error:
+            raise EdgehrError(f"port {port}: {error.strerror}: --http_port and --grpc_port choose others") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until it is told to end; KServe's own options are taken too."""
     parser = argparse.ArgumentParser(
@@ -148,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("repository", type=Path, metavar="REPOSITORY")
     args = parser.parse_args(arguments)
     try:
+        for port in (args.http_port, args.grpc_port):
+            _check_free(port)
         served = models(args.repository)
     except EdgehrError as error:
         print(f"edgehr: {error}", file=sys.stderr)

@@ -34,6 +34,7 @@ class ServingSettings:
     """Says how edgehr runs a version of a model in a server.
 
     Attributes:
+        server: ``triton``, ``ovms`` or ``kserve``.
         file: Name of the model's main file, in the folder of the version.
         backend: What runs it.
         instances: Copies side by side.
@@ -42,6 +43,7 @@ class ServingSettings:
         outputs: What it returns.
     """
 
+    server: str
     file: str
     backend: str
     instances: int
@@ -53,7 +55,9 @@ class ServingSettings:
     def of(cls, served: Servable, arrangement: Arrangement) -> ServingSettings:
         """Take them from what is served."""
         inputs, outputs = ([tensor_entry(spec) for spec in specs] for specs in (served.inputs, served.outputs))
-        return cls(served.main_file, served.backend, arrangement.instances, arrangement.threads, inputs, outputs)
+        return cls(
+            served.server, served.main_file, served.backend, arrangement.instances, arrangement.threads, inputs, outputs
+        )
 
     @classmethod
     def read(cls, folder: Path) -> ServingSettings:
@@ -96,6 +100,7 @@ def next_version(out: Path, served: Servable, wanted: int | None = None) -> int:
     Raises:
         EdgehrError: That version is there, the folder cannot be written to, or holds a model of other tensors.
     """
+    _check_server(out, served.server)
     model = out / served.name
     there = versions(model)
     version = wanted or (max(there) + 1 if there else 1)
@@ -113,6 +118,16 @@ def next_version(out: Path, served: Servable, wanted: int | None = None) -> int:
                 f"{served.name}, and versions share one configuration: choose another --name"
             )
     return version
+
+
+def _check_server(out: Path, server: str) -> None:
+    """Raise EdgehrError where a repository holds models for another server, which would take these for its own."""
+    for model in sorted(out.iterdir()) if out.is_dir() else []:
+        for version in versions(model):
+            if (model / str(version) / SETTINGS).is_file():
+                other = ServingSettings.read(model / str(version)).server
+                if other != server:
+                    raise EdgehrError(f"{out}: is a repository for {other}: choose another --out")
 
 
 def add(out: Path, served: Servable, version: int, arrangement: Arrangement, *, gpu: bool = False) -> list[Path]:
@@ -163,7 +178,9 @@ def _configure_ovms(out: Path, served: Servable, arrangement: Arrangement, gpu: 
     if not isinstance(listed, list) or not all(isinstance(each, Mapping) for each in listed):
         raise EdgehrError(f"{file}: is no list of models of OpenVINO Model Server: choose another --out")
     # In the arithmetic that the model was converted to, not in bf16 where a CPU has that.
-    plugin: dict[str, Any] = {} if gpu else {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": arrangement.instances}
+    plugin: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if not gpu:
+        plugin["NUM_STREAMS"] = arrangement.instances
     entry = {
         "name": served.name,
         "base_path": served.name,

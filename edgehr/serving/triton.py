@@ -16,6 +16,8 @@ from edgehr.serving.plan import Servable
 CONFIGURATION = "config.pbtxt"
 # Images that a request may bring to a model without a limit, whether the server puts several together or not.
 MOST = 8
+# Served at once: clients that are at the last version go on with it until they are opened again.
+VERSIONS = 2
 _KINDS = {"float": "FP", "int": "INT", "uint": "UINT"}
 # How the backends call the threads of one instance; edgehr's own reads them where it stands itself.
 _THREADS = {"onnxruntime": "intra_op_thread_count", "openvino": "INFERENCE_NUM_THREADS"}
@@ -40,6 +42,7 @@ def configuration(
         f"max_batch_size: {largest}",
         *(_tensor("input", spec, largest > 0) for spec in served.inputs),
         *(_tensor("output", spec, largest > 0) for spec in served.outputs),
+        f"version_policy {{ latest {{ num_versions: {VERSIONS} }} }}",
         f"instance_group [ {{ kind: {'KIND_GPU' if gpu else 'KIND_CPU'} count: {arrangement.instances} }} ]",
     ]
     if served.batches and arrangement.batch > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -14,6 +15,12 @@ from edgehr.runtimes.remote.library import import_utils
 
 class ServerError(EdgehrError):
     """The server answered that it cannot, or will not, do what it was asked; nothing is wrong with the connection."""
+
+
+def answered_version(result: Any) -> str:
+    """Return the version of the model that tritonclient's result is from; empty where the server does not tell."""
+    response = result.get_response()
+    return str((response.get("model_version") if isinstance(response, dict) else response.model_version) or "")
 
 
 class Client(ABC):
@@ -80,11 +87,12 @@ class Client(ABC):
         status = str(error.status() or "").removeprefix("StatusCode.")  # type: ignore[attr-defined]
         said = first_line(Exception(error.message() or status))  # type: ignore[attr-defined]
         if status == "UNAVAILABLE" and "restricted" not in said:
-            return EdgehrError(f"{self.address}: no server answers: is it running, and is this its port? ({said})")
+            return self._no_answer(said)
         if status == "DEADLINE_EXCEEDED":
             return self._too_late()
         if status in ("UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403") or "restricted" in said:
-            return ServerError(f"{self.address}: wants a token: {TOKEN_VARIABLE}, or ?token_file=FILE ({said})")
+            problem = "refuses the token" if self._headers else "wants a token"
+            return ServerError(f"{self.address}: {problem}: {TOKEN_VARIABLE}, or ?token_file=FILE ({said})")
         if status == "RESOURCE_EXHAUSTED":
             return ServerError(f"{self.address}: the message is larger than the server or its memory allows ({said})")
         if "decoding the response" in said:
@@ -92,7 +100,29 @@ class Client(ABC):
             return ServerError(f"{self.address}: {problem}: see its log, or try grpc:// ({said})")
         return ServerError(f"{self.address}: the server answers: {said}")
 
+    def _no_answer(self, said: object) -> EdgehrError:
+        """Say that there is no connection, and what may be the matter."""
+        asked = ["is it running", "is this its port", f"does it speak {self.address.scheme}"]
+        if self.address.is_encrypted:
+            asked.append("is its certificate by whom this machine, or ?ca=FILE, trusts")
+        return EdgehrError(f"{self.address}: no server answers: {', '.join(asked[:-1])}, and {asked[-1]}? ({said})")
+
     def _too_late(self) -> EdgehrError:
         return EdgehrError(
             f"{self.address}: no answer in {self.address.timeout:g} s: ?timeout=SECONDS in the address allows more"
         )
+
+
+def tls_context(address: RemoteAddress) -> ssl.SSLContext | None:
+    """Make what checks a server's certificate; None for an address without TLS.
+
+    Raises:
+        EdgehrError: The file of certificates cannot be read.
+    """
+    if not address.is_encrypted:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(address.ca) if address.ca else None)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise EdgehrError(f"{address.ca}: cannot be read as certificates: {reason}") from None

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from edgehr.errors import ArtifactError
+from edgehr.errors import ArtifactError, EdgehrError
 from edgehr.runtimes.artifact import METADATA_KEY, Artifact
-from edgehr.runtimes.remote.client import Client, ServerError
+from edgehr.runtimes.remote.client import Client, ServerError, answered_version
 from edgehr.runtimes.remote.library import import_utils
 from edgehr.runtimes.tensors import TensorSpec
 
@@ -75,7 +75,10 @@ def read_description(client: Client) -> Description:
         raise ArtifactError(f"{address}: the server does not say what the model takes and returns")
     versions = model.get("versions") or []
     version = address.version or (versions[0] if len(versions) == 1 else "")
-    artifact = _artifact(client, configuration, version)
+    artifact, described = _artifact(client, configuration, version)
+    if address.version and described and described != address.version:
+        raise EdgehrError(f"{address}: the server serves version {described} of the model alone")
+    version = version or described
     if artifact is not None and address.card is not None:
         _check_fits(address.card, artifact, inputs)
     name = " ".join(filter(None, (server.get("name"), server.get("version"))))
@@ -100,26 +103,28 @@ def _spec(address: object, entry: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(entry["name"], tuple(None if size < 0 else size for size in sizes), np.dtype(dtype))
 
 
-def _artifact(client: Client, configuration: Mapping[str, Any], version: str) -> Artifact | None:
-    """Find the description; raises ArtifactError where it is damaged."""
+def _artifact(client: Client, configuration: Mapping[str, Any], version: str) -> tuple[Artifact | None, str]:
+    """Find the description, and the version it is of, if that is told; raises ArtifactError where it is damaged."""
     if client.address.card is not None:
-        return _read_card(client.address.card)
+        return _read_card(client.address.card), ""
     if configuration:
         given = configuration.get("parameters", {})
         entry = given.get(version_key(version)) or given.get(METADATA_KEY) or {}
         text = entry.get("string_value", "")
-        return Artifact.from_json(text) if text else None
+        return (Artifact.from_json(text) if text else None), ""
     try:
         asked = client.input(ASKED, [1], "UINT8")  # a request by HTTP without any is not understood
         asked.set_data_from_numpy(np.zeros(1, np.uint8))
-        answer = client.infer([asked], None, describing_model(client.address.model)).as_numpy(DESCRIBED)
+        result = client.infer([asked], None, describing_model(client.address.model))
+        answer = result.as_numpy(DESCRIBED)
     except (ServerError, ValueError) as error:
         _LOG.debug("%s: nothing there describes it: %s", client.address, error)
-        return None
+        return None, ""
     if answer is None or not answer.size:
-        return None
+        return None, ""
     text = answer.flat[0]
-    return Artifact.from_json(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
+    artifact = Artifact.from_json(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
+    return artifact, answered_version(result)
 
 
 def _read_card(file: Path) -> Artifact:

@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from edgehr.errors import EdgehrError
 from edgehr.runtimes.remote.address import RemoteAddress
-from edgehr.runtimes.remote.client import Client
+from edgehr.runtimes.remote.client import Client, tls_context
 from edgehr.runtimes.remote.library import import_grpc
 
 _UNLIMITED = -1
 # Triton asks for its own restrictions' keys with this in front.
 _TRITON_HEADER = "triton-grpc-protocol-"
-# A server that comes back is found at once. A call on a connection that just ended is made once more; inference has no
-# side effects. Where no server is, three tries end within a second.
+# A call on a connection that just ended is made once more; inference has no side effects. Where no server is, three
+# tries end within a second.
 _RETRIES = {
     "methodConfig": [
         {
@@ -34,8 +33,8 @@ _RETRIES = {
 _CHANNEL = (
     ("grpc.max_send_message_length", _UNLIMITED),
     ("grpc.max_receive_message_length", _UNLIMITED),
+    # A server that comes back is found at once.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.service_config", json.dumps(_RETRIES)),
 )
@@ -48,13 +47,14 @@ class GrpcClient(Client):
         super().__init__(address, import_grpc())
         if self._headers:
             self._headers |= {f"{_TRITON_HEADER}{name}": value for name, value in self._headers.items()}
-        if address.ca is not None and not address.ca.is_file():
-            raise EdgehrError(f"{address.ca}: no such file of certificates")
+        tls_context(address)  # gRPC would not say what is wrong with a file of certificates
+        # The option limits an attempt to connect, too: the name is that of another use.
+        patience = ("grpc.min_reconnect_backoff_ms", round(1000 * address.timeout))
         self._client = self._library.InferenceServerClient(
             address.where,
             ssl=address.is_encrypted,
             root_certificates=str(address.ca) if address.ca else None,
-            channel_args=list(_CHANNEL),
+            channel_args=[*_CHANNEL, patience],
         )
         self._call = {"headers": self._headers or None, "client_timeout": address.timeout}
         self._model = {"model_name": address.model, "model_version": address.version}

@@ -6,15 +6,14 @@ Its other HTTP client serves one thread only, and so would need a connection, an
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from edgehr.errors import EdgehrError, first_line
+from edgehr.errors import first_line
 from edgehr.runtimes.remote.address import RemoteAddress
-from edgehr.runtimes.remote.client import Client
+from edgehr.runtimes.remote.client import Client, tls_context
 from edgehr.runtimes.remote.library import import_http
 
 CONNECTIONS = 32
@@ -25,7 +24,7 @@ class HttpClient(Client):
 
     def __init__(self, address: RemoteAddress) -> None:
         super().__init__(address, import_http())
-        self._context = _context(address)
+        self._context = tls_context(address)
         self._model = {"model_name": address.model, "model_version": address.version}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="edgehr-remote", daemon=True)
@@ -92,7 +91,13 @@ class HttpClient(Client):
 
     async def _answered(self, call: Callable[..., Coroutine[Any, Any, Any]], **arguments: Any) -> Any:
         """Wait for an answer; on a connection that the server had closed meanwhile, ask once more."""
-        from aiohttp import ClientConnectorError, ClientOSError, ServerDisconnectedError
+        from aiohttp import (
+            ClientConnectionError,
+            ClientConnectorError,
+            ClientOSError,
+            ClientResponseError,
+            ServerDisconnectedError,
+        )
 
         def request() -> Coroutine[Any, Any, Any]:
             return call(**arguments, headers=self._headers.copy())  # which the library adds to
@@ -106,19 +111,8 @@ class HttpClient(Client):
                 return await request()
         except asyncio.TimeoutError:
             raise self._too_late() from None
-        except ClientConnectorError as error:
-            reason = first_line(getattr(error, "certificate_error", None) or error.os_error or error)
-            text = f"{self.address}: no server answers: is it running, and is this its port? ({reason})"
-            raise EdgehrError(text) from None
+        except (ClientConnectionError, ClientResponseError) as error:
+            cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+            raise self._no_answer(first_line(cause)) from None
         except Exception as error:  # of aiohttp, of tritonclient, of what reads JSON
             raise self._told(error) from None
-
-
-def _context(address: RemoteAddress) -> ssl.SSLContext | None:
-    if not address.is_encrypted:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(address.ca) if address.ca else None)
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise EdgehrError(f"{address.ca}: cannot be read as certificates: {reason}") from None

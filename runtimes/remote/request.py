@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.errors import EdgehrError, first_line
-from edgehr.runtimes.remote.client import Client, ServerError
+from edgehr.runtimes.remote.client import Client, ServerError, answered_version
 from edgehr.runtimes.remote.shared import Region, SharedMemory, aligned, is_forgotten
 from edgehr.runtimes.tensors import Tensors, TensorSpec
 
@@ -112,8 +112,7 @@ class Request:
             EdgehrError: The answer lacks an output, holds another one than the server had told, or comes from another
                 version of the model, which may want its images in another way.
         """
-        response = result.get_response()
-        answered = response.get("model_version") if isinstance(response, dict) else response.model_version
+        answered = answered_version(result)
         if self._wanted.version and answered and answered != self._wanted.version:
             raise EdgehrError(
                 f"{self._client.address}: the server has gone over to version {answered} of the model, from "

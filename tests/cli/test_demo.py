@@ -10,13 +10,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from edgehr.assets import packaged_model
 from edgehr.cli import demo
 from edgehr.cli.main import build_parser, main
+from edgehr.errors import EdgehrError
+from edgehr.runtimes.onnx.runtime import OnnxRuntime
+from edgehr.zoo import DEFAULT_MODEL
 from tests.cli.test_cli import one_line
 
 
@@ -65,6 +70,29 @@ def test_an_interrupted_demo_closes_its_files(
     lines = [json.loads(line) for line in (tmp_path / "poses.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == list(range(len(lines)))
     assert abs(len(lines) - summary["frames"]) <= 1
+
+
+def test_what_was_found_before_the_model_fails_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where its server goes away."""
+    run, left = OnnxRuntime._infer, iter(range(8))
+
+    def fail_later(self: OnnxRuntime, inputs: Any) -> Any:
+        if next(left, None) is None:
+            raise EdgehrError("grpc://host:8001/pose: no server answers")
+        return run(self, inputs)
+
+    monkeypatch.setattr(OnnxRuntime, "_infer", fail_later)
+    command = ["demo", "--source", "clip", "--detector", "none", "--model", packaged_model(DEFAULT_MODEL, ".onnx")]
+    command += ["--save", tmp_path / "seen.mp4", "--jsonl", tmp_path / "seen.jsonl"]
+    assert main(list(map(str, command))) == 1
+    shown = capsys.readouterr()
+    assert shown.err.strip().splitlines()[-1] == (
+        "edgehr demo: grpc://host:8001/pose: no server answers (what was found before is kept)"
+    )
+    lines = (tmp_path / "seen.jsonl").read_text().splitlines()
+    assert len(lines) == cv2.VideoCapture(str(tmp_path / "seen.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 0
 
 
 def test_sources_that_cannot_be_opened_are_one_line(tmp_path: Path) -> None:

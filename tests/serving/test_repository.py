@@ -147,6 +147,8 @@ def test_the_configuration_of_openvino_model_server_keeps_other_models(tmp_path:
         (".onnx", ["--for", "ovms", "--python"], "--python is a form for Triton"),
         (".onnx", ["--for", "triton", "--name", "a/b"], "is no name for a model"),
         (".onnx", ["--for", "triton", "--batch", "4"], "takes a fixed batch"),
+        (".onnx", ["--for", "ovms", "--batch", "4"], "--batch is for Triton"),
+        (".onnx", ["--for", "kserve", "--gpu"], "--gpu is for Triton and OpenVINO Model Server"),
         (".onnx", ["--for", "triton", "--version", "1"], "is there already, and versions are never overwritten"),
     ],
 )
@@ -155,7 +157,7 @@ def test_what_a_server_cannot_serve(
 ) -> None:
     (tmp_path / "out" / "model" / "1").mkdir(parents=True)
     (tmp_path / "out" / "model" / "1" / "keep").touch()
-    if "--batch" in options:
+    if "--batch" in options or "--gpu" in options:
         options = [*options, "--name", "other"]
     assert export(write(tmp_path, kind), "--out", tmp_path / "out", *options) == 1
     said = capsys.readouterr().err.strip().splitlines()
@@ -171,6 +173,8 @@ def test_other_models_under_one_name(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "takes or returns other tensors" in capsys.readouterr().err
     assert export(path, shutil.copy(path, tmp_path / "out"), *out) == 1
     assert "another model here has the name model too" in capsys.readouterr().err
+    assert export(path, "--out", tmp_path / "out", "--for", "ovms", "--name", "other") == 1
+    assert "is a repository for triton: choose another --out" in capsys.readouterr().err
     (tmp_path / "out" / "strange").mkdir()
     (tmp_path / "out" / "strange" / "file").touch()
     assert export(path, *out, "--name", "strange") == 1

@@ -30,6 +30,8 @@ from tests.serving.certificates import Certificates
 from tests.serving.servers import Server, triton
 
 pytestmark = pytest.mark.slow
+# All that there are, as docs/serving.md has them.
+PROTOCOLS = "health,metadata,inference,shared-memory,model-config,model-repository,statistics,trace,logging"
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105
 
 
@@ -134,7 +136,7 @@ def guarded(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
         "--grpc-use-ssl=true",
         f"--grpc-server-cert={certificates.certificate}",
         f"--grpc-server-key={certificates.key}",
-        f"--grpc-restricted-protocol=inference,metadata,model-config:authorization=Bearer {TOKEN}",
+        f"--grpc-restricted-protocol={PROTOCOLS}:authorization=Bearer {TOKEN}",
         f"--http-restricted-api=inference,metadata,model-config:authorization=Bearer {TOKEN}",
         "--model-control-mode=poll",
         "--repository-poll-secs=1",
@@ -154,6 +156,9 @@ def test_tls_and_token(
         assert infers(runtime, image)
         assert TOKEN not in repr(runtime)
     with pytest.raises(EdgehrError, match="wants a token: EDGEHR_REMOTE_TOKEN") as caught:
+        load(address)
+    monkeypatch.setenv("EDGEHR_REMOTE_TOKEN", "another")
+    with pytest.raises(EdgehrError, match="refuses the token: EDGEHR_REMOTE_TOKEN"):
         load(address)
     monkeypatch.setenv("EDGEHR_REMOTE_TOKEN", TOKEN)
     for right in (address, guarded.url("http", "any")):
@@ -238,6 +243,8 @@ def test_a_version_that_changes_under_a_client(
     with load(guarded.url("http", "any")) as again, load(guarded.url("http", "any/2")) as second:
         assert infers(again, image)
         assert infers(second, image)
+        with load(guarded.url("http", "any/1")) as first:
+            assert infers(first, image)
         assert isinstance(second, RemoteRuntime)
         assert second.version == "2"
 
