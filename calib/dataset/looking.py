@@ -14,7 +14,7 @@ from edgehr.calib.dataset.finder import Finder, OpenFinder
 from edgehr.calib.dataset.selection import Floats, describe_crops
 from edgehr.evaluation.overlap import fingerprint
 from edgehr.spread import Crew, Opened, Reply, attempt, in_order, spread
-from edgehr.spread.models import runs_on
+from edgehr.spread.models import check_there, runs_on
 from edgehr.tasks.image.boxes import areas
 from edgehr.tasks.image.reading import Image, read_image, read_reduced
 
@@ -87,9 +87,11 @@ class Looking:
 
     Attributes:
         open_finder: Opens what finds crops; None where they are known.
+        elsewhere: Whether workers may be on other machines: a file that is not there is then left to others.
     """
 
     open_finder: OpenFinder | None
+    elsewhere: bool = False
 
     @contextmanager
     def open(self) -> Iterator[Opened[Pictures, list[Reply]]]:
@@ -97,7 +99,13 @@ class Looking:
         with self.open_finder() if self.open_finder else nullcontext() as finder:
             look = partial(_look_at_picture, finder)
             about = runs_on(finder.runtime if finder else None)
-            yield Opened(lambda piece: [attempt(look, picture) for picture in piece.pictures], about)
+
+            def do(piece: Pictures) -> list[Reply]:
+                for picture in piece.pictures if self.elsewhere else ():
+                    check_there(picture.path)
+                return [attempt(look, picture) for picture in piece.pictures]
+
+            yield Opened(do, about)
 
 
 def look_at_pictures(
@@ -116,7 +124,7 @@ def look_at_pictures(
     """
     pieces = [Pictures(pictures[start : start + PICTURES]) for start in range(0, len(pictures), PICTURES)]
     done = 0
-    for replies in in_order(spread(crew, Looking(open_finder), pieces)):
+    for replies in in_order(spread(crew, Looking(open_finder, crew.elsewhere), pieces)):
         yield from replies
         done += len(replies)
         if progress:

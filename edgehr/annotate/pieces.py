@@ -31,9 +31,11 @@ class Archive:
 
     Attributes:
         files: Each with the name that results give it.
+        missing: Links that lead nowhere, by that name.
     """
 
     files: Sequence[tuple[Path, str]] = field(repr=False)
+    missing: Sequence[str] = ()
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> Archive:
@@ -49,12 +51,13 @@ class Archive:
             found = _within(path) if path.is_dir() else [_checked(path)]
             root = path if len(paths) == 1 and path.is_dir() else Path()
             files += [(file, file.relative_to(root).as_posix() if root != Path() else str(file)) for file in found]
-        return cls(list(dict.fromkeys(files)))
+        there = {each: each[0].is_file() for each in files}
+        return cls([each for each in there if there[each]], [name for (_, name), found in there.items() if not found])
 
     def pieces(self) -> tuple[list[Piece], dict[str, str]]:
         """Split the archive; what cannot be split is returned beside it, as the problem of each video by its name."""
         pieces: list[Piece] = []
-        problems: dict[str, str] = {}
+        problems = dict.fromkeys(self.missing, "is a link that leads nowhere")
         for pictures, group in itertools.groupby(self.files, key=lambda each: each[0].suffix.lower() in IMAGE_SUFFIXES):
             if pictures:
                 listed = list(group)
@@ -73,7 +76,7 @@ def _within(folder: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES
-        and path.is_file()
+        and (path.is_file() or path.is_symlink())
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not found:
@@ -105,6 +108,11 @@ class Pictures:
     """Holds some pictures, each with the name that results give it."""
 
     files: tuple[tuple[Path, str], ...] = field(repr=False)
+
+    @property
+    def paths(self) -> list[Path]:
+        """List the files."""
+        return [path for path, _ in self.files]
 
     def __str__(self) -> str:
         return f"{self.files[0][1]} and {len(self.files) - 1} more"
@@ -139,6 +147,11 @@ class Range:
     start: int
     stop: int | None
     seek: bool = True
+
+    @property
+    def paths(self) -> list[Path]:
+        """List the one file."""
+        return [self.video]
 
     def __str__(self) -> str:
         return f"{self.name} from frame {self.start}"

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,9 @@ class _Run:
             )
         with atomic_write(path) as (temporary,):
             temporary.write_text(json.dumps(plan), encoding="utf-8")
+        for number in set(range(len(self._pieces))) - set(self._open()):
+            if self._read(number)[0]["problems"]:
+                self._file(number).unlink()  # what could not be read then may be there now
         self._known = len(self._pieces) - len(self._open())
         if self._known:
             _LOG.info("%d of %d pieces are done already", self._known, len(self._pieces))
@@ -127,12 +131,13 @@ class _Run:
         failed: list[Exception] = []
         with self._bar("pieces", len(self._pieces)) as progress:
             progress.advance(len(self._pieces) - len(numbers))
-            for outcome in spread(crew, self._work, [self._pieces[number] for number in numbers]):
-                if outcome.error is None:
-                    self._keep(numbers[outcome.number], outcome.value)
-                else:
-                    failed.append(outcome.error)
-                progress.advance()
+            with closing(spread(crew, self._work, [self._pieces[number] for number in numbers])) as outcomes:
+                for outcome in outcomes:
+                    if outcome.error is None:
+                        self._keep(numbers[outcome.number], outcome.value)
+                    else:
+                        failed.append(outcome.error)
+                    progress.advance()
         if failed:
             if not isinstance(failed[0], EdgehrError):
                 raise failed[0]  # a bug, to be seen whole

@@ -11,7 +11,7 @@ from edgehr.annotate.forms import Form, Record, record
 from edgehr.annotate.pieces import Mark, Piece, PieceSource, Range
 from edgehr.live.predictors.opening import predictor
 from edgehr.spread import Opened
-from edgehr.spread.models import SentModel, runs_on
+from edgehr.spread.models import SentModel, check_there, runs_on
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Annotation:
         model: The model.
         detector: That which finds what it looks at; None for the predictor's own choice.
         form: What is kept of results.
+        elsewhere: Whether workers may be on other machines: a file that is not there is then left to others.
         options: Further arguments of `edgehr.predictor`.
     """
 
@@ -44,6 +45,7 @@ class Annotation:
     detector: SentModel | None
     form: Form
     options: Mapping[str, Any]
+    elsewhere: bool = False
 
     @contextmanager
     def open(self) -> Iterator[Opened[Piece, Done]]:
@@ -53,6 +55,8 @@ class Annotation:
             with predictor(name, **found, **self.options) as opened:
 
                 def do(piece: Piece) -> Done:
+                    for path in piece.paths if self.elsewhere else ():
+                        check_there(path)
                     source = PieceSource(piece)
                     video = piece.name if isinstance(piece, Range) else None
                     records = [record(frame, video, result, self.form) for frame, result in opened.results(source)]

@@ -88,6 +88,10 @@ class Remote:
             raise EdgehrError("--on-command is empty: name the command that runs `sh` there")
         return cls((*words, "sh", "-c"), command, edgehr)
 
+    def check(self) -> None:
+        """Make sure that it can be reached and has edgehr; raises EdgehrError where not."""
+        self._run(_archive({}, b""), "--version")
+
     def bench(self, candidates: Sequence[Candidate], settings: Settings) -> BenchReport:
         """Measure there as `run_bench` does here.
 

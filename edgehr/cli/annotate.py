@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> None:
         card, arithmetic = opened.card, runs_on(opened.runtime)
     form = form_of(args.out, card)
     with open_crew(args.jobs, args.ray, threads or 1) as crew:
-        work = Annotation(_sent(name, crew), _sent(detector or "", crew) if given else None, form, options)
+        work = Annotation(
+            _sent(name, crew), _sent(detector or "", crew) if given else None, form, options, crew.elsewhere
+        )
         made_of = {
             "model": _digest(name),
             "detector": [bool(given), _digest(detector or "")],

@@ -17,7 +17,7 @@ def register(commands: SubParsers) -> None:
         "one, which stays as DIR/previous.",
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("url", nargs="?", metavar="URL", help="of rollout.json, or of its folder, with a / at the end")
+    where.add_argument("url", nargs="?", metavar="URL", help="of rollout.json, or of its folder")
     where.add_argument("--back", action="store_true", help="exchange the model and the previous one")
     where.add_argument("--kinds", action="store_true", help="print what kinds of device this is")
     parser.add_argument(
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     elif args.back:
         print(f"{pulled.path} is the previous one, {pulled.version}")
     elif not pulled.changed:
-        print(f"{pulled.path} is up to date, {pulled.version}")
+        print(f"{pulled.path} stays, {pulled.version}")
     else:
         off = "" if pulled.difference is None else f", {pulled.difference:.2g} standard deviations off"
         print(f"{pulled.path} is new, {pulled.version}; self-check passed{off}")

@@ -87,6 +87,8 @@ def _tune(args: argparse.Namespace, request: Request, remote: Remote | None, cre
     from edgehr.tune.search import tune
     from edgehr.tune.table import problem
 
+    if remote:
+        remote.check()
     bench: Bench = remote.bench if remote else run_bench
     report = tune(request, bench, remote.where if remote else "", progress_bar, _tell, crew)
     write_page(report, request.folder / "tune.html")
@@ -104,7 +106,7 @@ def _tune_fleet(args: argparse.Namespace, request: Request, remotes: list[Remote
     from edgehr.benchmark.fleet import fleet_rows, refuse_failures
     from edgehr.tune.fleet import choice_names, tune_fleet
     from edgehr.tune.page import write_page
-    from edgehr.tune.table import answer, problem, rows
+    from edgehr.tune.table import problem, rows
 
     told = tune_fleet(request, remotes, progress_bar, _tell, crew)
     pages = []
@@ -119,9 +121,9 @@ def _tune_fleet(args: argparse.Namespace, request: Request, remotes: list[Remote
         print_table(*fleet_rows(told, rows))
         for each in told:
             if each.value:
-                lines = [each.value.setting["machine"], *answer(each.value)]
-                lines += [f"note: {text}" for text in each.value.remarks]
-                print("\n".join([f"\n{each.where}", *(f"  {line}" for line in lines)]))
+                print(f"\n== {each.where}")
+                _print_setting(each.value)
+                _print_rest(each.value)
         if pages:
             print(f"\nwritten: {', '.join(map(str, pages))}")
     refuse_failures(told)
@@ -205,13 +207,24 @@ def _models(text: str) -> list[Model]:
 
 
 def _print(report: TuneReport) -> None:
-    from edgehr.tune.table import answer, left_out, rows
+    from edgehr.tune.table import rows
 
+    _print_setting(report)
+    print_table(*rows(report))
+    print()
+    _print_rest(report)
+
+
+def _print_setting(report: TuneReport) -> None:
     for name, value in report.setting.items():
         print(f"{name:<12} {value}")
     print()
-    print_table(*rows(report))
-    print()
+
+
+def _print_rest(report: TuneReport) -> None:
+    """Print what was left out, and the choice."""
+    from edgehr.tune.table import answer, left_out
+
     headers, others = left_out(report)
     if others:
         print_table(headers, others)

@@ -10,7 +10,7 @@ from edgehr.errors import EdgehrError
 from edgehr.files import atomic_write, sha256_file
 from edgehr.notices import warn_once
 from edgehr.rollout.check import TOLERANCE, Check
-from edgehr.rollout.manifest import FILES, NAME, Entry, RolledFile, Rollout
+from edgehr.rollout.manifest import ANY, FILES, NAME, Entry, RolledFile, Rollout
 from edgehr.runtimes.formats import check_file, format_of, model_files
 
 
@@ -30,6 +30,7 @@ def make_rollout(
     Raises:
         EdgehrError: A model is missing or damaged, or the folder cannot be written to.
     """
+    _check_order([kinds for kinds, _ in wanted])
     entries, sources = [], {}
     for kinds, path in wanted:
         check_file(path)
@@ -48,6 +49,15 @@ def make_rollout(
     with atomic_write(folder / NAME) as (temporary,):
         temporary.write_text(rollout.to_json(), encoding="utf-8")
     return rollout
+
+
+def _check_order(kinds: Sequence[tuple[str, ...]]) -> None:
+    """Raise EdgehrError where an entry cannot be any device's, since those before it suit all that it names."""
+    for place, wanted in enumerate(kinds):
+        before = {name for each in kinds[:place] for name in each}
+        if all(name in before or ANY in before for name in wanted):
+            first = ANY if ANY in before else wanted[0]
+            raise EdgehrError(f"{','.join(wanted)}=...: no device gets it, as {first}=... comes first")
 
 
 def _reference(path: Path, tolerance: float) -> Check | None:

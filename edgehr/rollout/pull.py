@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from edgehr.errors import EdgehrError
-from edgehr.files import only_one, read_json, sha256_file
+from edgehr.files import atomic_write, only_one, read_json, sha256_file
 from edgehr.rollout.check import plain
 from edgehr.rollout.manifest import ENTRY, NAME, Entry, RolledFile, Rollout
 from edgehr.unfinished import new_scratch, remove_leftovers, sync
@@ -31,6 +31,7 @@ _LOG = logging.getLogger("edgehr.rollout")
 
 CURRENT, PREVIOUS = "current", "previous"
 _VERSIONS, _DOWNLOADS = "versions", ".downloads"
+_LEFT = ".left-by-back.json"
 MOST_BYTES = 16 << 20  # of the rollout file
 PATIENCE_S = 600.0  # for another pull into the same folder
 CHECK_S = 600.0
@@ -61,7 +62,7 @@ def pull(url: str, folder: Path, kinds: Sequence[str], progress: Progress | None
     A download that breaks off goes on where it was, now or with the next pull. What was there stays as `previous`.
 
     Args:
-        url: Of the rollout file, or of the folder that holds it, with a slash at the end.
+        url: Of the rollout file, or of the folder that holds it.
         folder: Made if needed.
         kinds: What the device is.
         progress: Told of the bytes of each file.
@@ -73,11 +74,14 @@ def pull(url: str, folder: Path, kinds: Sequence[str], progress: Progress | None
     if urlsplit(url).scheme not in ("http", "https"):
         raise EdgehrError(f"{url}: expected an address of a web server, http:// or https://")
     with _locked(folder):
-        address = urljoin(url, NAME) if url.endswith("/") else url
+        address = url if url.endswith(".json") else urljoin(f"{url.rstrip('/')}/", NAME)
         entry = _rollout(address, folder).for_device(kinds)
         there = _installed(folder / CURRENT)
         if there is not None and there.version == entry.version and _whole(folder / CURRENT, entry):
             return Pulled(folder / CURRENT / entry.main, entry.version, changed=False)
+        if there is not None and entry.version == _left(folder):
+            _LOG.warning("%s was left by --back: it is not taken again; another rollout will be", entry.version)
+            return Pulled(folder / CURRENT / there.main, there.version, changed=False)
         fetched = {file: _fetch(urljoin(address, file.path), folder, file, progress) for file in entry.files}
         with ExitStack() as stack:
             scratch = new_scratch(folder, stack)
@@ -92,16 +96,24 @@ def pull(url: str, folder: Path, kinds: Sequence[str], progress: Progress | None
             os.replace(scratch, version)
         sync(version.parent)
         _switch(folder, version)
+        (folder / _LEFT).unlink(missing_ok=True)
         _tidy(folder)
     return Pulled(folder / CURRENT / entry.main, entry.version, changed=True, difference=difference)
 
 
 def put_back(folder: Path) -> Pulled:
-    """Exchange the current model and the previous one; raises EdgehrError where there is no previous one."""
+    """Exchange the current model and the previous one. Pulls do not bring back what was left; another `put_back` does.
+
+    Raises:
+        EdgehrError: There is no previous one.
+    """
     with _locked(folder):
         before = _installed(folder / PREVIOUS)
         if before is None or not _whole(folder / PREVIOUS, before):
             raise EdgehrError(f"{folder}: holds no previous model to go back to")
+        left = _installed(folder / CURRENT)
+        with atomic_write(folder / _LEFT) as (temporary,):
+            temporary.write_text(json.dumps({"version": left.version if left else ""}), encoding="utf-8")
         _switch(folder, (folder / PREVIOUS).resolve())
         return Pulled(folder / CURRENT / before.main, before.version, changed=True)
 
@@ -140,8 +152,13 @@ def _rollout(address: str, folder: Path) -> Rollout:
     part = folder / _DOWNLOADS / NAME
     part.unlink(missing_ok=True)
     _download(address, part, None, MOST_BYTES)
-    data = read_json(part)
-    part.unlink()
+    try:
+        data = read_json(part)
+    except EdgehrError as error:
+        reason = str(error).removeprefix(f"{part}: ")
+        raise EdgehrError(f"{address}: is no {NAME} ({reason}): give its address, or that of its folder") from None
+    finally:
+        part.unlink()
     return Rollout.from_data(data, address)
 
 
@@ -178,7 +195,9 @@ def _download(url: str, part: Path, progress: Progress | None, most: int) -> Non
             more = part.exists() and part.stat().st_size > have
             if not left or not more:
                 reason = getattr(error, "reason", None) or error
-                raise EdgehrError(f"cannot download {url} ({reason}): run the command again to go on") from None
+                refused = 400 <= getattr(error, "code", 0) < 500  # again it would answer the same
+                help_ = "is this the address of a rollout?" if refused else "run the command again to go on"
+                raise EdgehrError(f"cannot download {url} ({reason}): {help_}") from None
             _LOG.info("%s: broke off (%s); goes on", url, error)
         except OSError as error:
             raise EdgehrError(f"cannot write {part}: {error.strerror or error}") from None
@@ -224,6 +243,13 @@ def _installed(version: Path) -> Entry | None:
     with suppress(EdgehrError, KeyError, TypeError, ValueError, AttributeError):
         return Entry.from_dict(read_json(version / ENTRY))
     return None
+
+
+def _left(folder: Path) -> str:
+    """Return the version that was current before `put_back`; empty for none."""
+    with suppress(EdgehrError, AttributeError):
+        return str(read_json(folder / _LEFT).get("version", ""))
+    return ""
 
 
 def _whole(version: Path, entry: Entry) -> bool:

@@ -76,7 +76,8 @@ class RayCrew(Crew):
         self.size, self.threads = size or processors, threads
         self._actor = self._ray.remote(num_cpus=threads, max_restarts=0)(_Actor)
         self._stored: tuple[Any, Any] | None = None
-        _LOG.info("Ray at %s: %d workers on %d nodes", address, self.size, len(self._ray.nodes()))
+        nodes = sum(node["Alive"] for node in self._ray.nodes())
+        _LOG.info("Ray at %s: %d workers on %d nodes", address, self.size, nodes)
 
     def hire(self, work: Work[Any, Any]) -> Hand:
         """Ask for an actor, which comes once the cluster has room for it."""
@@ -133,6 +134,8 @@ class _RayHand(Hand):
         return answer
 
     def dismiss(self) -> None:
+        if not self._ray.is_initialized():  # it would start a cluster of its own
+            return
         if self.idle:
             with suppress(Exception):  # it may have gone meanwhile
                 self._ray.get(self._actor.close.remote(), timeout=END_S)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +35,11 @@ class Outcome:
     error: Exception | None = None
 
 
-def spread(crew: Crew, work: Work[Any, Any], pieces: Sequence[Any]) -> Iterator[Outcome]:
+def spread(crew: Crew, work: Work[Any, Any], pieces: Sequence[Any]) -> Generator[Outcome, None, None]:
     """Have pieces done, and give what becomes of each as it is done, in any order.
 
     A piece whose worker was lost goes to another one, at most three times; on a cluster, where another machine may read
-    what one cannot, so does a piece that failed. Leaving the loop ends the workers.
+    what one cannot, so does a piece that failed. The workers end when the generator is closed.
 
     Args:
         crew: Who does them.
@@ -56,17 +57,18 @@ def spread(crew: Crew, work: Work[Any, Any], pieces: Sequence[Any]) -> Iterator[
             collector.dismiss()
 
 
-def in_order(outcomes: Iterator[Outcome]) -> Iterator[Any]:
+def in_order(outcomes: Generator[Outcome, None, None]) -> Iterator[Any]:
     """Give the values of all pieces in the order of the list; raises what one failed with as soon as it is known."""
     kept: dict[int, Any] = {}
     due = 0
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-        kept[outcome.number] = outcome.value
-        while due in kept:
-            yield kept.pop(due)
-            due += 1
+    with closing(outcomes):  # at once, not when somebody forgets the error with its traceback
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+            kept[outcome.number] = outcome.value
+            while due in kept:
+                yield kept.pop(due)
+                due += 1
 
 
 class _Collector:
@@ -74,6 +76,7 @@ class _Collector:
         self._crew, self._work, self._pieces = crew, work, pieces
         self._waiting = deque(range(len(pieces)))
         self._tried: Counter[int] = Counter()
+        self._failed_with: defaultdict[int, set[Hand]] = defaultdict(set)
         self._starting: dict[Future[str], Hand] = {}
         self._idle: deque[Hand] = deque()  # who has waited longest is next: rarely who failed with a piece just now
         self._busy: dict[Future[Any], tuple[Hand, int]] = {}
@@ -84,8 +87,10 @@ class _Collector:
         for _ in range(min(self._crew.size, len(self._pieces))):
             self._hire()
         while self._waiting or self._busy:
-            while self._waiting and self._idle:
-                hand, number = self._idle.popleft(), self._waiting.popleft()
+            while found := self._next():
+                hand, number = found
+                self._idle.remove(hand)
+                self._waiting.remove(number)
                 self._tried[number] += 1
                 self._busy[hand.submit(self._pieces[number])] = hand, number
             done, _ = wait([*self._starting, *self._busy], PATIENCE_S, FIRST_COMPLETED)
@@ -98,6 +103,15 @@ class _Collector:
                     outcome = self._finished(future)
                     if outcome is not None:
                         yield outcome
+
+    def _next(self) -> tuple[Hand, int] | None:
+        """Choose who does what next; nobody does again what failed with him while there are others who may do it."""
+        for number in self._waiting:
+            for hand in self._idle:
+                if hand not in self._failed_with[number]:
+                    return hand, number
+        alone = self._waiting and self._idle and not (self._busy or self._starting)
+        return (self._idle[0], self._waiting[0]) if alone else None
 
     def dismiss(self) -> None:
         """End all workers."""
@@ -148,7 +162,8 @@ class _Collector:
         if error is None:
             return Outcome(number, future.result())
         if (lost or self._crew.elsewhere) and self._tried[number] < TRIES:
-            _LOG.info("%s: %s; tried again", self._pieces[number], error)
+            _LOG.log(logging.WARNING if lost else logging.INFO, "%s: %s; tried again", self._pieces[number], error)
+            self._failed_with[number].add(hand)
             self._waiting.appendleft(number)
             return None
         if lost:

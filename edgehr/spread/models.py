@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgehr.benchmark.state import read_cores, runtime_version
+from edgehr.errors import EdgehrError
 from edgehr.files import temporary_folder
 from edgehr.runtimes import Runtime
 from edgehr.runtimes.formats import find_format, model_files
@@ -52,6 +54,17 @@ class SentModel:
             for name, content in self.content.items():
                 (folder / name).write_bytes(content)
             yield str(folder / Path(self.name).name)
+
+
+def check_there(path: Path) -> None:
+    """Raise EdgehrError where this machine lacks a file that the one which spreads the work has.
+
+    A worker on another machine may have it: what is done with the file there counts, not that it is missing here.
+    """
+    if not path.is_file():
+        raise EdgehrError(
+            f"{path}: is not there on {socket.gethostname()}: let every node see its folder by the same path"
+        )
 
 
 def runs_on(runtime: Runtime | None) -> str:

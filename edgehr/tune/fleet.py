@@ -50,9 +50,14 @@ def tune_fleet(
 
     def ask(remote: Remote) -> TuneReport:
         where = remote.where
-        return search(
-            workstation, remote.bench, where, lambda line: tell(f"{where}: {line}"), f"{names[id(remote)]}.tuned"
-        )
+        try:
+            remote.check()
+            return search(
+                workstation, remote.bench, where, lambda line: tell(f"{where}: {line}"), f"{names[id(remote)]}.tuned"
+            )
+        except EdgehrError as error:
+            tell(f"{where}: failed: {str(error).removeprefix(f'{where}: ')}")
+            raise
 
     with ThreadPoolExecutor(1, "edgehr-fleet") as thread:
         told = thread.submit(ask_fleet, remotes, ask, Progress())

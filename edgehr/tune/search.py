@@ -85,6 +85,7 @@ class _Search:
         precisions = [each for each in request.precisions if each != "int8" or request.calibration]
         self._variants = [variants_of(model, request.targets, precisions, arithmetic) for model in request.models]
         self._tried: list[Tried] = []
+        self._absent: dict[str, str] = {}  # formats whose runtime the machine lacks, and what it said
         self._reference: Tried  # what drops are counted from, once all are tried in float32
         self._expect_all()
 
@@ -159,12 +160,18 @@ class _Search:
         """Convert a variant and race its ways to run; `out` says what failed."""
         tried = Tried(variant)
         self._tried.append(tried)
+        if variant.target in self._absent:
+            tried.out = self._absent[variant.target]
+            self._steps.time.skip(*[variant.conversion] * (variant.arithmetic is None), "race")
+            return tried
         try:
             tried.path = self._steps.convert(variant)
             tried.bytes = sum(file.stat().st_size for file in format_of(tried.path).files(tried.path))
             tried.raced = self._steps.race(variant, tried.path)
         except EdgehrError as error:
             tried.out = str(error)
+            if "is not installed" in tried.out:
+                self._absent[variant.target] = tried.out
             if self._where:
                 self._steps.check_machine()
         if variant.arithmetic is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -165,21 +166,43 @@ def test_what_cannot_be_read_is_a_line_each_and_the_rest_is_written(
 ) -> None:
     (archive / "more" / "03.png").write_bytes(b"no picture")
     (archive / "other.mp4").write_bytes(b"no video")
+    (archive / "gone.jpg").symlink_to("nowhere")
     told, said = annotate(capsys, archive, "--out", "out.json", status=1)
     assert said.splitlines()[-1] == (
-        "edgehr annotate: 2 files could not be read, as said above; out.json has the others"
+        "edgehr annotate: 3 files could not be read, as said above; out.json has the others"
     )
-    assert set(told["problems"]) == {"more/03.png", "other.mp4"}
+    assert set(told["problems"]) == {"more/03.png", "other.mp4", "gone.jpg"}
     assert told["pictures"] == 51
     warnings = [record.message for record in caplog.records]
     assert any("03.png: not an image that OpenCV reads; it is left out" in text for text in warnings)
     assert any("other.mp4: OpenCV cannot open this video" in text for text in warnings)
+    assert "gone.jpg: is a link that leads nowhere; it is left out" in warnings
     assert len(COCO("out.json").imgs) == 51
+
+
+def test_what_could_not_be_read_is_tried_again(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where a network drive was away: names, sizes and times of the pictures are what they were."""
+    folder = archive / "more"
+    pictures = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+    def write(path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        os.utime(path, ns=(pictures[path][1],) * 2)
+
+    for path, (content, _) in pictures.items():
+        write(path, bytes(len(content)))
+    _, said = annotate(capsys, folder, "--out", "out.json", status=1)
+    assert "none of the pictures can be read" in said
+    for path, (content, _) in pictures.items():
+        write(path, content)
+    told, _ = annotate(capsys, folder, "--out", "out.json")
+    assert (told["pictures"], told["known"]) == (len(pictures), 0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (["archive", "--out", "o.json", "--classes", "cat"], "Segmenter has no option classes"),
         (["absent", "--out", "o.json"], "absent: no such picture, video or folder"),
         (["segmenter.onnx", "--out", "o.json"], "segmenter.onnx: unknown kind of file"),
         (["archive", "--out", "o.csv"], "o.csv: the name must end in .parquet"),

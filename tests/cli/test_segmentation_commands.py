@@ -91,7 +91,7 @@ def test_verify_compares_class_maps(folder: Path, capsys: pytest.CaptureFixture[
     ("arguments", "message"),
     [
         (["demo", "--model", "segmenter.onnx", "--fit", "crop"], "fit must be one of slide, letterbox, stretch"),
-        (["demo", "--model", "segmenter.onnx", "--detect-every", "3"], "unexpected keyword argument 'detect_every'"),
+        (["demo", "--model", "segmenter.onnx", "--detect-every", "3"], "Segmenter has no option detect_every"),
         (["eval", "segmenter.onnx", "--annotations", "absent", "--images", "images"], "no such folder of label images"),
     ],
 )

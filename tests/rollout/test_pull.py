@@ -123,7 +123,10 @@ def test_new_models_come_and_go_back(server: Server, capsys: pytest.CaptureFixtu
     assert second["path"] == "models/current/second.onnx"
     assert Path("models/previous/first.onnx").read_bytes() == Path("first.onnx").read_bytes()
     assert pull(capsys, "--back")["path"] == "models/current/first.onnx"
+    again = pull(capsys, server.url)  # what was left is not taken again, by a timer for one
+    assert (again["path"], again["changed"]) == ("models/current/first.onnx", False)
     assert pull(capsys, "--back")["path"] == "models/current/second.onnx"
+    assert pull(capsys, server.url.rstrip("/"))["changed"] is False
     assert len([*Path("models/versions").iterdir()]) == 2
     assert not [*Path("models/.downloads").iterdir()]
 

@@ -56,6 +56,25 @@ def test_what_a_piece_fails_with_is_told_and_not_tried_again(tmp_path: Path, job
         list(in_order(spread(crew, Squares(tmp_path, refused=(1,)), range(50))))
 
 
+def test_what_one_worker_cannot_do_another_does(tmp_path: Path) -> None:
+    """As where one node of a cluster does not see the pictures: it is the fastest, and fails with all of them."""
+    with open_crew(2) as crew:
+        crew.elsewhere = True
+        work = Squares(tmp_path, one_fails=True)
+        assert [*in_order(spread(crew, work, range(12)))] == [number**2 for number in range(12)]
+    assert len([*tmp_path.glob("fails-*")]) == 1
+
+
+def test_workers_end_with_the_error_that_is_told(tmp_path: Path) -> None:
+    """Not when somebody forgets it: a cluster may be left by then."""
+    with open_crew(2) as crew:
+        with pytest.raises(EdgehrError, match="1 cannot be squared") as caught:
+            list(in_order(spread(crew, Squares(tmp_path, refused=(1,)), range(50))))
+        ended = [*tmp_path.glob("closed-*")]
+        assert ended
+        del caught
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_workers_that_cannot_start(tmp_path: Path, jobs: int) -> None:
     with pytest.raises(EdgehrError, match="the model is not there"):

@@ -25,6 +25,7 @@ class Workstation:
 @pytest.fixture(autouse=True)
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "Workstation", Workstation)
+    monkeypatch.setattr(Remote, "check", lambda self: None)
 
 
 def test_all_wait_for_one_workstation_and_race_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +54,9 @@ def test_a_machine_that_fails_costs_its_own_answer(monkeypatch: pytest.MonkeyPat
         return name
 
     monkeypatch.setattr(fleet, "search", search)
-    told = tune_fleet(None, [Remote.by_ssh(host) for host in "abc"])  # type: ignore[arg-type]
+    said: list[str] = []
+    told = tune_fleet(None, [Remote.by_ssh(host) for host in "abc"], tell=said.append)  # type: ignore[arg-type]
+    assert said == ["b: failed: is out"]
     assert [(each.where, each.value, each.error) for each in told] == [
         ("a", "a.tuned", ""),
         ("b", None, "is out"),

@@ -68,6 +68,8 @@ def remotes_of(args: argparse.Namespace) -> list[Remote]:
     from edgehr.benchmark.remote import Remote
 
     hosts = [host.strip() for text in args.on or () for host in text.split(",")]
+    if twice := [host for host in dict.fromkeys(hosts) if hosts.count(host) > 1]:
+        raise EdgehrError(f"--on {', '.join(twice)}: is named twice, and would be measured beside itself")
     commands: list[str] = args.on_command or []
     found = [Remote.by_ssh(host, args.on_edgehr) for host in hosts]
     return found + [Remote.by_command(command, args.on_edgehr) for command in commands]

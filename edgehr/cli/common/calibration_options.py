@@ -151,10 +151,12 @@ def _finder(args: argparse.Namespace, card: ModelCard, crew: Crew) -> OpenFinder
     """Return what opens the finder that the source needs; None where it needs none."""
     from edgehr.calib.dataset.finder import open_detector
     from edgehr.calib.dataset.sources import kind_of
+    from edgehr.runtimes.formats import check_file
     from edgehr.spread.models import SentModel
     from edgehr.tasks.base import Task
 
     if args.calib_detector:
+        check_file(args.calib_detector)
         model = SentModel.of(str(args.calib_detector), crew)
         return partial(open_detector, model, Task.for_card(card).boxes_hold, crew.threads)
     return partial(_open_single_person, args, card) if kind_of(args.calib) == "video" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from contextlib import ExitStack
@@ -41,10 +42,11 @@ def predictor(
         address = Task.for_card(runtime.card).predictor
         if not address:
             raise EdgehrError(f"{runtime.card.name}: there is no predictor for {runtime.card.task}")
-        try:
-            made: Predictor[Any, Any] = load_attribute(address)(runtime, device=device, threads=threads, **options)
-        except TypeError as error:
-            raise EdgehrError(f"{runtime.card.name}: {error}") from None
+        kind = load_attribute(address)
+        taken = inspect.signature(kind).parameters
+        if strange := [name for name in options if name not in taken]:
+            raise EdgehrError(f"{runtime.card.name}: {kind.__name__} has no option {', '.join(strange)}")
+        made: Predictor[Any, Any] = kind(runtime, device=device, threads=threads, **options)
         made.owns(opened.pop_all())
         _LOG.info("%s: a model for %s, so %s uses it", runtime.card.name, runtime.card.task, type(made).__name__)
     return made

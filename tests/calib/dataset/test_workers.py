@@ -10,9 +10,10 @@ import pytest
 from edgehr.assets import packaged_model
 from edgehr.calib.dataset.calibration_set import CalibrationSet
 from edgehr.calib.dataset.finder import open_detector
+from edgehr.calib.dataset.looking import Picture, look_at_pictures
 from edgehr.cli.main import main
 from edgehr.errors import EdgehrError
-from edgehr.spread import Crew, open_crew
+from edgehr.spread import Crew, OwnProcess, open_crew
 from edgehr.spread.models import SentModel
 from edgehr.zoo import DEFAULT_MODEL
 from tests.calib.pictures import MIDDLE, folder
@@ -52,6 +53,16 @@ def test_broken_pictures_are_said_in_their_order(tmp_path: Path, caplog: pytest.
             path.write_bytes(b"broken")
         with pytest.raises(EdgehrError, match=r"none of these 40 images can be read; the last: .*00039\.jpg"):
             CalibrationSet.of(pictures, open_finder=MIDDLE, crew=crew)
+
+
+def test_a_node_that_does_not_see_the_pictures_leaves_them_to_others(tmp_path: Path) -> None:
+    pictures = folder(tmp_path / "pictures", 33)
+    crew = OwnProcess()
+    crew.elsewhere = True
+    assert len(CalibrationSet.of(pictures, crew=crew).crops) == 33
+    listed = [Picture(path, None) for path in (*pictures.iterdir(), tmp_path / "elsewhere.jpg")]
+    with pytest.raises(EdgehrError, match=r"elsewhere\.jpg: is not there on .*: let every node see its folder"):
+        list(look_at_pictures(crew, listed, MIDDLE))
 
 
 def test_a_detector_that_does_not_open_is_one_line(tmp_path: Path) -> None:

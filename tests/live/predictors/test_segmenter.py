@@ -99,5 +99,5 @@ def test_refuses_what_cannot_be() -> None:
         edgehr.Segmenter(three, fit="crop")
     with pytest.raises(TensorError, match="an image must be"):
         small_segmenter()(np.zeros((3, 3), np.float32))
-    with pytest.raises(EdgehrError, match="unexpected keyword argument 'detect_every'"):
+    with pytest.raises(EdgehrError, match="Segmenter has no option detect_every"):
         edgehr.predictor(three, detect_every=3)
