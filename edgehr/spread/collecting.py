@@ -18,6 +18,7 @@ _LOG = logging.getLogger("edgehr.spread")
 
 TRIES = 3  # of each piece
 PATIENCE_S = 300.0  # without any worker at all
+START_S = 60.0  # that a worker may take to come before those that are there do without it
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class _Collector:
         self._idle: deque[Hand] = deque()  # who has waited longest is next: rarely who failed with a piece just now
         self._busy: dict[Future[Any], tuple[Hand, int]] = {}
         self._failed_starts = 0
+        self._idled_s = 0.0  # with nobody at work
+        self._late = False  # those that were hired have not come in time
         self._about: set[str] = set()
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -93,8 +96,10 @@ class _Collector:
                 self._waiting.remove(number)
                 self._tried[number] += 1
                 self._busy[hand.submit(self._pieces[number])] = hand, number
-            done, _ = wait([*self._starting, *self._busy], PATIENCE_S, FIRST_COMPLETED)
-            if not done and not self._busy:
+            done, _ = wait([*self._starting, *self._busy], START_S, FIRST_COMPLETED)
+            self._idled_s = 0.0 if done or self._busy else self._idled_s + START_S
+            self._late = self._late or self._idled_s > 0
+            if self._idled_s >= PATIENCE_S:
                 raise EdgehrError(f"no worker came in {PATIENCE_S:.0f} s: has the cluster free processors?")
             for future in done:
                 if future in self._starting:
@@ -106,12 +111,14 @@ class _Collector:
 
     def _next(self) -> tuple[Hand, int] | None:
         """Choose who does what next; nobody does again what failed with him while there are others who may do it."""
+        if not self._idle:
+            return None
         for number in self._waiting:
             for hand in self._idle:
-                if hand not in self._failed_with[number]:
+                if hand not in self._failed_with.get(number, ()):
                     return hand, number
-        alone = self._waiting and self._idle and not (self._busy or self._starting)
-        return (self._idle[0], self._waiting[0]) if alone else None
+        others = self._busy or (self._starting and not self._late)
+        return (self._idle[0], self._waiting[0]) if self._waiting and not others else None
 
     def dismiss(self) -> None:
         """End all workers."""
@@ -119,6 +126,7 @@ class _Collector:
             hand.dismiss()
 
     def _hire(self) -> None:
+        self._late = False
         hand = self._crew.hire(self._work)
         self._starting[hand.ready] = hand
 

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgehr.errors import EdgehrError
-from edgehr.spread import Outcome, in_order, open_crew, spread
+from edgehr.spread import Outcome, OwnProcess, collecting, in_order, open_crew, spread
+from edgehr.spread.crews import Hand
 from tests.conftest import ROOT
 from tests.spread.works import Squares, wait_for
 
@@ -63,6 +66,31 @@ def test_what_one_worker_cannot_do_another_does(tmp_path: Path) -> None:
         work = Squares(tmp_path, one_fails=True)
         assert [*in_order(spread(crew, work, range(12)))] == [number**2 for number in range(12)]
     assert len([*tmp_path.glob("fails-*")]) == 1
+
+
+def test_a_worker_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a cluster has fewer processors than workers are asked for."""
+
+    class Lonely(OwnProcess):
+        size, elsewhere = 2, True
+        hands = 0
+
+        def hire(self, work: Any) -> Any:
+            self.hands += 1
+            return super().hire(work) if self.hands == 1 else Never()
+
+    class Never(Hand):
+        def __init__(self) -> None:
+            self.ready = Future()
+
+        def _submit(self, piece: Any) -> Any: ...
+
+        def dismiss(self) -> None: ...
+
+    monkeypatch.setattr(collecting, "START_S", 0.1)
+    found = {outcome.number: outcome for outcome in spread(Lonely(), Squares(tmp_path, refused=(1,)), range(4))}
+    assert str(found[1].error) == "1 cannot be squared"
+    assert [found[number].value for number in (0, 2, 3)] == [0, 4, 9]
 
 
 def test_workers_end_with_the_error_that_is_told(tmp_path: Path) -> None:
