@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgehr.card import ModelCard
-from edgehr.errors import EdgehrError, TensorError
+from edgehr.errors import EdgehrError
 from edgehr.runtimes.artifact import Artifact, require_artifact
 from edgehr.runtimes.streams import Streams
-from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec
+from edgehr.runtimes.tensors import OperatorTime, Tensors, TensorSpec, check_inputs
 
 R = TypeVar("R", bound="Runtime")
 
@@ -278,11 +278,7 @@ class Runtime(ABC):
 
     def _check(self, inputs: Tensors) -> None:
         self._refuse_closed()
-        names = {spec.name for spec in self.inputs}
-        if set(inputs) != names:
-            raise TensorError(f"expected inputs {', '.join(sorted(names))}, got {', '.join(sorted(inputs)) or 'none'}")
-        for spec in self.inputs:
-            spec.check(inputs[spec.name])
+        check_inputs(inputs, self.inputs)
 
     @abstractmethod
     def _infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor that a model takes or returns.
+    """Describes a tensor that a model takes or returns.
 
     Attributes:
         name: Its name.
@@ -56,3 +56,22 @@ class OperatorTime:
     kind: str
     ms: float
     kernel: str = ""
+
+
+def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec]) -> None:
+    """Make sure that inputs are what a model takes.
+
+    Args:
+        inputs: Arrays by name.
+        specs: What it takes.
+
+    Raises:
+        TensorError: They are no mapping, some are missing or unknown, or one has another shape or type.
+    """
+    names = sorted(spec.name for spec in specs)
+    if not isinstance(inputs, Mapping):
+        raise TensorError(f"expected a dict with inputs {', '.join(names)}, got {type(inputs).__name__}")
+    if sorted(inputs) != names:
+        raise TensorError(f"expected inputs {', '.join(names)}, got {', '.join(sorted(inputs)) or 'none'}")
+    for spec in specs:
+        spec.check(inputs[spec.name])

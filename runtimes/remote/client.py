@@ -104,7 +104,7 @@ class Client(ABC):
         """Say that there is no connection, and what may be the matter."""
         asked = ["is it running", "is this its port", f"does it speak {self.address.scheme}"]
         if self.address.is_encrypted:
-            asked.append("is its certificate by whom this machine, or ?ca=FILE, trusts")
+            asked.append("is its certificate from somebody whom this machine or ?ca=FILE trusts")
         return EdgehrError(f"{self.address}: no server answers: {', '.join(asked[:-1])}, and {asked[-1]}? ({said})")
 
     def _too_late(self) -> EdgehrError:

@@ -149,6 +149,7 @@ def test_serves_several_threads(path: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
+        (image(), "expected a dict with inputs image, got ndarray"),
         ({}, "expected inputs image, got none"),
         ({"picture": image()}, "expected inputs image, got picture"),
         ({"image": image().astype(np.float64)}, r"expected image float32 \(1, 3, 8, 8\), got float64"),
