@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.live_pose import Instant
 from edgehr.cli.live import go_through
+from edgehr.errors import EdgehrError
 from edgehr.live.predictors.pose import PoseEstimator
 from edgehr.live.sinks import Sink, SinkGroup, StopRequested
 from edgehr.live.sinks.json_lines import JsonLinesSink
@@ -136,6 +137,8 @@ def one_run(
             if viewer.stdout:
                 viewer.stdout.readline()  # so that what a viewer needs is there from the first frame on
             summary = go_through(source, estimator, SinkGroup(sinks), server, max_frames=frames)
+            if problem := summary.get("problem"):
+                raise EdgehrError(problem)
         finally:
             server.close()
         (path,) = SinkGroup(sinks).close()

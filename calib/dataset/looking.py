@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,13 +96,12 @@ class Looking:
     def open(self) -> Iterator[Opened[Pictures, list[Reply]]]:
         """Open the finder."""
         with self.open_finder() if self.open_finder else nullcontext() as finder:
-            look = partial(_look_at_picture, finder)
             about = runs_on(finder.runtime if finder else None)
 
             def do(piece: Pictures) -> list[Reply]:
                 for picture in piece.pictures if self.elsewhere else ():
                     check_there(picture.path)
-                return [attempt(look, picture) for picture in piece.pictures]
+                return [_look_at_picture(finder, picture) for picture in piece.pictures]
 
             yield Opened(do, about)
 
@@ -120,8 +118,10 @@ def look_at_pictures(
         progress: Called with the pictures done and how many there are.
 
     Raises:
-        EdgehrError: The finder cannot be opened, or workers cannot be had.
+        EdgehrError: The finder cannot be opened or fails, or workers cannot be had.
     """
+    if crew.elsewhere:  # where a worker begins is another folder
+        pictures = [replace(picture, path=picture.path.absolute()) for picture in pictures]
     pieces = [Pictures(pictures[start : start + PICTURES]) for start in range(0, len(pictures), PICTURES)]
     done = 0
     for replies in in_order(spread(crew, Looking(open_finder, crew.elsewhere), pieces)):
@@ -136,13 +136,23 @@ def look_at_frame(finder: Finder, video: Path, number: int, image: Image) -> Loo
     return _look(image, 1.0, crops_of(video, finder.find(image), number), finder.by)
 
 
-def _look_at_picture(finder: Finder | None, picture: Picture) -> Look:
+def _look_at_picture(finder: Finder | None, picture: Picture) -> Reply:
+    """Look at a picture; that it cannot be read is a reply, and what the finder raises is none."""
+    read = attempt(_read, picture)
+    if read.error is not None:
+        return read
+    image, scale = read.value
     if picture.crops is not None:
-        image, scale = read_reduced(picture.path, picture.crops[0].size)
-        return _look(image, scale, picture.crops)
+        return Reply(_look(image, scale, picture.crops))
     assert finder is not None  # noqa: S101 - crops are unknown only where there is one
-    image = read_image(picture.path)
-    return _look(image, 1.0, crops_of(picture.path, finder.find(image)), finder.by)
+    return Reply(_look(image, scale, crops_of(picture.path, finder.find(image)), finder.by))
+
+
+def _read(picture: Picture) -> tuple[Image, float]:
+    """Read a picture, reduced where its crops are known; returns it with the factor."""
+    if picture.crops is None:
+        return read_image(picture.path), 1.0
+    return read_reduced(picture.path, picture.crops[0].size)
 
 
 def _look(image: Image, scale: float, crops: tuple[Crop, ...], found_by: str = "") -> Look:

@@ -31,17 +31,21 @@ class Archive:
 
     Attributes:
         files: Each with the name that results give it.
-        missing: Links that lead nowhere, by that name.
+        missing: Links that lead to no file, by that name.
     """
 
     files: Sequence[tuple[Path, str]] = field(repr=False)
     missing: Sequence[str] = ()
 
     @classmethod
-    def of(cls, paths: Sequence[Path]) -> Archive:
+    def of(cls, paths: Sequence[Path], *, elsewhere: bool = False) -> Archive:
         """List pictures and videos: files as they are named, folders with all within by name, without hidden ones.
 
         Files of a single folder are called by their place in it, others as the user called them.
+
+        Args:
+            paths: The files and folders.
+            elsewhere: Whether workers may begin in another folder.
 
         Raises:
             EdgehrError: A path is not there, of another kind, or a folder without any.
@@ -52,12 +56,13 @@ class Archive:
             root = path if len(paths) == 1 and path.is_dir() else Path()
             files += [(file, file.relative_to(root).as_posix() if root != Path() else str(file)) for file in found]
         there = {each: each[0].is_file() for each in files}
-        return cls([each for each in there if there[each]], [name for (_, name), found in there.items() if not found])
+        missing = [name for (_, name), found in there.items() if not found]
+        return cls([(p.absolute() if elsewhere else p, name) for (p, name), found in there.items() if found], missing)
 
     def pieces(self) -> tuple[list[Piece], dict[str, str]]:
         """Split the archive; what cannot be split is returned beside it, as the problem of each video by its name."""
         pieces: list[Piece] = []
-        problems = dict.fromkeys(self.missing, "is a link that leads nowhere")
+        problems = dict.fromkeys(self.missing, "is a link that leads to no file")
         for pictures, group in itertools.groupby(self.files, key=lambda each: each[0].suffix.lower() in IMAGE_SUFFIXES):
             if pictures:
                 listed = list(group)

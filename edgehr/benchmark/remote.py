@@ -153,6 +153,8 @@ class Remote:
         except OSError as error:
             raise EdgehrError(f"{self.prefix[0]}: cannot be run: {error.strerror}") from None
         self._running.append(process)
+        if self._stopped.is_set():  # meanwhile
+            process.terminate()
         out, said = _talk(process, archive)
         if process.returncode:
             raise EdgehrError(f"{self.where}: {_problem(said, process.returncode, edgehr)}")

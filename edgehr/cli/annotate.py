@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     from edgehr.spread.models import runs_on
     from edgehr.zoo import DEFAULT_MODEL
 
-    archive = Archive.of(args.archive)
+    archive = Archive.of(args.archive, elsewhere=args.ray is not None)
     name = args.model or DEFAULT_MODEL
     threads = threads_of_worker(args)
     options: dict[str, Any] = {"device": args.device, "threads": threads}

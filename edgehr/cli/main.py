@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
     _print_anything()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC has to say comes as an error, too
     args = build_parser().parse_args(argv)
     try:
         with logged(args.verbose), ended_by_signals():

@@ -17,7 +17,7 @@ def register(commands: SubParsers) -> None:
         "one, which stays as DIR/previous.",
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("url", nargs="?", metavar="URL", help="of rollout.json, or of its folder")
+    where.add_argument("url", nargs="?", metavar="URL", help="of rollout.json, or of its folder, with a / at the end")
     where.add_argument("--back", action="store_true", help="exchange the model and the previous one")
     where.add_argument("--kinds", action="store_true", help="print what kinds of device this is")
     parser.add_argument(

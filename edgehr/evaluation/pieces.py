@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgehr.card import ModelCard
@@ -79,7 +79,10 @@ def predict_in_pieces(
     crew: Crew, work: Prediction, evaluator: Evaluator, dataset: Dataset, progress: Progress | None = None
 ) -> Iterator[Any]:
     """Give what `Evaluator.predict` returns for each image, as it comes; see `evaluate_in_pieces`."""
-    pieces = split(dataset.images, crew.size, evaluator.at_once)
+    images = dataset.images
+    if crew.elsewhere:  # where a worker begins is another folder
+        images = [replace(image, path=image.path.absolute()) for image in images]
+    pieces = split(images, crew.size, evaluator.at_once)
     for piece, results in zip(pieces, in_order(spread(crew, work, pieces)), strict=True):
         if progress:
             progress(sum(len(each.boxes) if evaluator.task.takes_boxes else 1 for each in piece.samples))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,10 +55,10 @@ def make_rollout(
 def _check_order(kinds: Sequence[tuple[str, ...]]) -> None:
     """Raise EdgehrError where an entry cannot be any device's, since those before it suit all that it names."""
     for place, wanted in enumerate(kinds):
-        before = {name for each in kinds[:place] for name in each}
-        if all(name in before or ANY in before for name in wanted):
-            first = ANY if ANY in before else wanted[0]
-            raise EdgehrError(f"{','.join(wanted)}=...: no device gets it, as {first}=... comes first")
+        before = [name for each in kinds[:place] for name in each]
+        first = [next((b for b in before if b == ANY or fnmatch.fnmatchcase(name, b)), "") for name in wanted]
+        if first and all(first):
+            raise EdgehrError(f"{','.join(wanted)}=...: no device gets it, as {first[0]}=... comes first")
 
 
 def _reference(path: Path, tolerance: float) -> Check | None:

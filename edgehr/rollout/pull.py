@@ -62,7 +62,7 @@ def pull(url: str, folder: Path, kinds: Sequence[str], progress: Progress | None
     A download that breaks off goes on where it was, now or with the next pull. What was there stays as `previous`.
 
     Args:
-        url: Of the rollout file, or of the folder that holds it.
+        url: Of the rollout file, or of the folder that holds it, with a slash at the end.
         folder: Made if needed.
         kinds: What the device is.
         progress: Told of the bytes of each file.
@@ -74,12 +74,16 @@ def pull(url: str, folder: Path, kinds: Sequence[str], progress: Progress | None
     if urlsplit(url).scheme not in ("http", "https"):
         raise EdgehrError(f"{url}: expected an address of a web server, http:// or https://")
     with _locked(folder):
-        address = url if url.endswith(".json") else urljoin(f"{url.rstrip('/')}/", NAME)
+        address = urljoin(url, NAME) if urlsplit(url).path in ("", "/") or url.endswith("/") else url
         entry = _rollout(address, folder).for_device(kinds)
         there = _installed(folder / CURRENT)
         if there is not None and there.version == entry.version and _whole(folder / CURRENT, entry):
             return Pulled(folder / CURRENT / entry.main, entry.version, changed=False)
-        if there is not None and entry.version == _left(folder):
+        if there is not None and entry.version == _left(folder) != there.version:
+            if not _whole(folder / CURRENT, there):
+                raise EdgehrError(
+                    f"{folder / CURRENT}: is damaged, and the rollout has what --back left: give another one"
+                )
             _LOG.warning("%s was left by --back: it is not taken again; another rollout will be", entry.version)
             return Pulled(folder / CURRENT / there.main, there.version, changed=False)
         fetched = {file: _fetch(urljoin(address, file.path), folder, file, progress) for file in entry.files}
@@ -112,8 +116,9 @@ def put_back(folder: Path) -> Pulled:
         if before is None or not _whole(folder / PREVIOUS, before):
             raise EdgehrError(f"{folder}: holds no previous model to go back to")
         left = _installed(folder / CURRENT)
+        again = before.version == _left(folder)
         with atomic_write(folder / _LEFT) as (temporary,):
-            temporary.write_text(json.dumps({"version": left.version if left else ""}), encoding="utf-8")
+            temporary.write_text(json.dumps({"version": left.version if left and not again else ""}), encoding="utf-8")
         _switch(folder, (folder / PREVIOUS).resolve())
         return Pulled(folder / CURRENT / before.main, before.version, changed=True)
 
@@ -156,7 +161,9 @@ def _rollout(address: str, folder: Path) -> Rollout:
         data = read_json(part)
     except EdgehrError as error:
         reason = str(error).removeprefix(f"{part}: ")
-        raise EdgehrError(f"{address}: is no {NAME} ({reason}): give its address, or that of its folder") from None
+        raise EdgehrError(
+            f"{address}: is no {NAME} ({reason}): give its address, or that of its folder with a / at the end"
+        ) from None
     finally:
         part.unlink()
     return Rollout.from_data(data, address)
@@ -195,8 +202,8 @@ def _download(url: str, part: Path, progress: Progress | None, most: int) -> Non
             more = part.exists() and part.stat().st_size > have
             if not left or not more:
                 reason = getattr(error, "reason", None) or error
-                refused = 400 <= getattr(error, "code", 0) < 500  # again it would answer the same
-                help_ = "is this the address of a rollout?" if refused else "run the command again to go on"
+                absent = getattr(error, "code", 0) == 404
+                help_ = "is the rollout served there, whole?" if absent else "run the command again to go on"
                 raise EdgehrError(f"cannot download {url} ({reason}): {help_}") from None
             _LOG.info("%s: broke off (%s); goes on", url, error)
         except OSError as error:

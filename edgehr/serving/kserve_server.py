@@ -162,20 +162,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("repository", type=Path, metavar="REPOSITORY")
     args = parser.parse_args(arguments)
     try:
-        for port in (args.http_port, args.grpc_port):
-            _check_free(port)
+        server = kserve.ModelServer(
+            http_port=args.http_port,
+            grpc_port=args.grpc_port,
+            enable_grpc=args.enable_grpc,
+            workers=1,  # inferences are side by side in threads, not in processes
+            ssl_certfile=args.ssl_certfile,
+            ssl_keyfile=args.ssl_keyfile,
+        )
+        _check_free(server.http_port)
+        if args.enable_grpc:
+            _check_free(args.grpc_port)
         served = models(args.repository)
     except EdgehrError as error:
         print(f"edgehr: {error}", file=sys.stderr)
         return 1
-    kserve.ModelServer(
-        http_port=args.http_port,
-        grpc_port=args.grpc_port,
-        enable_grpc=args.enable_grpc,
-        workers=1,  # inferences are side by side in threads, not in processes
-        ssl_certfile=args.ssl_certfile,
-        ssl_keyfile=args.ssl_keyfile,
-    ).start(served)
+    server.start(served)
     return 0
 
 

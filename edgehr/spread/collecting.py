@@ -78,6 +78,7 @@ class _Collector:
         self._waiting = deque(range(len(pieces)))
         self._tried: Counter[int] = Counter()
         self._failed_with: defaultdict[int, set[Hand]] = defaultdict(set)
+        self._proven: set[Hand] = set()  # who has done a piece
         self._starting: dict[Future[str], Hand] = {}
         self._idle: deque[Hand] = deque()  # who has waited longest is next: rarely who failed with a piece just now
         self._busy: dict[Future[Any], tuple[Hand, int]] = {}
@@ -110,15 +111,29 @@ class _Collector:
                         yield outcome
 
     def _next(self) -> tuple[Hand, int] | None:
-        """Choose who does what next; nobody does again what failed with him while there are others who may do it."""
+        """Choose who does what next; None where nobody is free for what is left."""
         if not self._idle:
             return None
-        for number in self._waiting:
-            for hand in self._idle:
-                if hand not in self._failed_with.get(number, ()):
-                    return hand, number
-        others = self._busy or (self._starting and not self._late)
-        return (self._idle[0], self._waiting[0]) if self._waiting and not others else None
+        return next(
+            ((hand, number) for number in self._waiting for hand in self._idle if self._may(hand, number)), None
+        )
+
+    def _may(self, hand: Hand, number: int) -> bool:
+        """Tell whether a worker may do a piece.
+
+        One that failed is for another worker, and rather for one that has done something already: those of a machine
+        that lacks the files fail with everything, fast, and would use up all tries.
+        """
+        failed = self._failed_with.get(number)
+        if not failed:
+            return True
+        at_work = [other for other, _ in self._busy.values() if other not in failed]
+        free = [other for other in self._idle if other not in failed]
+        if proven := [other for other in (*free, *at_work) if other in self._proven]:
+            return hand in proven
+        if at_work or (self._starting and not self._late):
+            return False
+        return hand in free or not free
 
     def dismiss(self) -> None:
         """End all workers."""
@@ -168,6 +183,7 @@ class _Collector:
         else:
             self._idle.append(hand)
         if error is None:
+            self._proven.add(hand)
             return Outcome(number, future.result())
         if (lost or self._crew.elsewhere) and self._tried[number] < TRIES:
             _LOG.log(logging.WARNING if lost else logging.INFO, "%s: %s; tried again", self._pieces[number], error)

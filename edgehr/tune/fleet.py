@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain, count
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -65,9 +66,9 @@ def tune_fleet(
         try:
             desk.serve()
         except BaseException:
-            desk.close()
             for remote in remotes:
                 remote.stop()
+            desk.close()
             raise
     return told.result()
 
@@ -77,8 +78,9 @@ def choice_names(machines: Sequence[str]) -> list[str]:
     names: list[str] = []
     for machine in machines:
         plain = re.sub(r"[^\w.@]+", "-", machine).strip("-.") or "machine"
-        taken = sum(name == plain or name.rpartition("_")[0] == plain for name in names)
-        names.append(f"{plain}_{taken + 1}" if taken else plain)
+        choices = chain([plain], (f"{plain}_{number}" for number in count(2)))
+        taken = {name.lower() for name in names}  # some disks do not tell case
+        names.append(next(name for name in choices if name.lower() not in taken))
     return names
 
 
@@ -91,6 +93,7 @@ class _Desk:
     def __init__(self) -> None:
         self._asked: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
         self._lock = threading.Lock()
+        self._due: Future[Any] | None = None  # of the call that is made
         self._closed = False
 
     def have_done(self, call: Callable[[], T]) -> T:
@@ -105,19 +108,23 @@ class _Desk:
     def serve(self) -> None:
         """Make the calls, until it is closed."""
         while (asked := self._asked.get()) is not None:
-            call, done = asked
+            call, self._due = asked
             try:
-                done.set_result(call())
-            except BaseException as error:
-                done.set_exception(error if isinstance(error, Exception) else EdgehrError("stopped"))
-                if not isinstance(error, Exception):
-                    raise
+                result = call()
+            except Exception as error:
+                self._due.set_exception(error)
+            else:
+                self._due.set_result(result)
 
     def close(self) -> None:
         """End the serving; who still waits is told so."""
         with self._lock:
             self._closed = True
+            waiting = [self._due] if self._due else []
             with suppress(Empty):
                 while asked := self._asked.get_nowait():
-                    asked[1].set_exception(EdgehrError("stopped"))
+                    waiting.append(asked[1])
+            for done in waiting:
+                if not done.done():
+                    done.set_exception(EdgehrError("stopped"))
             self._asked.put(None)

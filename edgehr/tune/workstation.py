@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgehr.calib.dataset.held_out import refuse_images
 from edgehr.converters.convert import convert
 from edgehr.converters.target import make_target
+from edgehr.errors import EdgehrError
 from edgehr.evaluation.base import Evaluator
 from edgehr.evaluation.overlap import file_fingerprint
 from edgehr.files import sha256_file
@@ -100,6 +101,7 @@ class Workstation:
             refuse_images(request.calibration, prints, request.annotations)
         request.folder.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(request.folder / "journal.json")
+        self._failed: dict[Path, str] = {}  # what could not be made, and why
 
     def convert(self, variant: Variant, step: Step) -> Path:
         """Return the file of a variant, made now or by an earlier search."""
@@ -124,12 +126,18 @@ class Workstation:
             "precision": variant.precision,
             "calibration": calibration.sha256 if calibration else "",
         }
+        if failed := self._failed.get(path):  # for another machine
+            raise EdgehrError(failed)
         known = self.journal.find("convert", of)
         if known is None or known["files"] != _hashes(path):
             with step(variant.conversion, f"convert {self._stem(model)} to {variant.name}"):
-                target.check()
-                target.check_model(model.card)
-                convert(model.card, model.weights, target, out=path)
+                try:
+                    target.check()
+                    target.check_model(model.card)
+                    convert(model.card, model.weights, target, out=path)
+                except EdgehrError as error:
+                    self._failed[path] = str(error)
+                    raise
             self.journal.write("convert", of, {"files": _hashes(path)})
         return path
 

@@ -12,6 +12,7 @@ from edgehr.runtimes.remote.client import Client, tls_context
 from edgehr.runtimes.remote.library import import_grpc
 
 _UNLIMITED = -1
+_MOST_MS = 2**31 - 1
 # Triton asks for its own restrictions' keys with this in front.
 _TRITON_HEADER = "triton-grpc-protocol-"
 # A call on a connection that just ended is made once more; inference has no side effects. Where no server is, three
@@ -49,7 +50,7 @@ class GrpcClient(Client):
             self._headers |= {f"{_TRITON_HEADER}{name}": value for name, value in self._headers.items()}
         tls_context(address)  # gRPC would not say what is wrong with a file of certificates
         # The option limits an attempt to connect, too: the name is that of another use.
-        patience = ("grpc.min_reconnect_backoff_ms", round(1000 * address.timeout))
+        patience = ("grpc.min_reconnect_backoff_ms", min(round(1000 * address.timeout), _MOST_MS))
         self._client = self._library.InferenceServerClient(
             address.where,
             ssl=address.is_encrypted,

@@ -5,7 +5,6 @@ Its gRPC and HTTP halves need packages of their own and take long to import, so 
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +14,6 @@ from edgehr.errors import MissingDependencyError
 
 def import_grpc() -> Any:
     """Import the gRPC client; raises MissingDependencyError where that does not work."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it has to say comes as an error, too
     return _import("tritonclient.grpc")
 
 

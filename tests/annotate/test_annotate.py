@@ -176,7 +176,7 @@ def test_what_cannot_be_read_is_a_line_each_and_the_rest_is_written(
     warnings = [record.message for record in caplog.records]
     assert any("03.png: not an image that OpenCV reads; it is left out" in text for text in warnings)
     assert any("other.mp4: OpenCV cannot open this video" in text for text in warnings)
-    assert "gone.jpg: is a link that leads nowhere; it is left out" in warnings
+    assert "gone.jpg: is a link that leads to no file; it is left out" in warnings
     assert len(COCO("out.json").imgs) == 51
 
 

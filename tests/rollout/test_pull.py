@@ -127,6 +127,16 @@ def test_new_models_come_and_go_back(server: Server, capsys: pytest.CaptureFixtu
     assert (again["path"], again["changed"]) == ("models/current/first.onnx", False)
     assert pull(capsys, "--back")["path"] == "models/current/second.onnx"
     assert pull(capsys, server.url.rstrip("/"))["changed"] is False
+    assert pull(capsys, "--back")["path"] == "models/current/first.onnx"
+    content = Path("models/current/first.onnx").read_bytes()
+    Path("models/current/first.onnx").write_bytes(b"damaged")
+    assert "is damaged, and the rollout has what --back left" in pull(capsys, server.url, status=1)
+    Path("models/current/first.onnx").write_bytes(content)
+    assert pull(capsys, "--back")["path"] == "models/current/second.onnx"
+    roll("any=first.onnx")  # a server that goes back is followed
+    assert pull(capsys, server.url)["path"] == "models/current/first.onnx"
+    roll("any=second.onnx")
+    assert pull(capsys, server.url)["path"] == "models/current/second.onnx"
     assert len([*Path("models/versions").iterdir()]) == 2
     assert not [*Path("models/.downloads").iterdir()]
 

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from edgehr.errors import EdgehrError
 from edgehr.spread import Outcome, OwnProcess, collecting, in_order, open_crew, spread
-from edgehr.spread.crews import Hand
+from edgehr.spread.crews import Crew, Hand
 from tests.conftest import ROOT
 from tests.spread.works import Squares, wait_for
 
@@ -59,13 +60,47 @@ def test_what_a_piece_fails_with_is_told_and_not_tried_again(tmp_path: Path, job
         list(in_order(spread(crew, Squares(tmp_path, refused=(1,)), range(50))))
 
 
-def test_what_one_worker_cannot_do_another_does(tmp_path: Path) -> None:
-    """As where one node of a cluster does not see the pictures: it is the fastest, and fails with all of them."""
-    with open_crew(2) as crew:
-        crew.elsewhere = True
-        work = Squares(tmp_path, one_fails=True)
-        assert [*in_order(spread(crew, work, range(12)))] == [number**2 for number in range(12)]
-    assert len([*tmp_path.glob("fails-*")]) == 1
+class Threads(Crew):
+    """Good workers, and as many on a machine that does not see the pictures: they are faster, and fail with all."""
+
+    elsewhere = True
+
+    def __init__(self, good: int, bad: int) -> None:
+        self.size, self._bad = good + bad, bad
+
+    def hire(self, work: Any) -> Any:
+        self._bad -= 1
+        return Thread(self._bad >= 0)
+
+
+class Thread(Hand):
+    def __init__(self, bad: bool) -> None:
+        self._bad, self._pool = bad, ThreadPoolExecutor(1)
+        self.ready = self._pool.submit(str)
+
+    def _submit(self, piece: Any) -> Any:
+        return self._pool.submit(self._do, piece)
+
+    def _do(self, piece: int) -> int:
+        time.sleep(0.0 if self._bad else 0.02)
+        if self._bad or piece == 13:
+            raise EdgehrError(f"{piece} is not there")
+        return piece**2
+
+    def dismiss(self) -> None:
+        self._pool.shutdown()
+
+
+@pytest.mark.parametrize(("good", "bad"), [(1, 1), (4, 4), (2, 4)])
+def test_a_node_that_fails_with_everything_costs_no_piece(good: int, bad: int, tmp_path: Path) -> None:
+    found = {outcome.number: outcome for outcome in spread(Threads(good, bad), Squares(tmp_path), range(40))}
+    assert {number for number, outcome in found.items() if outcome.error} == {13}
+    assert all(found[number].value == number**2 for number in set(range(40)) - {13})
+
+
+def test_where_all_fail_it_ends(tmp_path: Path) -> None:
+    errors = [outcome.error for outcome in spread(Threads(0, 3), Squares(tmp_path), range(10))]
+    assert sorted(map(str, errors)) == sorted(f"{number} is not there" for number in range(10))
 
 
 def test_a_worker_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ class Squares:
     times: int = 1
     refused: tuple[int, ...] = ()
     opens: bool = True
-    one_fails: bool = False
 
     @contextmanager
     def open(self) -> Iterator[Opened[int, int]]:
@@ -38,14 +37,6 @@ class Squares:
         if number in self.deadly and died < self.times:
             (self.folder / f"died-{number}-{died}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.one_fails:
-            with suppress(FileExistsError):
-                (self.folder / "first").mkdir()
-                (self.folder / f"fails-{os.getpid()}").touch()
-            time.sleep(0.02)
-            if (self.folder / f"fails-{os.getpid()}").exists():
-                raise EdgehrError(f"{number} is not there")
-            time.sleep(0.1)
         if number in self.refused:
             raise EdgehrError(f"{number} cannot be squared")
         if number < 0:

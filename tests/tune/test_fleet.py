@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from edgehr.benchmark.remote import Remote
 from edgehr.errors import EdgehrError
 from edgehr.tune import fleet
 from edgehr.tune.fleet import choice_names, tune_fleet
+from tests.spread.works import wait_for
 
 
 class Workstation:
@@ -64,31 +68,42 @@ def test_a_machine_that_fails_costs_its_own_answer(monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_an_interrupt_ends_all_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="runs a shell script")
+def test_an_interrupt_ends_all_searches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Those that wait for the workstation, and those whose machine is at work."""
-    ended: list[str] = []
+    program = tmp_path / "ssh"
+    program.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/started && mv {tmp_path}/started {tmp_path}/pid && exec sleep 60\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    waited: list[str] = []
 
     def interrupt() -> None:
+        wait_for(lambda: (tmp_path / "pid").exists())
         raise KeyboardInterrupt
 
     def search(workstation: Workstation, bench: Any, where: str, tell: Any, name: str) -> None:
-        try:
-            workstation.run(interrupt)
-        except EdgehrError as error:
-            ended.append(str(error))
+        if where != "at-work":
+            try:
+                workstation.run(interrupt)
+            except EdgehrError as error:
+                waited.append(str(error))
         bench([], Settings())  # as a search would that takes it for a failed conversion
 
     monkeypatch.setattr(fleet, "search", search)
-    remotes = [Remote.by_command(f"env BOARD={number} sleep 60;") for number in range(3)]
-    remotes = [Remote(("ssh", *remote.prefix), remote.where) for remote in remotes]  # at the same time
+    remotes = [Remote.by_ssh(host) for host in ("at-work", "b", "c")]
     with pytest.raises(KeyboardInterrupt):
         tune_fleet(None, remotes)  # type: ignore[arg-type]
-    assert ended == ["stopped"] * 3
+    assert waited == ["stopped"] * 2
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
     with pytest.raises(EdgehrError, match="stopped"):
-        remotes[0].bench([], Settings())
+        remotes[1].bench([], Settings())
 
 
 def test_names_of_choices() -> None:
     machines = ["pi@kitchen", "pi@kitchen", "docker exec -i board", "ssh://pi@host:22", "..", "pi@kitchen"]
     names = ["pi@kitchen", "pi@kitchen_2", "docker-exec-i-board", "ssh-pi@host-22", "machine", "pi@kitchen_3"]
     assert choice_names(machines) == names
+    assert choice_names(["board_2", "board", "Board", "board"]) == ["board_2", "board", "Board_3", "board_4"]

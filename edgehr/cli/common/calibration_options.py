@@ -159,14 +159,17 @@ def _finder(args: argparse.Namespace, card: ModelCard, crew: Crew) -> OpenFinder
         check_file(args.calib_detector)
         model = SentModel.of(str(args.calib_detector), crew)
         return partial(open_detector, model, Task.for_card(card).boxes_hold, crew.threads)
-    return partial(_open_single_person, args, card) if kind_of(args.calib) == "video" else None
+    if kind_of(args.calib) != "video":
+        return None
+    from edgehr.cli.fetch import fetch_with_progress
+
+    return partial(_open_single_person, card, args.weights or fetch_with_progress(card))
 
 
 @contextmanager
-def _open_single_person(args: argparse.Namespace, card: ModelCard) -> Iterator[Finder]:
+def _open_single_person(card: ModelCard, weights: Path) -> Iterator[Finder]:
     from edgehr.calib.dataset.finder import single_person
-    from edgehr.cli.fetch import fetch_with_progress
     from edgehr.models.runtime import TorchRuntime
 
-    with TorchRuntime(card, args.weights or fetch_with_progress(card)) as runtime:
+    with TorchRuntime(card, weights) as runtime:
         yield single_person(runtime)

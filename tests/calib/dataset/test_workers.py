@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgehr.assets import packaged_model
 from edgehr.calib.dataset.calibration_set import CalibrationSet
-from edgehr.calib.dataset.finder import open_detector
+from edgehr.calib.dataset.finder import Finder, open_detector
 from edgehr.calib.dataset.looking import Picture, look_at_pictures
 from edgehr.cli.main import main
 from edgehr.errors import EdgehrError
@@ -63,6 +65,14 @@ def test_a_node_that_does_not_see_the_pictures_leaves_them_to_others(tmp_path: P
     listed = [Picture(path, None) for path in (*pictures.iterdir(), tmp_path / "elsewhere.jpg")]
     with pytest.raises(EdgehrError, match=r"elsewhere\.jpg: is not there on .*: let every node see its folder"):
         list(look_at_pictures(crew, listed, MIDDLE))
+
+
+def test_a_detector_that_fails_is_no_picture_that_cannot_be_read(tmp_path: Path) -> None:
+    def fail(image: Any) -> Any:
+        raise EdgehrError("the backend failed")
+
+    with pytest.raises(EdgehrError, match="the backend failed"):
+        CalibrationSet.of(folder(tmp_path / "p", 33), open_finder=lambda: nullcontext(Finder(fail, "a detector")))
 
 
 def test_a_detector_that_does_not_open_is_one_line(tmp_path: Path) -> None:
