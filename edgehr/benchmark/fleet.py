@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from edgehr.benchmark.remote import Remote
 from edgehr.benchmark.table import NONE
@@ -70,6 +70,12 @@ def refuse_failures(told: Sequence[Told[T]]) -> None:
     failed = sum(bool(each.error) for each in told)
     if failed:
         raise EdgehrError(f"{failed} of {len(told)} machines gave no figures, as said in their rows")
+
+
+def fleet_dict(told: Sequence[Told[Any]]) -> dict[str, Any]:
+    """Return the reports of all machines, which have a `to_dict`, in plain JSON types."""
+    reports = [(each, each.value.to_dict() if each.value else None) for each in told]
+    return {"machines": [{"machine": e.where, "report": report, "error": e.error or None} for e, report in reports]}
 
 
 def fleet_rows(

@@ -107,7 +107,7 @@ def _measure_fleet(
     args: argparse.Namespace, remotes: list[Remote], candidates: list[Candidate], settings: Settings
 ) -> None:
     """Measure on many machines and print one table; raises EdgehrError in the end where some gave nothing."""
-    from edgehr.benchmark.fleet import ask_fleet, fleet_rows, refuse_failures
+    from edgehr.benchmark.fleet import ask_fleet, fleet_dict, fleet_rows, refuse_failures
     from edgehr.benchmark.table import answer, rows
 
     if args.out:
@@ -115,8 +115,7 @@ def _measure_fleet(
     with progress_bar(f"measuring on {len(remotes)} machines", len(remotes)) as progress:
         told = ask_fleet(remotes, lambda remote: remote.bench(candidates, settings), progress)
     if args.json:
-        reports = [(each, each.value.to_dict() if each.value else None) for each in told]
-        print_json({"machines": [{"machine": e.where, "report": r, "error": e.error or None} for e, r in reports]})
+        print_json(fleet_dict(told))
     else:
         print_table(*fleet_rows(told, rows))
         for each in told:

@@ -103,7 +103,7 @@ def _tune(args: argparse.Namespace, request: Request, remote: Remote | None, cre
 
 def _tune_fleet(args: argparse.Namespace, request: Request, remotes: list[Remote], crew: Crew) -> None:
     """Search on many machines, print one table, write a page for each; raises EdgehrError where some have no choice."""
-    from edgehr.benchmark.fleet import fleet_rows, refuse_failures
+    from edgehr.benchmark.fleet import fleet_dict, fleet_rows, refuse_failures
     from edgehr.tune.fleet import choice_names, tune_fleet
     from edgehr.tune.page import write_page
     from edgehr.tune.table import problem, rows
@@ -115,8 +115,7 @@ def _tune_fleet(args: argparse.Namespace, request: Request, remotes: list[Remote
             pages.append(request.folder / f"{name}.html")
             write_page(each.value, pages[-1])
     if args.json:
-        reports = [(each, each.value.to_dict() if each.value else None) for each in told]
-        print_json({"machines": [{"machine": e.where, "report": r, "error": e.error or None} for e, r in reports]})
+        print_json(fleet_dict(told))
     else:
         print_table(*fleet_rows(told, rows))
         for each in told:
