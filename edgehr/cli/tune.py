@@ -14,6 +14,7 @@ from edgehr.cli.common.output import SubParsers, print_json, print_table, progre
 from edgehr.errors import EdgehrError
 
 if TYPE_CHECKING:
+    from edgehr.benchmark.fleet import Told
     from edgehr.benchmark.remote import Remote
     from edgehr.spread import Crew
     from edgehr.tune.race import Bench
@@ -68,52 +69,70 @@ def run(args: argparse.Namespace) -> None:
     check_calibration_source(args)
     remotes = remotes_of(args)
     need_torch()
-    from edgehr.files import check_writable, only_one
     from edgehr.spread import open_crew
 
     with open_crew(args.jobs, args.ray) as crew:
-        request = _request(args, crew)
-        check_writable(request.folder / "journal.json")
-        with only_one(request.folder):
-            if len(remotes) > 1:
-                _tune_fleet(args, request, remotes, crew)
-            else:
-                _tune(args, request, remotes[0] if remotes else None, crew)
+        told, pages = _search(args, remotes, crew)
+    # Now: what Ray prints goes to standard error as long as it is connected, and all that is printed with it.
+    if len(told) > 1:
+        _show_fleet(args, told, pages)
+    else:
+        for each in told:
+            _show(args, each.value, pages)
 
 
-def _tune(args: argparse.Namespace, request: Request, remote: Remote | None, crew: Crew) -> None:
+def _search(args: argparse.Namespace, remotes: list[Remote], crew: Crew) -> tuple[list[Told[TuneReport]], list[Path]]:
+    """Search on this machine or on others, and write a page for each that has a report."""
     from edgehr.benchmark.bench import run_bench
+    from edgehr.benchmark.fleet import Told
+    from edgehr.files import check_writable, only_one
+    from edgehr.tune.fleet import choice_names, tune_fleet
     from edgehr.tune.page import write_page
     from edgehr.tune.search import tune
-    from edgehr.tune.table import problem
 
-    if remote:
-        remote.check()
-    bench: Bench = remote.bench if remote else run_bench
-    report = tune(request, bench, remote.where if remote else "", progress_bar, _tell, crew)
-    write_page(report, request.folder / "tune.html")
+    request = _request(args, crew)
+    check_writable(request.folder / "journal.json")
+    with only_one(request.folder):
+        if len(remotes) > 1:
+            told = tune_fleet(request, remotes, progress_bar, _tell, crew)
+            names = choice_names([each.where for each in told])
+        else:
+            bench: Bench = run_bench
+            where, names = "", ["tune"]
+            for remote in remotes:
+                remote.check()
+                bench, where = remote.bench, remote.where
+            told = [Told(where, tune(request, bench, where, progress_bar, _tell, crew))]
+        pages = []
+        for each, name in zip(told, names, strict=True):
+            if each.value:
+                pages.append(request.folder / f"{name}.html")
+                write_page(each.value, pages[-1])
+    return told, pages
+
+
+def _show(args: argparse.Namespace, report: TuneReport | None, pages: list[Path]) -> None:
+    """Print the report of one machine; raises EdgehrError where nothing keeps to the limits."""
+    from edgehr.tune.table import problem, rows
+
+    assert report is not None  # noqa: S101 - a search on one machine has one, or has raised
     if args.json:
         print_json(report.to_dict())
     else:
-        _print(report)
-        print(f"\nwritten: {request.folder / 'tune.html'}")
+        _print_setting(report)
+        print_table(*rows(report))
+        print()
+        _print_rest(report)
+        print(f"\nwritten: {', '.join(map(str, pages))}")
     if report.chosen is None:
         raise EdgehrError(problem(report))
 
 
-def _tune_fleet(args: argparse.Namespace, request: Request, remotes: list[Remote], crew: Crew) -> None:
-    """Search on many machines, print one table, write a page for each; raises EdgehrError where some have no choice."""
+def _show_fleet(args: argparse.Namespace, told: list[Told[TuneReport]], pages: list[Path]) -> None:
+    """Print one table for many machines; raises EdgehrError where some have no choice."""
     from edgehr.benchmark.fleet import fleet_dict, fleet_rows, refuse_failures
-    from edgehr.tune.fleet import choice_names, tune_fleet
-    from edgehr.tune.page import write_page
     from edgehr.tune.table import problem, rows
 
-    told = tune_fleet(request, remotes, progress_bar, _tell, crew)
-    pages = []
-    for each, name in zip(told, choice_names([each.where for each in told]), strict=True):
-        if each.value:
-            pages.append(request.folder / f"{name}.html")
-            write_page(each.value, pages[-1])
     if args.json:
         print_json(fleet_dict(told))
     else:
@@ -203,15 +222,6 @@ def _models(text: str) -> list[Model]:
         cards = [card.with_size(*size) for size in wanted]
     weights = Path(file) if file else fetch_with_progress(card)
     return [Model(each, weights) for each in cards]
-
-
-def _print(report: TuneReport) -> None:
-    from edgehr.tune.table import rows
-
-    _print_setting(report)
-    print_table(*rows(report))
-    print()
-    _print_rest(report)
 
 
 def _print_setting(report: TuneReport) -> None:

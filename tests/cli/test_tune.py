@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import edgehr
+from edgehr.benchmark.fleet import Told
 from edgehr.cli.main import main
 from edgehr.files import only_one
 from edgehr.tune import race, steps
@@ -142,6 +145,28 @@ def test_expected_failures_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert said in failure(capsys, *arguments, "--annotations", "absent.json")
+
+
+def test_results_are_printed_when_the_workers_have_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While Ray is connected, what is printed goes to standard error with what Ray has to say."""
+
+    class Report:
+        chosen = "it"
+
+        def to_dict(self) -> dict[str, int]:
+            return {"found": 1}
+
+    @contextmanager
+    def crew(*_: object) -> Iterator[None]:
+        with redirect_stdout(sys.stderr):
+            yield
+
+    monkeypatch.setattr("edgehr.spread.open_crew", crew)
+    monkeypatch.setattr("edgehr.cli.tune._search", lambda *_: ([Told("", Report())], []))
+    assert main(["tune", *LIMIT, "--annotations", "a.json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"found": 1}
 
 
 def test_one_search_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
